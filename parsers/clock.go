@@ -1,53 +1,282 @@
 package parsers
 
 import (
+	"fmt"
+	"strconv"
 	"time"
 
 	"firetrail"
 )
 
+const (
+	daySeconds = 86400
+	halfYear   = 183 * daySeconds // a year-less stamp that jumps back by more has passed New Year
+	straggler  = 2 * daySeconds   // a line may come so much too late over New Year
+)
+
 // Clock turns the wall-clock stamps of one source into UTC and says what it
 // had to guess.
+//
+// A stamp without a zone is read in Options.Zone, else in UTC, marked GuessZone.
+// Where the zone's clocks were put back, the hour that exists twice is read as its first
+// pass (the earlier moment); a stamp in the hour that was skipped is read with
+// the offset before the change, which is the moment the wall would have shown.
+//
+// A stamp without a year is resolved from the line before: records of a source
+// are nearly in order, so a jump back by more than half a year is New Year, and
+// a jump ahead by nearly a year shortly after New Year is a straggler of the old year.
+// The first year is Options.Year, or what the Reader's survey found (see
+// Options.Reopen), or the latest year that puts the first stamp before the
+// source's end: ModTime, else Now, plus a day. No stamp is put behind that end: a
+// wall that seems to go there was set back (a router without a battery starts
+// in January), and the year stays. 29 February takes the nearest leap year
+// at or before the one that is due.
 type Clock struct {
 	zone  *time.Location
 	given bool // the zone was named by the user
-	year  int
+	year  int  // of the latest year-less stamp, 0 before the first
+	fixed bool // the first year was named by the user or surveyed
+	how   string
+	bound int64 // seconds: no year-less stamp is later; Absent: none
+
+	last     int64 // seconds of wall time of the latest year-less stamp
+	first    int   // first and latest year given to a year-less stamp
+	latest   int
+	yearless bool // met
+	zoneless bool
+
+	evidence int64 // seconds of the latest stamp with a year, Absent before
+
+	// The zone's offset is asked for once per quarter of an hour of wall time:
+	// every zone changes its offset at a multiple of that.
+	slot   int64
+	offset int64
 }
 
 // NewClock makes the clock of a source.
 func NewClock(opt Options) *Clock {
-	c := &Clock{zone: opt.Zone, given: opt.Zone != nil, year: opt.Year}
+	c := &Clock{zone: opt.Zone, given: opt.Zone != nil, bound: firetrail.Absent,
+		evidence: firetrail.Absent, slot: firetrail.Absent}
 	if c.zone == nil {
 		c.zone = time.UTC
 	}
-	if c.year == 0 && !opt.ModTime.IsZero() {
-		c.year = opt.ModTime.In(c.zone).Year()
+	switch {
+	case !opt.ModTime.IsZero():
+		c.setBound(opt.ModTime)
+		c.how = "from the file's modification time"
+	case !opt.Now.IsZero():
+		c.setBound(opt.Now)
+		c.how = "from the current time"
+	}
+	if opt.Year != 0 {
+		c.start(opt.Year, "given")
+		c.bound = firetrail.Absent
 	}
 	return c
+}
+
+// setBound takes the end of the source in wall time of the zone, plus a day.
+func (c *Clock) setBound(end time.Time) {
+	_, offset := end.In(c.zone).Zone()
+	c.bound = end.Unix() + int64(offset) + daySeconds
+}
+
+// start fixes the year of the first year-less stamp.
+func (c *Clock) start(year int, how string) {
+	c.year, c.fixed, c.how = year, true, how
 }
 
 // Wall resolves a stamp without a zone. ok is false for a date or time of day
 // that does not exist; second 60 is read as the start of the next minute.
 func (c *Clock) Wall(year int, month time.Month, day, hour, minute, second, ns int) (t int64, g firetrail.Guess, ok bool) {
-	if month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 60 || year < 1678 || year > 2261 {
+	wall, ok := wallSeconds(year, month, day, hour, minute, second)
+	if !ok {
 		return firetrail.Absent, 0, false
 	}
-	at := time.Date(year, month, day, hour, minute, second, ns, c.zone)
-	if at.AddDate(0, 0, 0).Month() != month && second < 60 {
-		return firetrail.Absent, 0, false
+	c.evidence = wall
+	t, g = c.utc(wall, ns)
+	return t, g, true
+}
+
+// Zoned resolves a stamp with an offset of so many seconds east of UTC.
+func (c *Clock) Zoned(year int, month time.Month, day, hour, minute, second, ns, offset int) (t int64, ok bool) {
+	wall, ok := wallSeconds(year, month, day, hour, minute, second)
+	if !ok {
+		return firetrail.Absent, false
 	}
-	if !c.given {
-		g = firetrail.GuessZone
-	}
-	return at.UnixNano(), g, true
+	c.evidence = wall
+	return (wall-int64(offset))*1e9 + int64(ns), true
 }
 
 // Yearless resolves a stamp that has neither year nor zone ("Mar  1 08:00:00").
+// ok is also false where there is nothing to tell the year from.
 func (c *Clock) Yearless(month time.Month, day, hour, minute, second, ns int) (t int64, g firetrail.Guess, ok bool) {
-	year := c.year
-	if year == 0 {
+	c.yearless = true
+	if c.year == 0 && !c.begin(month, day, hour, minute, second) {
 		return firetrail.Absent, 0, false
 	}
-	t, g, ok = c.Wall(year, month, day, hour, minute, second, ns)
-	return t, g | firetrail.GuessYear, ok
+	year := c.year
+	wall, ok := leapWall(year, month, day, hour, minute, second)
+	if !ok {
+		return firetrail.Absent, 0, false
+	}
+	if c.first != 0 {
+		switch jump := wall - c.last; {
+		case jump < -halfYear:
+			if w, ok := wallSeconds(year+1, month, day, hour, minute, second); ok && !c.beyond(w) {
+				wall, year = w, year+1
+			}
+		case jump > halfYear:
+			if w, ok := wallSeconds(year-1, month, day, hour, minute, second); ok && (c.last-w < straggler || c.beyond(wall)) {
+				wall, year = w, year-1
+			}
+		}
+		c.first, c.latest = min(c.first, year), max(c.latest, year)
+	} else {
+		c.first, c.latest = year, year
+	}
+	c.year, c.last = year, wall
+	t, g = c.utc(wall, ns)
+	return t, g | firetrail.GuessYear, true
 }
+
+// near resolves a year-less stamp by a moment that is known to be close to it.
+func (c *Clock) near(s *stamp, moment int64) (t int64, g firetrail.Guess, ok bool) {
+	year := time.Unix(0, moment).UTC().Year()
+	best := int64(firetrail.Absent)
+	for y := year - 1; y <= year+1; y++ {
+		w, valid := wallSeconds(y, time.Month(s.month), int(s.day), int(s.hour), int(s.minute), int(s.second))
+		if valid && (!ok || abs(w-moment/1e9) < abs(best-moment/1e9)) {
+			best, ok = w, true
+		}
+	}
+	if !ok {
+		return firetrail.Absent, 0, false
+	}
+	t, g = c.utc(best, int(s.ns))
+	return t, g | firetrail.GuessYear, true
+}
+
+// begin chooses the year of the first year-less stamp.
+func (c *Clock) begin(month time.Month, day, hour, minute, second int) bool {
+	bound, how := c.bound, c.how
+	if bound == firetrail.Absent {
+		if c.evidence == firetrail.Absent {
+			return false
+		}
+		bound, how = c.evidence+daySeconds, "from other lines of the source"
+	}
+	year := time.Unix(bound, 0).UTC().Year()
+	for ; year > 1970; year-- {
+		if w, ok := wallSeconds(year, month, day, hour, minute, second); ok && w <= bound {
+			c.year, c.how = year, how
+			return true
+		}
+	}
+	return false
+}
+
+// leapWall is wallSeconds, but 29 February goes to a leap year.
+func leapWall(year int, month time.Month, day, hour, minute, second int) (int64, bool) {
+	if month == time.February && day == 29 {
+		for n := 0; n < 8 && !leap(year); n++ {
+			year--
+		}
+	}
+	return wallSeconds(year, month, day, hour, minute, second)
+}
+
+func (c *Clock) beyond(wall int64) bool {
+	return c.bound != firetrail.Absent && wall > c.bound
+}
+
+// utc converts seconds of wall time in the zone.
+func (c *Clock) utc(wall int64, ns int) (t int64, g firetrail.Guess) {
+	if !c.given {
+		c.zoneless = true
+		return wall*1e9 + int64(ns), firetrail.GuessZone
+	}
+	if slot := wall / 900; slot != c.slot {
+		c.slot, c.offset = slot, c.offsetAt(wall)
+	}
+	c.zoneless = true
+	return (wall-c.offset)*1e9 + int64(ns), 0
+}
+
+// offsetAt finds the zone's offset for a wall time. Before and after a change of
+// offset it is certain; in a fold the earlier moment counts, in a gap the
+// offset before the change.
+func (c *Clock) offsetAt(wall int64) int64 {
+	_, before := time.Unix(wall-daySeconds, 0).In(c.zone).Zone()
+	_, after := time.Unix(wall+daySeconds, 0).In(c.zone).Zone()
+	early := wall - int64(before)
+	if before == after {
+		return int64(before)
+	}
+	if _, o := time.Unix(early, 0).In(c.zone).Zone(); o == before {
+		return int64(before)
+	}
+	late := wall - int64(after)
+	if _, o := time.Unix(late, 0).In(c.zone).Zone(); o == after {
+		return int64(after)
+	}
+	return int64(before)
+}
+
+// Describe says which zone and year were used and how they were chosen, for
+// people: "UTC (assumed)", "Europe/Berlin (given)"; "2025-2026 (from the file's
+// modification time)". Each is "" where no stamp needed it.
+func (c *Clock) Describe() (zone, year string) {
+	if c.zoneless {
+		zone = c.zone.String() + " (given)"
+		if !c.given {
+			zone = "UTC (assumed)"
+		}
+	}
+	switch {
+	case c.first != 0 && c.first == c.latest:
+		year = fmt.Sprintf("%d (%s)", c.first, c.how)
+	case c.first != 0:
+		year = fmt.Sprintf("%d-%s (%s)", c.first, strconv.Itoa(c.latest), c.how)
+	case c.yearless:
+		year = "unknown: nothing tells the year"
+	}
+	return zone, year
+}
+
+// wallSeconds counts the seconds from 1970-01-01 00:00:00 to a wall time of the
+// Gregorian calendar, leap seconds not counted.
+func wallSeconds(year int, month time.Month, day, hour, minute, second int) (int64, bool) {
+	if month < 1 || month > 12 || day < 1 || hour < 0 || hour > 23 || minute < 0 || minute > 59 ||
+		second < 0 || second > 60 || year < 1678 || year > 2261 || day > monthDays(year, month) {
+		return 0, false
+	}
+	return days(year, month, day)*daySeconds + int64(hour*3600+minute*60+second), true
+}
+
+// days counts the days from 1970-01-01. March starts its year, so that the leap
+// day is the last of it.
+func days(year int, month time.Month, day int) int64 {
+	y, m := year, int(month)-3
+	if m < 0 {
+		y, m = y-1, m+12
+	}
+	return int64(y*365+y/4-y/100+y/400+(m*153+2)/5+day-1) - 719468
+}
+
+func monthDays(year int, month time.Month) int {
+	switch month {
+	case time.February:
+		if leap(year) {
+			return 29
+		}
+		return 28
+	case time.April, time.June, time.September, time.November:
+		return 30
+	}
+	return 31
+}
+
+func leap(year int) bool { return year%4 == 0 && (year%100 != 0 || year%400 == 0) }
+
+func abs(n int64) int64 { return max(n, -n) }

@@ -124,6 +124,10 @@ type Context struct {
 	facts []firetrail.Fact
 }
 
+func newContext(opt Options) *Context {
+	return &Context{Options: opt, Clock: NewClock(opt), Arena: &Arena{}}
+}
+
 // Fact keeps a statement of the log about its own completeness; the reader adds
 // line and, if t is Absent, the time of the last event.
 func (c *Context) Fact(t int64, lost int64, text string) {

@@ -51,7 +51,7 @@ func NewReader(r io.Reader, opt Options) (*Reader, error) {
 	if opt.MaxRecord <= 0 {
 		opt.MaxRecord = maxRecord
 	}
-	ctx := &Context{Options: opt, Clock: NewClock(opt), Arena: &Arena{}}
+	ctx := newContext(opt)
 	rd := &Reader{src: r, ctx: ctx, maxRecord: opt.MaxRecord, line: 1, last: firetrail.Absent}
 	for len(rd.buf) < SniffSize && !rd.eof {
 		rd.fill()
