@@ -1,0 +1,250 @@
+package columns
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+
+	"firetrail"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// Reader is a cursor over the blocks of a segment, for one goroutine. Each
+// page and dictionary is read and decoded at most once while it stays on a
+// block or row group.
+type Reader struct {
+	seg   *Segment
+	block int
+	group int
+	cols  []columnReader // one for each leaf column
+	zstd  *zstd.Decoder
+	raw   []byte // page as it stands in the file
+	page  []byte // decompressed codes or numbers
+	codes []int32
+	nums  []int64
+	rest  restRows
+	field []firetrail.Field
+
+	// Stats counts what was read so far, for query plans.
+	Stats struct {
+		Pages, Bytes int64 // pages and dictionaries read, their size in the file
+	}
+}
+
+// columnReader is the state of one leaf column.
+type columnReader struct {
+	vec   Vector
+	dict  *Dict // of the row group, nil until read
+	first int   // rows [first, end) of the row group that the page holds, -1 for none
+	end   int
+	all   Vector // the page's rows, of which vec is the block's part
+	reps  []byte // repetition levels of the page, map columns only
+	defs  []byte // definition levels
+}
+
+// NewReader makes a cursor; it needs a Seek before anything is read.
+func (s *Segment) NewReader() *Reader {
+	leaves := len(s.columns) + 1
+	r := &Reader{seg: s, block: -1, group: -1, cols: make([]columnReader, leaves)}
+	r.zstd, _ = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxPage))
+	for i := range r.cols {
+		r.cols[i].first = -1
+	}
+	return r
+}
+
+// maxPage bounds a decompressed page or dictionary.
+const maxPage = 1 << 30
+
+// Close frees the cursor's decoder.
+func (r *Reader) Close() { r.zstd.Close() }
+
+// Seek moves to a block. Vectors of the former one are no longer valid.
+func (r *Reader) Seek(block int) {
+	if g := block * BlockRows / GroupRows; g != r.group {
+		r.group = g
+		for i := range r.cols {
+			r.cols[i].dict, r.cols[i].first = nil, -1
+		}
+	}
+	r.block = block
+}
+
+// Block is the block that Seek moved to.
+func (r *Reader) Block() int { return r.block }
+
+// Rows is the number of rows of the block.
+func (r *Reader) Rows() int { return r.seg.BlockLen(r.block) }
+
+// Vector reads a Text or Int column of the block.
+func (r *Reader) Vector(column int) (*Vector, error) {
+	if r.seg.columns[column].Type == Map {
+		return nil, fmt.Errorf("column %q is a map: use Rest", r.seg.columns[column].Name)
+	}
+	c := &r.cols[column]
+	from := r.block*BlockRows - r.group*GroupRows
+	if c.first < 0 || from < c.first || from >= c.end {
+		if err := r.load(column, from); err != nil {
+			return nil, err
+		}
+	}
+	lo, hi := from-c.first, from-c.first+r.Rows()
+	if lo == 0 && hi == c.all.Rows {
+		return &c.all, nil
+	}
+	c.vec = Vector{Type: c.all.Type, Rows: hi - lo, Const: c.all.Const, Dict: c.all.Dict}
+	if c.all.Codes != nil {
+		c.vec.Codes = c.all.Codes[lo:hi]
+	} else {
+		c.vec.ints = c.all.ints[lo:hi]
+	}
+	return &c.vec, nil
+}
+
+// restRows are the map entries of the rows of one page.
+type restRows struct {
+	page  int // first row of the page in its row group, -1 for none
+	group int
+	start []uint32 // entries of row i are [start[i], start[i+1])
+}
+
+// Rest returns the fields of the map column for a row of the block, in record
+// order; the slice is valid until the next call of Rest or Event.
+func (r *Reader) Rest(row int) ([]firetrail.Field, error) {
+	r.field = r.field[:0]
+	keyLeaf := len(r.seg.columns) - 1
+	if r.seg.Absent(keyLeaf, r.block) {
+		return nil, nil
+	}
+	at := r.block*BlockRows - r.group*GroupRows + row
+	key, value := &r.cols[keyLeaf], &r.cols[keyLeaf+1]
+	for i, c := range []*columnReader{key, value} {
+		if c.first < 0 || at < c.first || at >= c.end {
+			r.rest.page = -1
+			if err := r.load(keyLeaf+i, at); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if r.rest.page != key.first || r.rest.group != r.group {
+		r.rest = restRows{page: key.first, group: r.group, start: starts(r.rest.start[:0], key.reps)}
+	}
+	if len(key.all.Codes) != len(value.all.Codes) || at-key.first+1 >= len(r.rest.start) {
+		return nil, corrupt(r.seg.file.Name(), "map column")
+	}
+	for e := r.rest.start[at-key.first]; e < r.rest.start[at-key.first+1]; e++ {
+		name, ok := key.all.Text(int(e))
+		if !ok {
+			continue // the row has no fields here
+		}
+		text, _ := value.all.Text(int(e))
+		r.field = append(r.field, firetrail.Field{Name: name, Value: text})
+	}
+	return r.field, nil
+}
+
+// starts finds the first entry of each row: a repetition level of 0 begins one.
+func starts(to []uint32, reps []byte) []uint32 {
+	for i, rep := range reps {
+		if rep == 0 {
+			to = append(to, uint32(i))
+		}
+	}
+	return append(to, uint32(len(reps)))
+}
+
+// Event fills ev with a row of the block: all columns, or the given ones and
+// always source, kind, line, offset and length. Fields of the map come before
+// those of x columns. Text aliases memory that is never reused.
+func (r *Reader) Event(row int, ev *firetrail.Event, columns ...int) error {
+	ev.Reset()
+	ev.Source, ev.Kind = r.seg.source, r.seg.kind
+	if len(columns) == 0 {
+		rest, err := r.Rest(row)
+		if err != nil {
+			return err
+		}
+		ev.X = append(ev.X, rest...)
+		for i := range r.seg.columns {
+			if err := r.put(row, i, ev); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for _, name := range [...]string{"line", "offset", "length"} {
+		if err := r.put(row, r.seg.byName[name], ev); err != nil {
+			return err
+		}
+	}
+	for _, c := range columns {
+		if r.seg.columns[c].Type == Map {
+			rest, err := r.Rest(row)
+			if err != nil {
+				return err
+			}
+			ev.X = append(ev.X, rest...)
+		} else if err := r.put(row, c, ev); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// put copies the value of a row into its place in ev.
+func (r *Reader) put(row, column int, ev *firetrail.Event) error {
+	info := &r.seg.columns[column]
+	if info.Type == Map || info.Name == "source" || info.Name == "kind" || r.seg.Absent(column, r.block) {
+		return nil
+	}
+	v, err := r.Vector(column)
+	if err != nil {
+		return err
+	}
+	if v.Type == Int {
+		r.putInt(info, v.Int(row), ev)
+		return nil
+	}
+	text, ok := v.Text(row)
+	if !ok {
+		return nil
+	}
+	switch {
+	case info.Field == nil && info.Name == "time_guess":
+		ev.Guess = guessOf(text)
+	case info.Field == nil:
+		name, _ := isX(info.Name)
+		ev.Put(name, text)
+	case info.Field.Addr != nil:
+		if v.Dict.addrs != nil {
+			*info.Field.Addr(ev) = v.Dict.addrs[v.Codes[row]]
+		} else if *info.Field.Addr(ev), err = netip.ParseAddr(text); err != nil {
+			return corrupt(r.seg.file.Name(), "column %s holds %q", info.Name, text)
+		}
+	default:
+		*info.Field.Text(ev) = text
+	}
+	return nil
+}
+
+func (r *Reader) putInt(info *Info, n int64, ev *firetrail.Event) {
+	switch {
+	case info.Field != nil:
+		*info.Field.Int(ev) = n
+	case info.Name == "length":
+		ev.Length = n
+	case n != firetrail.Absent:
+		name, _ := isX(info.Name)
+		ev.Put(name, strconv.FormatInt(n, 10))
+	}
+}
+
+func guessOf(s string) firetrail.Guess {
+	for g := firetrail.Guess(0); g < 4; g++ {
+		if g.String() == s {
+			return g
+		}
+	}
+	return 0
+}
