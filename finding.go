@@ -35,9 +35,10 @@ type Finding struct {
 	Severity string
 	Score    float64 // 0 to 1
 	SrcIP    netip.Addr
-	Dst      string // address, or the network a sweep covers: "10.20.3.0/24"
-	DstPort  int64  // Absent where there is no single one
-	Host     string // name the peer was known by
+	Sources  []netip.Addr // where it is of several sources at once, sorted; SrcIP is then invalid
+	Dst      string       // address, or the network a sweep covers: "10.20.3.0/24"
+	DstPort  int64        // Absent where there is no single one
+	Host     string       // name the peer was known by
 	Start    int64
 	End      int64
 	Open     bool  // still going on at the end of the data
@@ -168,33 +169,34 @@ func (f *Finding) MarshalJSON() ([]byte, error) {
 		Citation
 	}
 	out := struct {
-		ID           string      `json:"id"`
-		Detector     string      `json:"detector"`
-		Title        string      `json:"title"`
-		Severity     string      `json:"severity"`
-		Score        float64     `json:"score"`
-		SrcIP        string      `json:"src_ip,omitempty"`
-		DstIP        string      `json:"dst_ip,omitempty"`
-		DstPort      *int64      `json:"dst_port,omitempty"`
-		Host         string      `json:"host,omitempty"`
-		Start        string      `json:"start"`
-		End          string      `json:"end"`
-		Open         bool        `json:"open,omitempty"`
-		Count        int64       `json:"count"`
-		Targets      []Target    `json:"targets,omitempty"`
-		Targeted     int64       `json:"target_count,omitempty"`
-		Run          *RunRef     `json:"run"`
-		Unattributed string      `json:"unattributed,omitempty"`
-		Candidates   []Candidate `json:"candidates"`
-		Against      []string    `json:"against,omitempty"`
-		Leases       []leaseRef  `json:"leases,omitempty"`
-		Attack       []string    `json:"attack"`
-		Why          []Part      `json:"why"`
-		Benign       []string    `json:"benign,omitempty"`
-		Untested     []string    `json:"untested,omitempty"`
-		Evidence     []Evidence  `json:"evidence"`
+		ID           string       `json:"id"`
+		Detector     string       `json:"detector"`
+		Title        string       `json:"title"`
+		Severity     string       `json:"severity"`
+		Score        float64      `json:"score"`
+		SrcIP        string       `json:"src_ip,omitempty"`
+		Sources      []netip.Addr `json:"sources,omitempty"`
+		DstIP        string       `json:"dst_ip,omitempty"`
+		DstPort      *int64       `json:"dst_port,omitempty"`
+		Host         string       `json:"host,omitempty"`
+		Start        string       `json:"start"`
+		End          string       `json:"end"`
+		Open         bool         `json:"open,omitempty"`
+		Count        int64        `json:"count"`
+		Targets      []Target     `json:"targets,omitempty"`
+		Targeted     int64        `json:"target_count,omitempty"`
+		Run          *RunRef      `json:"run"`
+		Unattributed string       `json:"unattributed,omitempty"`
+		Candidates   []Candidate  `json:"candidates"`
+		Against      []string     `json:"against,omitempty"`
+		Leases       []leaseRef   `json:"leases,omitempty"`
+		Attack       []string     `json:"attack"`
+		Why          []Part       `json:"why"`
+		Benign       []string     `json:"benign,omitempty"`
+		Untested     []string     `json:"untested,omitempty"`
+		Evidence     []Evidence   `json:"evidence"`
 	}{
-		f.ID, f.Detector, f.Title, f.Severity, f.Score, AddrText(f.SrcIP), f.Dst, Optional(f.DstPort), f.Host,
+		f.ID, f.Detector, f.Title, f.Severity, f.Score, AddrText(f.SrcIP), f.Sources, f.Dst, Optional(f.DstPort), f.Host,
 		Stamp(f.Start), Stamp(f.End), f.Open, f.Count, f.Targets, f.Targeted, f.Run, f.Unattributed,
 		list(f.Candidates), f.Against, nil, list(f.Attack), list(f.Why), f.Benign, f.Untested, list(f.Evidence),
 	}
