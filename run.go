@@ -4,18 +4,18 @@ import "net/netip"
 
 // Run is a training run, or what stands for one: a scheduler's job, a pod.
 type Run struct {
-	ID      string            `json:"id"` // the run table's run_id, else the tracker's id, else "slurm:412391", "k8s:namespace/job"
-	Name    string            `json:"name,omitempty"`
-	Family  string            `json:"family,omitempty"` // runs of one experiment share it
-	User    string            `json:"user,omitempty"`
-	Agentic bool              `json:"agentic"` // tool calls are known of it, or the table says so
-	Aliases []string          `json:"aliases"` // job ids, pod names, tracker ids: sorted, accepted wherever a run is asked for
-	Start   int64             `json:"-"`       // Absent where unknown; the JSON form is written by the commands
-	End     int64             `json:"-"`       // Absent while it runs or where unknown
-	State   string            `json:"state,omitempty"`
-	Extra   map[string]string `json:"extra,omitempty"` // further columns of the inventory
-	Leases  []Lease           `json:"-"`
-	Where   Citation          `json:"-"`
+	ID      string   `json:"id"` // the run table's run_id, else the tracker's id, else "slurm:412391", "k8s:namespace/job"
+	Name    string   `json:"name,omitempty"`
+	Family  string   `json:"family,omitempty"` // runs of one experiment share it
+	User    string   `json:"user,omitempty"`
+	Agentic bool     `json:"agentic"` // tool calls are known of it, or the table says so
+	Aliases []string `json:"aliases"` // job ids, pod names, tracker ids: sorted, accepted wherever a run is asked for
+	Start   int64    `json:"-"`       // Absent where unknown; the JSON form is written by the commands
+	End     int64    `json:"-"`       // Absent while it runs or where unknown
+	State   string   `json:"state,omitempty"`
+	Extra   []Field  `json:"-"` // further columns of the inventory, sorted by name
+	Leases  []Lease  `json:"-"`
+	Where   Citation `json:"-"`
 }
 
 // Citation says where an inventory's statement stands.

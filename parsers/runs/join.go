@@ -3,6 +3,7 @@ package runs
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -111,14 +112,12 @@ func (j *joiner) row(t *row) {
 	r := j.run(t.id, t.where)
 	r.Name, r.Family, r.User, r.State = cmp.Or(r.Name, t.name), cmp.Or(r.Family, t.family), cmp.Or(r.User, t.user), cmp.Or(r.State, t.state)
 	r.Start, r.End = widen(r.Start, t.start, true), widen(r.End, t.end, false)
-	for k, v := range t.extra {
-		if r.Extra == nil {
-			r.Extra = map[string]string{}
-		}
-		if r.Extra[k] == "" {
-			r.Extra[k] = v
+	for _, k := range slices.Sorted(maps.Keys(t.extra)) {
+		if !slices.ContainsFunc(r.Extra, func(f firetrail.Field) bool { return f.Name == k }) {
+			r.Extra = append(r.Extra, firetrail.Field{Name: k, Value: t.extra[k]})
 		}
 	}
+	slices.SortFunc(r.Extra, func(a, b firetrail.Field) int { return cmp.Compare(a.Name, b.Name) })
 	switch strings.ToLower(t.extra["agentic"]) {
 	case "true", "yes", "1":
 		r.Agentic = true
