@@ -12,6 +12,7 @@ const (
 	daySeconds = 86400
 	halfYear   = 183 * daySeconds // a year-less stamp that jumps back by more has passed New Year
 	straggler  = 2 * daySeconds   // a line may come so much too late over New Year
+	setBack    = 30 * daySeconds  // a jump ahead by more may undo a New Year that was none
 )
 
 // Clock turns the wall-clock stamps of one source into UTC and says what it
@@ -23,8 +24,9 @@ const (
 // the offset before the change, which is the moment the wall would have shown.
 //
 // A stamp without a year is resolved from the line before: records of a source
-// are nearly in order, so a jump back by more than half a year is New Year, and
-// a jump ahead by nearly a year shortly after New Year is a straggler of the old year.
+// are nearly in order, so a jump back by more than half a year is New Year. A
+// jump ahead that leads back to where the source was before a New Year undoes
+// it: a straggler, or a clock that had been set back for a while.
 // The first year is Options.Year, or what the Reader's survey found (see
 // Options.Reopen), or the latest year that puts the first stamp before the
 // source's end: ModTime, else Now, plus a day. No stamp is put behind that end: a
@@ -40,6 +42,7 @@ type Clock struct {
 	bound int64 // seconds: no year-less stamp is later; Absent: none
 
 	last     int64 // seconds of wall time of the latest year-less stamp
+	before   int64 // and of the one before the latest New Year, Absent before the first
 	first    int   // first and latest year given to a year-less stamp
 	latest   int
 	yearless bool // met
@@ -56,7 +59,7 @@ type Clock struct {
 // NewClock makes the clock of a source.
 func NewClock(opt Options) *Clock {
 	c := &Clock{zone: opt.Zone, given: opt.Zone != nil, bound: firetrail.Absent,
-		evidence: firetrail.Absent, slot: firetrail.Absent}
+		evidence: firetrail.Absent, before: firetrail.Absent, slot: firetrail.Absent}
 	if c.zone == nil {
 		c.zone = time.UTC
 	}
@@ -120,24 +123,39 @@ func (c *Clock) Yearless(month time.Month, day, hour, minute, second, ns int) (t
 	if !ok {
 		return firetrail.Absent, 0, false
 	}
-	if c.first != 0 {
-		switch jump := wall - c.last; {
-		case jump < -halfYear:
-			if w, ok := wallSeconds(year+1, month, day, hour, minute, second); ok && !c.beyond(w) {
-				wall, year = w, year+1
-			}
-		case jump > halfYear:
-			if w, ok := wallSeconds(year-1, month, day, hour, minute, second); ok && (c.last-w < straggler || c.beyond(wall)) {
-				wall, year = w, year-1
-			}
-		}
-		c.first, c.latest = min(c.first, year), max(c.latest, year)
-	} else {
+	if c.first == 0 {
 		c.first, c.latest = year, year
+	} else if y := c.follow(year, wall, month, day, hour, minute, second); y != year {
+		year = y
+		wall, _ = wallSeconds(year, month, day, hour, minute, second)
 	}
+	c.first, c.latest = min(c.first, year), max(c.latest, year)
 	c.year, c.last = year, wall
 	t, g = c.utc(wall, ns)
 	return t, g | firetrail.GuessYear, true
+}
+
+// follow decides the year of a stamp that would be at wall in the year of the
+// stamp before it.
+func (c *Clock) follow(year int, wall int64, month time.Month, day, hour, minute, second int) int {
+	jump := wall - c.last
+	if jump < -halfYear {
+		if w, ok := wallSeconds(year+1, month, day, hour, minute, second); ok && !c.beyond(w) {
+			c.before = c.last
+			return year + 1
+		}
+		return year
+	}
+	if jump < setBack {
+		return year
+	}
+	w, ok := wallSeconds(year-1, month, day, hour, minute, second)
+	late := c.last-w < straggler
+	back := c.before != firetrail.Absent && w > c.before-straggler && w < c.before+2*setBack
+	if ok && (late || back || jump > halfYear && c.beyond(wall)) {
+		return year - 1
+	}
+	return year
 }
 
 // near resolves a year-less stamp by a moment that is known to be close to it.

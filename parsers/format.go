@@ -6,6 +6,7 @@ package parsers
 import (
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"firetrail"
@@ -29,11 +30,6 @@ type Format struct {
 	// Binary sources have no lines: Origin.Line counts records.
 	Binary bool
 }
-
-// All are the formats, most specific first: detection takes the first that
-// accepts, and a line that one format declines is offered to the others in this
-// order. Read-only.
-var All = []Format{}
 
 // Named finds a format.
 func Named(name string) (Format, bool) {
@@ -100,14 +96,19 @@ func reject(column int, format string, args ...any) error {
 
 // Options say how a source is to be read. The zero value detects everything.
 type Options struct {
-	Format      string         // name of a Format, "" to detect
-	Zone        *time.Location // for stamps without a zone; nil means UTC, and is marked as guessed
-	Year        int            // for stamps without a year; 0 to resolve it from the evidence
-	ModTime     time.Time      // of the file; zero unknown
-	Now         time.Time      // upper bound for guessed years where ModTime is unknown; zero: none
-	Sensor      string         // name of the sensor, "" for the record's own
-	PrefixRules []PrefixRule   // how iptables log prefixes become actions and rules, before the built-in table
-	MaxRecord   int            // bytes, 0 means 1 MiB; longer records are rejected
+	Format  string         // name of a Format, "" to detect
+	Zone    *time.Location // for stamps without a zone; nil means UTC, and is marked as guessed
+	Year    int            // for stamps without a year; 0 to resolve it from the evidence
+	ModTime time.Time      // of the file; zero unknown
+	Now     time.Time      // upper bound for guessed years where ModTime is unknown; zero: none
+	// Reopen opens the source once more. Where stamps have no year and Year is 0,
+	// NewReader reads it through to count the New Years in it: a source that
+	// covers more than a year cannot be dated from its first lines. nil (a
+	// stream) means that only what the reader has buffered is surveyed.
+	Reopen      func() (io.ReadCloser, error)
+	Sensor      string       // name of the sensor, "" for the record's own
+	PrefixRules []PrefixRule // how iptables log prefixes become actions and rules, before the built-in table
+	MaxRecord   int          // bytes, 0 means 1 MiB; longer records are rejected
 }
 
 // PrefixRule gives the meaning of iptables log prefixes that match Pattern.
@@ -122,6 +123,14 @@ type Context struct {
 	Clock *Clock
 	Arena *Arena
 	facts []firetrail.Fact
+
+	// The latest record whose header was read: a line that one format declines
+	// is offered to the next, which would read the same header again.
+	seen struct {
+		rec, msg []byte
+		env      envelope
+		ok       bool
+	}
 }
 
 func newContext(opt Options) *Context {

@@ -23,10 +23,15 @@ type Batch struct {
 	Rejects []firetrail.Reject
 	Facts   []firetrail.Fact
 	Counts  firetrail.Counts // of this batch alone
-	End     int64            // offset behind the last record of the batch
+	End     int64            // offset behind the last record of the batch and its line end
+
+	// Unfinished: the source ended within the last record, without a line end; a
+	// program that is still writing may finish it.
+	Unfinished bool
 }
 
 // Reader turns the decompressed bytes of one source into batches of events.
+// Every byte belongs to exactly one record or to the line end behind it.
 type Reader struct {
 	src       io.Reader
 	ctx       *Context
@@ -45,28 +50,26 @@ type Reader struct {
 	last   int64 // time of the latest event
 }
 
-// NewReader reads the head of r and decides the format. The error says why no
-// format fits, each format's reason included.
+// NewReader reads the head of r and decides the format. The error is an
+// *UnknownFormatError if no format fits, and ErrEmpty for a source without
+// anything but blank lines.
 func NewReader(r io.Reader, opt Options) (*Reader, error) {
 	if opt.MaxRecord <= 0 {
 		opt.MaxRecord = maxRecord
 	}
-	ctx := newContext(opt)
-	rd := &Reader{src: r, ctx: ctx, maxRecord: opt.MaxRecord, line: 1, last: firetrail.Absent}
-	for len(rd.buf) < SniffSize && !rd.eof {
-		rd.fill()
-	}
+	rd := &Reader{src: r, ctx: newContext(opt), maxRecord: opt.MaxRecord, line: 1, last: firetrail.Absent}
+	rd.need(SniffSize)
 	if rd.err != nil && len(rd.buf) == 0 {
-		return nil, rd.err
+		return nil, fmt.Errorf("read source: %w", rd.err)
 	}
-	format, err := detect(rd.buf[:min(len(rd.buf), SniffSize)], opt.Format)
+	format, err := rd.detect()
 	if err != nil {
 		return nil, err
 	}
 	rd.format = format
-	rd.parser = format.New(ctx)
+	rd.parser = format.New(rd.ctx)
 	rd.framer, _ = rd.parser.(Framer)
-	return rd, nil
+	return rd, rd.surveyYears()
 }
 
 // Format is the format that was found.
@@ -75,36 +78,12 @@ func (r *Reader) Format() Format { return r.format }
 // Clock tells how stamps without zone or year were resolved so far.
 func (r *Reader) Clock() *Clock { return r.ctx.Clock }
 
-// detect picks the format for head.
-func detect(head []byte, name string) (Format, error) {
-	if name != "" {
-		f, ok := Named(name)
-		if !ok {
-			return Format{}, fmt.Errorf("unknown log format %q; see 'firetrail formats'", name)
-		}
-		return f, nil
+// need fills the buffer to n bytes, or to the end of the source.
+func (r *Reader) need(n int) {
+	for len(r.buf) < n && !r.eof {
+		r.fill()
 	}
-	var why []error
-	for _, f := range All {
-		err := f.Sniff(head)
-		if err == nil {
-			return f, nil
-		}
-		why = append(why, fmt.Errorf("%s: %w", f.Name, err))
-	}
-	return Format{}, &UnknownFormatError{why}
 }
-
-// UnknownFormatError says that no format reads a source, and each one's reason.
-type UnknownFormatError struct {
-	Why []error
-}
-
-func (e *UnknownFormatError) Error() string {
-	return "format not recognised; see 'firetrail formats --why FILE'"
-}
-
-func (e *UnknownFormatError) Unwrap() []error { return e.Why }
 
 // fill reads once from the source into the chunk. When the chunk is full, the
 // unread rest moves to the start of a new one: memory that events point to is
@@ -126,38 +105,76 @@ func (r *Reader) fill() {
 	}
 }
 
+// surveyYears tells the clock the year of the first stamp where the head has
+// stamps without one. The survey of a source that cannot be opened again covers
+// what is buffered, which decides only if that is all.
+func (r *Reader) surveyYears() error {
+	c := r.ctx.Clock
+	if c.fixed || c.bound == firetrail.Absent || r.format.Binary {
+		return nil
+	}
+	var s survey
+	if err := s.lines(bytes.NewReader(r.buf[:min(len(r.buf), SniffSize)])); err != nil || !s.seen {
+		return err
+	}
+	switch {
+	case r.eof && len(r.buf) <= SniffSize:
+	case r.ctx.Reopen != nil:
+		again, err := r.ctx.Reopen()
+		if err != nil {
+			return fmt.Errorf("open source again to survey its years: %w", err)
+		}
+		s = survey{}
+		s.lines(again) // a source that ends early is told of when it is read
+		if err := again.Close(); err != nil {
+			return fmt.Errorf("survey source for years: %w", err)
+		}
+	default:
+		return nil
+	}
+	if year, ok := s.year(c.bound); ok {
+		c.start(year, c.how)
+	}
+	return nil
+}
+
 // Next fills b with the next records. It returns io.EOF, with b empty, after
 // the last one; any other error ends the source early, after b's records.
 func (r *Reader) Next(b *Batch) error {
-	*b = Batch{Events: b.Events[:0], Rejects: b.Rejects[:0], End: r.offset}
+	*b = Batch{Events: b.Events[:0], Rejects: b.Rejects[:0], Facts: b.Facts[:0], End: r.offset}
 	for len(b.Events) < batchSize && len(b.Rejects) < maxRejects {
 		n := r.frame()
-		if n == 0 {
-			if len(r.buf) > r.maxRecord {
-				r.overlong(b)
-				continue
-			}
-			if !r.eof {
-				r.fill()
-				continue
-			}
-			if len(r.buf) > 0 {
-				n = len(r.buf)
-			} else if b.Counts.Records > 0 && r.err == nil {
-				break
-			} else if r.err != nil {
-				return fmt.Errorf("read source: %w", r.err)
-			} else {
-				return io.EOF
-			}
+		switch {
+		case n > 0 && n-2 <= r.maxRecord:
+			r.record(b, n)
+			continue
+		case n > 0 || len(r.buf) > r.maxRecord:
+			r.overlong(b, n)
+			continue
+		case !r.eof:
+			r.fill()
+			continue
+		case len(r.buf) > 0:
+			r.tail(b)
+			continue
 		}
-		r.record(b, n)
+		if r.err != nil {
+			r.take(b)
+			return fmt.Errorf("read source: %w", r.err)
+		}
+		if b.Counts.Records == 0 {
+			return io.EOF
+		}
+		break
 	}
-	for i := range r.ctx.facts {
-		b.Facts = append(b.Facts, r.ctx.facts[i])
-	}
-	r.ctx.facts = r.ctx.facts[:0]
+	r.take(b)
 	return nil
+}
+
+// take moves the facts that the parsers stated to the batch.
+func (r *Reader) take(b *Batch) {
+	b.Facts = append(b.Facts, r.ctx.facts...)
+	r.ctx.facts = r.ctx.facts[:0]
 }
 
 // frame returns the length of the next record with its line end, 0 if it is
@@ -167,46 +184,94 @@ func (r *Reader) frame() int {
 		return 0
 	}
 	if r.framer != nil {
-		return min(r.framer.Frame(r.buf, r.eof), len(r.buf))
+		return min(max(r.framer.Frame(r.buf, r.eof), 0), len(r.buf))
 	}
 	return bytes.IndexByte(r.buf, '\n') + 1
 }
 
-// overlong rejects a record that exceeds the limit and drops its bytes up to
-// the next line end, holding no more than a chunk of it in memory.
-func (r *Reader) overlong(b *Batch) {
-	rej := firetrail.Reject{Origin: firetrail.Origin{Line: r.line, Offset: r.offset},
-		Reason: fmt.Sprintf("record longer than %d bytes", r.maxRecord)}
-	for {
-		if i := bytes.IndexByte(r.buf, '\n'); i >= 0 {
-			rej.Length += int64(i)
-			r.buf = r.buf[i+1:]
-			r.offset += rej.Length + 1
-			break
-		}
-		rej.Length += int64(len(r.buf))
-		r.buf = r.buf[len(r.buf):]
-		if r.eof {
-			r.offset += rej.Length
-			break
-		}
-		r.fill()
+// tail reads a last record without a line end. Where the source broke off with
+// an error, its last record is damaged even if it can be read.
+func (r *Reader) tail(b *Batch) {
+	b.Unfinished = true
+	if r.err == nil {
+		r.record(b, len(r.buf))
+		return
 	}
-	r.line++
-	b.Rejects = append(b.Rejects, rej)
+	r.refuse(b, r.origin(len(r.buf)), "the source breaks off within this record")
+	r.buf = r.buf[len(r.buf):]
+}
+
+// origin is where the next record of n bytes stands.
+func (r *Reader) origin(n int) firetrail.Origin {
+	return firetrail.Origin{Line: r.line, Offset: r.offset, Length: int64(n)}
+}
+
+// refuse counts a reject that takes all the bytes from the present offset.
+func (r *Reader) refuse(b *Batch, at firetrail.Origin, reason string) {
+	b.Rejects = append(b.Rejects, firetrail.Reject{Origin: at, Reason: reason})
 	b.Counts.Records++
 	b.Counts.Rejected++
+	r.offset = at.Offset + at.Length
+	r.line++
 	b.End = r.offset
+}
+
+// overlong rejects a record that exceeds the limit: the n bytes of the framer,
+// or, where n is 0, all bytes up to the next line end, holding no more than a
+// chunk of them in memory. A binary source has no line ends to find the next
+// record by: it is dropped to its end.
+func (r *Reader) overlong(b *Batch, n int) {
+	reason := fmt.Sprintf("record longer than %d bytes", r.maxRecord)
+	if n > 0 {
+		whole := r.buf[:n]
+		at := r.origin(len(r.text(whole)))
+		r.buf = r.buf[n:]
+		r.refuse(b, at, reason)
+		r.offset += int64(n) - at.Length
+		r.line += lines(whole, r.format.Binary) - 1
+		b.End = r.offset
+		return
+	}
+	at := r.origin(0)
+	var scratch []byte
+	for {
+		if i := bytes.IndexByte(r.buf, '\n'); i >= 0 && !r.format.Binary {
+			at.Length += int64(i)
+			r.buf = r.buf[i:]
+			break
+		}
+		at.Length += int64(len(r.buf))
+		r.buf = r.buf[len(r.buf):]
+		if r.eof {
+			break
+		}
+		if scratch == nil {
+			scratch = make([]byte, chunkSize)
+		}
+		r.buf, r.chunk = scratch[:0], scratch
+		r.fill()
+	}
+	r.refuse(b, at, reason)
+	if len(r.buf) > 0 {
+		r.buf = r.buf[1:]
+		r.offset++
+		b.End = r.offset
+	}
+}
+
+// text is a record without its line end.
+func (r *Reader) text(whole []byte) []byte {
+	if r.format.Binary {
+		return whole
+	}
+	return bytes.TrimSuffix(bytes.TrimSuffix(whole, []byte{'\n'}), []byte{'\r'})
 }
 
 // record parses the first n bytes of the buffer as one record.
 func (r *Reader) record(b *Batch, n int) {
 	whole := r.buf[:n:n]
-	rec := whole
-	if !r.format.Binary {
-		rec = bytes.TrimSuffix(bytes.TrimSuffix(rec, []byte{'\n'}), []byte{'\r'})
-	}
-	origin := firetrail.Origin{Line: r.line, Offset: r.offset, Length: int64(len(rec))}
+	rec := r.text(whole)
+	origin := r.origin(len(rec))
 	r.buf = r.buf[n:]
 	r.offset += int64(n)
 	r.line += lines(whole, r.format.Binary)
@@ -220,7 +285,7 @@ func (r *Reader) record(b *Batch, n int) {
 	}
 	ev := &b.Events[len(b.Events)-1]
 	facts := len(r.ctx.facts)
-	err := r.parse(rec, ev)
+	err := r.parse(rec, ev, origin.Offset)
 	for i := facts; i < len(r.ctx.facts); i++ {
 		r.ctx.facts[i].Line = origin.Line
 		if r.ctx.facts[i].Time == firetrail.Absent {
@@ -254,17 +319,39 @@ func (r *Reader) record(b *Batch, n int) {
 	}
 }
 
-// parse offers the record to the source's format, then to the others.
-func (r *Reader) parse(rec []byte, ev *firetrail.Event) error {
-	if !r.format.Binary && len(bytes.TrimSpace(rec)) == 0 {
+// parse offers the record to the source's format, then to the others. A mark of
+// the byte order in front of the source and zero bytes in front of a record
+// (holes that a crash leaves in a file) are no part of its text.
+func (r *Reader) parse(rec []byte, ev *firetrail.Event, offset int64) error {
+	ev.Reset()
+	if r.format.Binary {
+		return r.parser.Parse(rec, ev)
+	}
+	plain := rec
+	if offset == 0 {
+		plain = bytes.TrimPrefix(plain, []byte(byteOrderMark))
+	}
+	for len(plain) > 0 && plain[0] == 0 {
+		plain = plain[1:]
+	}
+	if len(bytes.TrimSpace(plain)) == 0 {
 		return ErrHeader
 	}
-	ev.Reset()
+	err := r.offer(plain, ev)
+	if re, ok := err.(*RejectError); ok && re.Column > 0 {
+		re.Column += len(rec) - len(plain)
+	}
+	return err
+}
+
+// offer tries the formats until one knows the record.
+func (r *Reader) offer(rec []byte, ev *firetrail.Event) error {
 	err := r.parser.Parse(rec, ev)
-	if err != ErrOther || r.format.Binary {
+	if err != ErrOther {
 		return err
 	}
-	for i, f := range All {
+	for i := range All {
+		f := &All[i]
 		if f.Binary || f.Name == r.format.Name {
 			continue
 		}
@@ -278,6 +365,10 @@ func (r *Reader) parse(rec []byte, ev *firetrail.Event) error {
 		if err := r.others[i].Parse(rec, ev); err != ErrOther {
 			return err
 		}
+	}
+	// The line is no event, but its date tells where the source is in the year.
+	if env, _, ok := r.ctx.envelope(rec); ok && env.stamp.kind == stampYearless {
+		r.ctx.Clock.at(&env.stamp)
 	}
 	return ErrOther
 }

@@ -52,16 +52,24 @@ func (e *envelope) time(c *Clock) (t int64, g firetrail.Guess) {
 // The stamp is not resolved: see time. Nothing is allocated, but the message of
 // a JSON object is unescaped into the arena.
 func (c *Context) envelope(rec []byte) (env envelope, msg []byte, ok bool) {
-	env = envelope{near: firetrail.Absent, priority: -1}
-	b := trimLeft(rec)
-	if len(b) > 0 && b[0] == '{' {
-		return c.wrapped(b, rec)
+	if len(rec) == 0 {
+		return envelope{near: firetrail.Absent, priority: -1}, rec, false
 	}
-	msg, ok = env.read(b)
-	if !ok {
-		return env, rec, false
+	s := &c.seen
+	if len(s.rec) == len(rec) && &s.rec[0] == &rec[0] {
+		return s.env, s.msg, s.ok
 	}
-	return env, msg, true
+	s.rec = rec
+	if b := trimLeft(rec); len(b) > 0 && b[0] == '{' {
+		s.env, s.msg, s.ok = c.wrapped(b)
+	} else {
+		s.env = envelope{near: firetrail.Absent, priority: -1}
+		s.msg, s.ok = s.env.read(b)
+	}
+	if !s.ok {
+		s.msg = rec
+	}
+	return s.env, s.msg, s.ok
 }
 
 // read reads a textual header.

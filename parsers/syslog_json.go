@@ -13,7 +13,7 @@ import (
 // that write "message", "msg", "log" or "_raw" with a "host" and a "timestamp".
 // A header inside the message counts more than the wrapper, whose stamp is often
 // only the time of arrival; it does give a year to an inner one without.
-func (c *Context) wrapped(b, rec []byte) (env envelope, msg []byte, ok bool) {
+func (c *Context) wrapped(b []byte) (env envelope, msg []byte, ok bool) {
 	env = envelope{near: firetrail.Absent, priority: -1}
 	var outer stamp
 	var host, tag, pid, line []byte
@@ -46,7 +46,7 @@ func (c *Context) wrapped(b, rec []byte) (env envelope, msg []byte, ok bool) {
 		}
 	}
 	if line == nil {
-		return env, rec, false
+		return env, b, false
 	}
 	line = bytes.TrimRight(line, "\r\n")
 	inner := envelope{near: firetrail.Absent, priority: env.priority}

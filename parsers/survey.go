@@ -1,0 +1,94 @@
+package parsers
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+// survey counts the New Years in a source whose stamps have no year, by the
+// rules of Clock, without knowing any year.
+type survey struct {
+	seen   bool
+	wraps  int
+	last   int64 // seconds into a leap year
+	before int64 // the same before the latest New Year, -1 before the first
+	final  stamp // the latest stamp
+
+	// leapDays are the counts of New Years at which a 29 February was met: the
+	// years there must be leap years. Of more than eight the first count.
+	leapDays []int
+}
+
+// add takes the stamp of the next record.
+func (s *survey) add(st *stamp) {
+	at, ok := wallSeconds(2000, time.Month(st.month), int(st.day), int(st.hour), int(st.minute), int(st.second))
+	if !ok {
+		return
+	}
+	at -= days(2000, time.January, 1) * daySeconds
+	if !s.seen {
+		s.seen, s.before = true, -1
+	} else if jump := at - s.last; jump < -halfYear {
+		s.before = s.last
+		s.wraps++
+	} else if jump > setBack && s.before >= 0 && at > s.before-straggler && at < s.before+2*setBack {
+		s.wraps--
+	}
+	s.last, s.final = at, *st
+	if st.month == 2 && st.day == 29 && len(s.leapDays) < 8 &&
+		(len(s.leapDays) == 0 || s.leapDays[len(s.leapDays)-1] != s.wraps) {
+		s.leapDays = append(s.leapDays, s.wraps)
+	}
+}
+
+// year is that of the first stamp: the latest one that puts the last stamp at
+// or before bound (seconds of wall time) and every 29 February into a leap year.
+func (s *survey) year(bound int64) (year int, ok bool) {
+	if !s.seen {
+		return 0, false
+	}
+	f := &s.final
+	for last := time.Unix(bound, 0).UTC().Year(); last > 1970; last-- {
+		w, ok := wallSeconds(last, time.Month(f.month), int(f.day), int(f.hour), int(f.minute), int(f.second))
+		if ok && w <= bound && s.leaps(last-s.wraps) {
+			return last - s.wraps, true
+		}
+	}
+	return 0, false
+}
+
+func (s *survey) leaps(first int) bool {
+	for _, wraps := range s.leapDays {
+		if !leap(first + wraps) {
+			return false
+		}
+	}
+	return true
+}
+
+// lines surveys one line after the other; of longer ones than the buffer the beginning.
+func (s *survey) lines(r io.Reader) error {
+	in := bufio.NewReaderSize(r, 256<<10)
+	for {
+		line, err := in.ReadSlice('\n')
+		if len(line) > 14 && line[0] != '{' {
+			var env envelope
+			env.read(line)
+			if env.stamp.kind == stampYearless {
+				s.add(&env.stamp)
+			}
+		}
+		for errors.Is(err, bufio.ErrBufferFull) {
+			_, err = in.ReadSlice('\n')
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("survey source for years: %w", err)
+		}
+	}
+}
