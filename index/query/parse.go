@@ -1,0 +1,324 @@
+package query
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"firetrail"
+)
+
+// maxDepth bounds nesting, so that no text can exhaust the stack.
+const maxDepth = 100
+
+// Parse reads a query; the empty text selects every event. Errors are of type
+// *Error. Relative times stay as they are written and are resolved by Compile.
+func Parse(text string) (firetrail.Query, error) {
+	p := parser{text: text}
+	p.space()
+	if p.end() {
+		return firetrail.Query{}, nil
+	}
+	q, err := p.or("")
+	if err != nil {
+		return firetrail.Query{}, err
+	}
+	if !p.end() {
+		return firetrail.Query{}, p.fail(p.pos, "expected AND, OR or a term; this ) closes nothing")
+	}
+	return q, nil
+}
+
+type parser struct {
+	text  string
+	pos   int
+	depth int
+}
+
+func (p *parser) fail(at int, format string, args ...any) error {
+	return &Error{Text: p.text, Offset: min(at, len(p.text)), Msg: fmt.Sprintf(format, args...)}
+}
+
+func (p *parser) end() bool { return p.pos >= len(p.text) }
+
+// peek returns the next byte, 0 at the end.
+func (p *parser) peek() byte {
+	if p.end() {
+		return 0
+	}
+	return p.text[p.pos]
+}
+
+func (p *parser) space() {
+	for !p.end() {
+		r, n := utf8.DecodeRuneInString(p.text[p.pos:])
+		if !unicode.IsSpace(r) {
+			return
+		}
+		p.pos += n
+	}
+}
+
+// closes reports whether a word ends before s.
+func closes(s string) bool {
+	if s == "" {
+		return true
+	}
+	r, _ := utf8.DecodeRuneInString(s)
+	return r == '(' || r == ')' || r == '"' || unicode.IsSpace(r)
+}
+
+// keyword takes the upper-case word k if it stands next.
+func (p *parser) keyword(k string) bool {
+	rest, ok := strings.CutPrefix(p.text[p.pos:], k)
+	if !ok || !closes(rest) {
+		return false
+	}
+	p.pos += len(k)
+	p.space()
+	return true
+}
+
+// or parses alternatives. field is "" or the field whose values are being grouped.
+func (p *parser) or(field string) (firetrail.Query, error) {
+	if p.depth++; p.depth > maxDepth {
+		return firetrail.Query{}, p.fail(p.pos, "nested more than %d deep", maxDepth)
+	}
+	defer func() { p.depth-- }()
+	var alternatives []firetrail.Query
+	for {
+		q, err := p.and(field)
+		if err != nil {
+			return q, err
+		}
+		alternatives = append(alternatives, q)
+		if !p.keyword("OR") {
+			break
+		}
+	}
+	if len(alternatives) == 1 {
+		return alternatives[0], nil
+	}
+	return firetrail.Or(alternatives...), nil
+}
+
+func (p *parser) and(field string) (firetrail.Query, error) {
+	var terms []firetrail.Query
+	for {
+		q, err := p.not(field)
+		if err != nil {
+			return q, err
+		}
+		terms = append(terms, q)
+		p.space()
+		if p.keyword("AND") {
+			continue
+		}
+		if p.end() || p.peek() == ')' || p.at("OR") {
+			break
+		}
+	}
+	if len(terms) == 1 {
+		return terms[0], nil
+	}
+	return firetrail.And(terms...), nil
+}
+
+// at reports whether the keyword k stands next, without taking it.
+func (p *parser) at(k string) bool {
+	rest, ok := strings.CutPrefix(p.text[p.pos:], k)
+	return ok && closes(rest)
+}
+
+func (p *parser) not(field string) (firetrail.Query, error) {
+	if p.depth++; p.depth > maxDepth {
+		return firetrail.Query{}, p.fail(p.pos, "nested more than %d deep", maxDepth)
+	}
+	defer func() { p.depth-- }()
+	at := p.pos
+	switch {
+	case p.keyword("NOT"):
+		q, err := p.not(field)
+		return firetrail.Not(q), err
+	case p.peek() == '-' && !(field != "" && fieldType(field) == firetrail.TypeTime):
+		p.pos++
+		if c := p.text[p.pos:]; closes(c) && !strings.HasPrefix(c, "(") && !strings.HasPrefix(c, `"`) {
+			return firetrail.Query{}, p.fail(p.pos, "expected a term right after -")
+		}
+		q, err := p.not(field)
+		return firetrail.Not(q), err
+	case p.peek() == '(':
+		return p.group(field)
+	case p.end() || p.peek() == ')':
+		return firetrail.Query{}, p.fail(at, "expected a term")
+	case p.at("AND") || p.at("OR"):
+		return firetrail.Query{}, p.fail(at, "expected a term before this keyword")
+	}
+	if field != "" {
+		return p.value(field, at)
+	}
+	return p.term()
+}
+
+// group parses "(" or ")".
+func (p *parser) group(field string) (firetrail.Query, error) {
+	open := p.pos
+	p.pos++
+	p.space()
+	q, err := p.or(field)
+	if err != nil {
+		return q, err
+	}
+	if p.peek() != ')' {
+		return q, p.fail(open, "this ( is not closed")
+	}
+	p.pos++
+	p.space()
+	return q, nil
+}
+
+// term parses a bare value or a field with its value.
+func (p *parser) term() (firetrail.Query, error) {
+	at := p.pos
+	switch c := p.peek(); {
+	case c == '"':
+		return p.value("", at)
+	case c == '/' && p.regexpAhead():
+		return p.value("", at)
+	case c == '!':
+		return firetrail.Query{}, p.fail(at, `expected a term; "not" is written NOT or -`)
+	}
+	name, op, n := p.fieldAhead()
+	switch op {
+	case ":":
+		if !Known(name) {
+			return firetrail.Query{}, p.fail(at, "%s", unknown(name))
+		}
+		p.pos += n
+		return p.operand(name, at)
+	case "!=":
+		p.pos += n
+		valueAt := p.pos
+		q, err := p.value(name, valueAt)
+		return firetrail.Not(q), err
+	case "=", "<", ">":
+		p.pos += n - len(op) // the operator is part of the value
+		return p.value(name, p.pos)
+	}
+	return p.bareWord(at)
+}
+
+// operand parses what stands after "name:".
+func (p *parser) operand(name string, at int) (firetrail.Query, error) {
+	if p.peek() == '(' {
+		return p.group(name)
+	}
+	if closes(p.text[p.pos:]) && p.peek() != '"' {
+		return firetrail.Query{}, p.fail(p.pos, "expected %s right after %s:", expected(name), name)
+	}
+	if p.at("AND") || p.at("OR") || p.at("NOT") {
+		return firetrail.Query{}, p.fail(p.pos, "expected %s, not a keyword", expected(name))
+	}
+	return p.value(name, p.pos)
+}
+
+// fieldAhead looks for a field name with its operator at the next word: ":" after
+// any name that is not plainly part of a text, and "=", "<", ">", "!=" after known
+// fields. n is the length of name and operator; op is "" if there is none.
+func (p *parser) fieldAhead() (name, op string, n int) {
+	s := p.text[p.pos:]
+	var b strings.Builder
+	for i := 0; i < len(s) && !closes(s[i:]); i++ {
+		switch c := s[i]; c {
+		case '\\':
+			if i+1 < len(s) {
+				i++
+				b.WriteByte(s[i])
+			}
+			continue
+		case ':':
+			name = b.String()
+			if colonIsText(name, s) {
+				return "", "", 0
+			}
+			return name, ":", i + 1
+		case '=', '<', '>', '!':
+			name = b.String()
+			op = string(c)
+			if c == '!' && strings.HasPrefix(s[i:], "!=") {
+				op = "!="
+			}
+			if Known(name) && name != "has" && op != "!" {
+				return name, op, i + len(op)
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return "", "", 0
+}
+
+// colonIsText reports whether the colon after name belongs to a text: an
+// address, a URL, a time of day.
+func colonIsText(name, s string) bool {
+	if name == "" || name[0] >= '0' && name[0] <= '9' {
+		return true
+	}
+	if Known(name) {
+		return false
+	}
+	word := s
+	for i := range s {
+		if closes(s[i:]) {
+			word = s[:i]
+			break
+		}
+	}
+	return textWithColon(word) || strings.HasPrefix(s, name+"://")
+}
+
+// textWithColon recognises addresses, networks and hardware addresses.
+func textWithColon(word string) bool {
+	if _, err := netip.ParseAddr(word); err == nil {
+		return true
+	}
+	if _, err := netip.ParsePrefix(word); err == nil {
+		return true
+	}
+	_, err := net.ParseMAC(word)
+	return err == nil
+}
+
+// bareWord parses a word without a field.
+func (p *parser) bareWord(at int) (firetrail.Query, error) {
+	w, err := p.word("")
+	if err != nil {
+		return firetrail.Query{}, err
+	}
+	raw := p.text[at:p.pos]
+	p.space()
+	switch {
+	case raw == "*":
+		return firetrail.Query{}, nil
+	case raw == "&&" || raw == "||":
+		return firetrail.Query{}, p.fail(at, "expected AND or OR")
+	case lowerKeyword(raw):
+		return firetrail.Query{}, p.fail(at, `keywords are upper case: %s; to search the word, quote it`, strings.ToUpper(raw))
+	}
+	q := w.query("")
+	return q, p.check(q, at)
+}
+
+func lowerKeyword(s string) bool {
+	return strings.EqualFold(s, "and") || strings.EqualFold(s, "or") || strings.EqualFold(s, "not")
+}
+
+// check refuses an operand that the field's type cannot mean.
+func (p *parser) check(q firetrail.Query, at int) error {
+	if _, err := compileMatch(q, Env{}); err != nil {
+		return p.fail(at, "%s", err)
+	}
+	return nil
+}
