@@ -37,8 +37,8 @@ func Join(s *Statements) firetrail.Inventory {
 	for i := range s.rows {
 		j.row(&s.rows[i])
 	}
-	for i := range s.jobs {
-		j.job(&s.jobs[i], s.rows)
+	for _, b := range mergeJobs(s.jobs) {
+		j.job(&b, s.rows)
 	}
 	for _, p := range mergePods(s.pods) {
 		j.pod(&p, s.rows)
@@ -221,6 +221,31 @@ func (j *joiner) job(b *job, rows []row) {
 
 func overlap(a0, a1, b0, b1 int64) bool {
 	return (a1 == firetrail.Absent || b0 == firetrail.Absent || a1 >= b0) && (b1 == firetrail.Absent || a0 == firetrail.Absent || b1 >= a0)
+}
+
+// mergeJobs makes one job of its appearances in several exports: an end that
+// one of them knows counts, since the others were made while it ran.
+func mergeJobs(all []job) []job {
+	index := map[string]int{}
+	var out []job
+	for _, b := range all {
+		i, known := index[b.id]
+		if !known {
+			index[b.id] = len(out)
+			out = append(out, b)
+			continue
+		}
+		o := &out[i]
+		o.start, o.end, o.endUnc = widen(o.start, b.start, true), widen(o.end, b.end, false), max(o.endUnc, b.endUnc)
+		o.rawID, o.name, o.user = cmp.Or(o.rawID, b.rawID), cmp.Or(o.name, b.name), cmp.Or(o.user, b.user)
+		if len(o.nodes) == 0 {
+			o.nodes = b.nodes
+		}
+		if b.end != firetrail.Absent {
+			o.state = b.state
+		}
+	}
+	return out
 }
 
 // mergePods makes one pod of its appearances in several snapshots: bounds are

@@ -155,3 +155,17 @@ func (f *file) zone() *time.Location {
 	}
 	return time.UTC
 }
+
+// ReadFile is Read for a file that is kept in a case: zone is the name of a
+// time zone or "".
+func (s *Statements) ReadFile(path string, data []byte, kind, zone, runAttribute string) (string, error) {
+	opt := Options{Kind: kind, RunAttribute: runAttribute}
+	if zone != "" {
+		at, err := time.LoadLocation(zone)
+		if err != nil {
+			return "", err
+		}
+		opt.Zone = at
+	}
+	return s.Read(path, bytes.NewReader(data), opt)
+}
