@@ -99,6 +99,11 @@ func (r *Reader) unpack(body []byte, size int, packed, fresh bool) ([]byte, erro
 
 // decode fills the state of a leaf with one page.
 func (r *Reader) decode(leaf int, offset, size int64, rows int) error {
+	if r.cols[leaf].dict == nil && r.seg.meta.RowGroups[r.group].Columns[leaf].MetaData.DictionaryPageOffset != 0 {
+		if err := r.dictionary(leaf); err != nil {
+			return err
+		}
+	}
 	h, body, err := r.readPage(offset, size)
 	if err != nil {
 		return err
@@ -168,17 +173,11 @@ func (r *Reader) values(leaf int, data []byte, enc format.Encoding, entries, pre
 	switch {
 	case present == 0 || enc == format.RLEDictionary:
 		if present > 0 {
-			if c.dict == nil {
-				if err := r.dictionary(leaf); err != nil {
-					return err
-				}
-			}
 			r.codes, err = new(rle.DictionaryEncoding).DecodeInt32(r.codes[:0], data)
 		} else {
 			r.codes = r.codes[:0]
 		}
-		v.Dict = c.dict
-		if v.Dict == nil {
+		if v.Dict = c.dict; v.Dict == nil {
 			v.Dict = &Dict{}
 		}
 	case v.Type == Int && enc == format.DeltaBinaryPacked:

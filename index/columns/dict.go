@@ -1,0 +1,154 @@
+package columns
+
+import (
+	"encoding/binary"
+	"hash/maphash"
+	"math/bits"
+	"net/netip"
+	"unicode/utf8"
+)
+
+// table is an open-addressing hash table from values to codes, which are given
+// in the order of first sight, so that they do not depend on the hash.
+type table struct {
+	slots  []uint32 // code+1, 0 is free; the length is a power of two
+	hashes []uint32 // of each code
+}
+
+func (t *table) reset() {
+	clear(t.slots)
+	t.hashes = t.hashes[:0]
+}
+
+// grow keeps the table at most half full.
+func (t *table) grow() {
+	if 2*len(t.hashes) < len(t.slots) {
+		return
+	}
+	t.slots = make([]uint32, max(64, 2*len(t.slots)))
+	mask := uint32(len(t.slots) - 1)
+	for code, h := range t.hashes {
+		i := h & mask
+		for t.slots[i] != 0 {
+			i = (i + 1) & mask
+		}
+		t.slots[i] = uint32(code) + 1
+	}
+}
+
+// add enters the next code at a free slot that a search ended on.
+func (t *table) add(slot, hash uint32) (code uint32) {
+	code = uint32(len(t.hashes))
+	t.hashes = append(t.hashes, hash)
+	t.slots[slot] = code + 1
+	return code
+}
+
+// textDict gives codes to strings. In unique mode it does not look for equal
+// values any more: they are as good as all different.
+type textDict struct {
+	Dict
+	table
+	unique bool
+	binary bool // some value is no UTF-8
+	seed   maphash.Seed
+}
+
+func newTextDict() *textDict {
+	return &textDict{Dict: Dict{offs: []uint32{0}}, seed: maphash.MakeSeed()}
+}
+
+func (d *textDict) reset() {
+	d.table.reset()
+	d.data, d.offs, d.addrs = d.data[:0], d.offs[:1], d.addrs[:0]
+	d.unique, d.binary = false, false
+}
+
+// code finds or makes the code of s.
+func (d *textDict) code(s string) uint32 {
+	if d.unique {
+		return d.append(s)
+	}
+	d.grow()
+	h := uint32(maphash.String(d.seed, s))
+	mask := uint32(len(d.slots) - 1)
+	i := h & mask
+	for d.slots[i] != 0 {
+		if c := d.slots[i] - 1; d.hashes[c] == h && d.Value(c) == s {
+			return c
+		}
+		i = (i + 1) & mask
+	}
+	d.append(s)
+	return d.add(i, h)
+}
+
+func (d *textDict) append(s string) uint32 {
+	d.data = append(d.data, s...)
+	d.offs = append(d.offs, uint32(len(d.data)))
+	d.binary = d.binary || !utf8.ValidString(s)
+	return uint32(len(d.offs) - 2)
+}
+
+// addr finds or makes the code of an address; a dictionary holds either
+// addresses or other text.
+func (d *textDict) addr(a netip.Addr) uint32 {
+	d.grow()
+	b := a.As16()
+	x, y := binary.LittleEndian.Uint64(b[:8]), binary.LittleEndian.Uint64(b[8:])
+	hi, lo := bits.Mul64(x^0x9e3779b97f4a7c15, y^0xe7037ed1a0b428db)
+	h := uint32((hi ^ lo) >> 7)
+	mask := uint32(len(d.slots) - 1)
+	i := h & mask
+	for d.slots[i] != 0 {
+		if c := d.slots[i] - 1; d.addrs[c] == a {
+			return c
+		}
+		i = (i + 1) & mask
+	}
+	d.addrs = append(d.addrs, a)
+	d.data = a.AppendTo(d.data)
+	d.offs = append(d.offs, uint32(len(d.data)))
+	return d.add(i, h)
+}
+
+// intDict gives codes to numbers.
+type intDict struct {
+	table
+	values []int64
+	codes  []uint32
+}
+
+// encode gives codes to the present values of a column; ok is false once there
+// are more than limit different ones.
+func (d *intDict) encode(values []int64, limit int) (ok bool) {
+	d.table.reset()
+	d.values, d.codes = d.values[:0], d.codes[:0]
+	for n, v := range values {
+		if n > 0 && v == values[n-1] {
+			d.codes = append(d.codes, d.codes[n-1])
+			continue
+		}
+		if v == absent {
+			d.codes = append(d.codes, Null)
+			continue
+		}
+		d.grow()
+		hi, lo := bits.Mul64(uint64(v)^0x9e3779b97f4a7c15, 0xd6e8feb86659fd93)
+		h := uint32((hi ^ lo) >> 7)
+		mask := uint32(len(d.slots) - 1)
+		i := h & mask
+		for d.slots[i] != 0 && d.values[d.slots[i]-1] != v {
+			i = (i + 1) & mask
+		}
+		if d.slots[i] == 0 {
+			if len(d.values) == limit {
+				return false
+			}
+			d.values = append(d.values, v)
+			d.add(i, h)
+		}
+		d.codes = append(d.codes, d.slots[i]-1)
+	}
+	return true
+}

@@ -1,0 +1,551 @@
+package columns
+
+import (
+	"bytes"
+	"encoding/binary"
+	"hash/crc32"
+	"math"
+	"math/bits"
+	"slices"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/parquet-go/parquet-go/bloom"
+	"github.com/parquet-go/parquet-go/encoding/delta"
+	"github.com/parquet-go/parquet-go/encoding/rle"
+	"github.com/parquet-go/parquet-go/encoding/thrift"
+	"github.com/parquet-go/parquet-go/format"
+)
+
+// Encoder encodes groups; one goroutine uses it at a time.
+type Encoder struct {
+	zstd   *zstd.Encoder
+	header thriftWriter
+	vals   []byte
+	packed []byte
+	codes  []int32
+	offs   []uint32
+	ints   []int64
+	dict   intDict
+	level  []byte
+}
+
+// NewEncoder makes an encoder. What it writes depends on the events alone.
+func NewEncoder() *Encoder {
+	e := &Encoder{}
+	e.zstd, _ = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithEncoderConcurrency(1),
+		zstd.WithEncoderCRC(false), zstd.WithWindowSize(1<<20), zstd.WithSingleSegment(true))
+	return e
+}
+
+// thriftWriter encodes structures of the format's metadata.
+type thriftWriter struct {
+	buf bytes.Buffer
+	enc *thrift.Encoder
+}
+
+func (w *thriftWriter) encode(v any) ([]byte, error) {
+	if w.enc == nil {
+		w.enc = thrift.NewEncoder(new(thrift.CompactProtocol).NewWriter(&w.buf))
+	}
+	w.buf.Reset()
+	err := w.enc.Encode(v)
+	return w.buf.Bytes(), err
+}
+
+// chunk is an encoded column chunk; offsets count from its first byte until it
+// is written.
+type chunk struct {
+	data    []byte
+	meta    format.ColumnMetaData
+	offsets format.OffsetIndex
+	bounds  format.ColumnIndex // of Int columns
+	bloom   []byte
+}
+
+func (c *chunk) reset() { *c = chunk{data: c.data[:0]} }
+
+// pageShape is what a data page's header says besides its encoding.
+type pageShape struct {
+	first, rows, entries, nulls int
+	reps, defs                  []byte // encoded levels
+}
+
+// Encode compresses the group's columns. It may run on any goroutine; the group
+// must not change meanwhile. An error is also returned by Writer.Write.
+func (g *Group) Encode(e *Encoder) error {
+	leaves := len(g.columns) + 2
+	for len(g.chunks) < leaves {
+		g.chunks = append(g.chunks, chunk{})
+	}
+	for i, c := range g.columns {
+		if c.Name == "source" || c.Name == "kind" {
+			continue
+		}
+		c.pad(g.rows)
+		var err error
+		if c.Type == Int {
+			err = e.encodeInts(&g.chunks[i], c, g.rows)
+		} else {
+			err = e.encodeText(&g.chunks[i], c, g.rows)
+		}
+		if err != nil {
+			g.err = err
+			return err
+		}
+	}
+	g.err = e.encodeMap(g.chunks[leaves-2:], g.rest, g.rows)
+	return g.err
+}
+
+// constant makes the chunk of a required text column with one value.
+func (e *Encoder) constant(ch *chunk, value string, rows int) error {
+	d := newTextDict()
+	d.code(value)
+	ch.meta.Type, ch.meta.NumValues = format.ByteArray, int64(rows)
+	if err := e.dictionary(ch, &d.Dict); err != nil {
+		return err
+	}
+	e.codes = append(e.codes[:0], make([]int32, rows)...)
+	return e.codesPage(ch, pageShape{rows: rows, entries: rows})
+}
+
+// encodeInts writes a number column: as a dictionary where values repeat, else
+// delta-packed or plain, whichever is smaller on the first block.
+func (e *Encoder) encodeInts(ch *chunk, c *column, rows int) error {
+	ch.meta.Type = format.Int64
+	nulls, low, high := intBounds(c.ints)
+	ch.meta.NumValues = int64(rows)
+	ch.meta.Statistics.NullCount = int64(nulls)
+	if nulls == rows {
+		return e.nullPage(ch, rows)
+	}
+	ch.meta.Statistics.MinValue, ch.meta.Statistics.MaxValue = int64Bytes(low), int64Bytes(high)
+	serial := c.Name == "time" || c.Name == "offset" || c.Name == "line"
+	if !serial && e.dict.encode(c.ints, (rows-nulls)/4+1) {
+		if err := e.dictionary(ch, &Dict{Ints: e.dict.values}); err != nil {
+			return err
+		}
+		return e.codedPages(ch, e.dict.codes, len(e.dict.values) == 1 && nulls == 0, c)
+	}
+	enc := format.DeltaBinaryPacked
+	if !serial {
+		enc = e.choose(c.ints[:min(rows, BlockRows)])
+	}
+	for first := 0; first < rows; first += BlockRows {
+		page := c.ints[first:min(first+BlockRows, rows)]
+		shape := e.shape(first, page, c)
+		e.ints = e.ints[:0]
+		for _, v := range page {
+			if v != absent {
+				e.ints = append(e.ints, v)
+			}
+		}
+		if err := e.dataPage(ch, shape, e.packInts(e.ints, enc), enc); err != nil {
+			return err
+		}
+		ch.bound(page)
+	}
+	return nil
+}
+
+// choose compares two encodings of numbers on a sample.
+func (e *Encoder) choose(sample []int64) format.Encoding {
+	e.ints = e.ints[:0]
+	for _, v := range sample {
+		if v != absent {
+			e.ints = append(e.ints, v)
+		}
+	}
+	e.packed = e.zstd.EncodeAll(e.packInts(e.ints, format.Plain), e.packed[:0])
+	plain := len(e.packed)
+	e.packed = e.zstd.EncodeAll(e.packInts(e.ints, format.DeltaBinaryPacked), e.packed[:0])
+	if len(e.packed) <= plain {
+		return format.DeltaBinaryPacked
+	}
+	return format.Plain
+}
+
+func (e *Encoder) packInts(ints []int64, enc format.Encoding) []byte {
+	e.vals = e.vals[:0]
+	if enc == format.Plain {
+		for _, v := range ints {
+			e.vals = binary.LittleEndian.AppendUint64(e.vals, uint64(v))
+		}
+		return e.vals
+	}
+	if len(ints) > 0 {
+		e.vals, _ = new(delta.BinaryPackedEncoding).EncodeInt64(e.vals, ints)
+	}
+	return e.vals
+}
+
+// encodeText writes a text column: with a dictionary unless that would be larger.
+func (e *Encoder) encodeText(ch *chunk, c *column, rows int) error {
+	ch.meta.Type = format.ByteArray
+	nulls, size := 0, 0
+	for _, code := range c.codes {
+		if code == Null {
+			nulls++
+		} else {
+			size += int(c.dict.offs[code+1] - c.dict.offs[code])
+		}
+	}
+	ch.meta.NumValues = int64(rows)
+	ch.meta.Statistics.NullCount = int64(nulls)
+	if nulls == rows {
+		return e.nullPage(ch, rows)
+	}
+	if c.Bloom {
+		ch.bloom = bloomOf(&c.dict.Dict)
+	}
+	if c.dict.pays(rows-nulls, size) {
+		if err := e.dictionary(ch, &c.dict.Dict); err != nil {
+			return err
+		}
+		return e.codedPages(ch, c.codes, c.dict.Len() == 1 && nulls == 0, c)
+	}
+	for first := 0; first < rows; first += BlockRows {
+		page := c.codes[first:min(first+BlockRows, rows)]
+		if err := e.textPage(ch, &c.dict.Dict, page, e.codeShape(first, page)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pays reports whether a dictionary and codes are smaller than the values of
+// the rows one after the other.
+func (d *textDict) pays(values, size int) bool {
+	width := bits.Len(uint(max(d.Len()-1, 0)))
+	return !d.unique && len(d.data)+4*d.Len()+values*width/8 < size+values
+}
+
+// codedPages writes the pages of codes that follow a dictionary, or a single
+// page if all rows are the same.
+func (e *Encoder) codedPages(ch *chunk, codes []uint32, constant bool, c *column) error {
+	step := BlockRows
+	if constant {
+		step = len(codes)
+	}
+	for first := 0; first < len(codes); first += step {
+		page := codes[first:min(first+step, len(codes))]
+		shape := e.codeShape(first, page)
+		if required(c.Name) {
+			shape.defs = nil
+		}
+		e.codes = e.codes[:0]
+		for _, code := range page {
+			if code != Null {
+				e.codes = append(e.codes, int32(code))
+			}
+		}
+		if err := e.codesPage(ch, shape); err != nil {
+			return err
+		}
+		if c.Type == Int {
+			ch.bound(c.ints[first : first+len(page)])
+		}
+	}
+	return nil
+}
+
+// codesPage writes the page of e.codes.
+func (e *Encoder) codesPage(ch *chunk, shape pageShape) (err error) {
+	if e.vals, err = new(rle.DictionaryEncoding).EncodeInt32(e.vals[:0], e.codes); err != nil {
+		return err
+	}
+	if shape.entries == shape.nulls {
+		e.vals = e.vals[:0]
+	}
+	return e.dataPage(ch, shape, e.vals, format.RLEDictionary)
+}
+
+// textPage writes a page of values with their lengths in front.
+func (e *Encoder) textPage(ch *chunk, d *Dict, codes []uint32, shape pageShape) error {
+	e.packed = e.packed[:0]
+	e.offs = append(e.offs[:0], 0)
+	for _, code := range codes {
+		if code != Null {
+			e.packed = append(e.packed, d.data[d.offs[code]:d.offs[code+1]]...)
+			e.offs = append(e.offs, uint32(len(e.packed)))
+		}
+	}
+	var err error
+	if e.vals, err = new(delta.LengthByteArrayEncoding).EncodeByteArray(e.vals[:0], e.packed, e.offs); err != nil {
+		return err
+	}
+	return e.dataPage(ch, shape, e.vals, format.DeltaLengthByteArray)
+}
+
+// nullPage is the one page of a chunk without any value.
+func (e *Encoder) nullPage(ch *chunk, rows int) error {
+	shape := pageShape{rows: rows, entries: rows, nulls: rows, defs: e.levels(rows, 1, func(int) byte { return 0 })}
+	if ch.meta.Type == format.Int64 {
+		ch.bounds.NullPages = append(ch.bounds.NullPages, true)
+		ch.bounds.MinValues = append(ch.bounds.MinValues, []byte{})
+		ch.bounds.MaxValues = append(ch.bounds.MaxValues, []byte{})
+		ch.bounds.NullCounts = append(ch.bounds.NullCounts, int64(rows))
+	}
+	return e.dataPage(ch, shape, nil, format.Plain)
+}
+
+// shape describes a page of numbers.
+func (e *Encoder) shape(first int, page []int64, c *column) pageShape {
+	s := pageShape{first: first, rows: len(page), entries: len(page)}
+	for _, v := range page {
+		if v == absent {
+			s.nulls++
+		}
+	}
+	if !required(c.Name) {
+		s.defs = e.presence(len(page), s.nulls, func(i int) bool { return page[i] != absent })
+	}
+	return s
+}
+
+// codeShape describes a page of codes.
+func (e *Encoder) codeShape(first int, page []uint32) pageShape {
+	s := pageShape{first: first, rows: len(page), entries: len(page)}
+	for _, c := range page {
+		if c == Null {
+			s.nulls++
+		}
+	}
+	s.defs = e.presence(len(page), s.nulls, func(i int) bool { return page[i] != Null })
+	return s
+}
+
+// presence encodes which rows of a page have a value.
+func (e *Encoder) presence(rows, nulls int, has func(int) bool) []byte {
+	if nulls == 0 {
+		return e.levels(rows, 1, func(int) byte { return 1 })
+	}
+	return e.levels(rows, 1, func(i int) byte {
+		if has(i) {
+			return 1
+		}
+		return 0
+	})
+}
+
+// levels encodes repetition or definition levels, in memory of its own.
+func (e *Encoder) levels(n, width int, level func(int) byte) []byte {
+	e.level = sized(e.level, n)
+	for i := range e.level {
+		e.level[i] = level(i)
+	}
+	b, _ := (&rle.Encoding{BitWidth: width}).EncodeLevels(nil, e.level)
+	return b
+}
+
+// dictionary writes the dictionary page at the start of a chunk.
+func (e *Encoder) dictionary(ch *chunk, d *Dict) error {
+	if d.Ints != nil {
+		e.packInts(d.Ints, format.Plain)
+	} else {
+		e.vals = plainText(e.vals[:0], d)
+	}
+	e.packed = e.zstd.EncodeAll(e.vals, e.packed[:0])
+	h := format.PageHeader{Type: format.DictionaryPage, UncompressedPageSize: int32(len(e.vals)),
+		CompressedPageSize: int32(len(e.packed)), CRC: int32(crc32.ChecksumIEEE(e.packed))}
+	h.DictionaryPageHeader.Valid = true
+	h.DictionaryPageHeader.V = format.DictionaryPageHeader{NumValues: int32(d.Len()), Encoding: format.Plain}
+	head, err := e.header.encode(&h)
+	if err != nil {
+		return err
+	}
+	ch.meta.TotalUncompressedSize += int64(len(head) + len(e.vals))
+	ch.meta.DictionaryPageOffset = 1 // there is one; the writer puts the offset
+	ch.data = append(append(ch.data, head...), e.packed...)
+	ch.meta.DataPageOffset = int64(len(ch.data))
+	ch.encoding(format.Plain)
+	return nil
+}
+
+// minPack is the size below which compressing a page is not tried.
+const minPack = 48
+
+// dataPage writes one page: levels as they are, values compressed if that helps.
+func (e *Encoder) dataPage(ch *chunk, s pageShape, values []byte, enc format.Encoding) error {
+	body := values
+	if len(values) >= minPack {
+		e.packed = e.zstd.EncodeAll(values, e.packed[:0])
+		if len(e.packed) < len(values) {
+			body = e.packed
+		}
+	}
+	levels := len(s.reps) + len(s.defs)
+	crc := crc32.ChecksumIEEE(s.reps)
+	crc = crc32.Update(crc, crc32.IEEETable, s.defs)
+	crc = crc32.Update(crc, crc32.IEEETable, body)
+	h := format.PageHeader{Type: format.DataPageV2, UncompressedPageSize: int32(levels + len(values)),
+		CompressedPageSize: int32(levels + len(body)), CRC: int32(crc)}
+	h.DataPageHeaderV2.Valid = true
+	v2 := &h.DataPageHeaderV2.V
+	*v2 = format.DataPageHeaderV2{NumValues: int32(s.entries), NumNulls: int32(s.nulls), NumRows: int32(s.rows), Encoding: enc,
+		DefinitionLevelsByteLength: int32(len(s.defs)), RepetitionLevelsByteLength: int32(len(s.reps))}
+	v2.IsCompressed.Valid = true
+	v2.IsCompressed.V = len(body) < len(values)
+	head, err := e.header.encode(&h)
+	if err != nil {
+		return err
+	}
+	start := len(ch.data)
+	ch.data = append(ch.data, head...)
+	ch.data = append(ch.data, s.reps...)
+	ch.data = append(ch.data, s.defs...)
+	ch.data = append(ch.data, body...)
+	ch.meta.TotalUncompressedSize += int64(len(head) + levels + len(values))
+	ch.offsets.PageLocations = append(ch.offsets.PageLocations, format.PageLocation{
+		Offset: int64(start), CompressedPageSize: int32(len(ch.data) - start), FirstRowIndex: int64(s.first)})
+	ch.encoding(enc)
+	if levels > 0 {
+		ch.encoding(format.RLE)
+	}
+	return nil
+}
+
+// encoding notes an encoding that the chunk uses.
+func (c *chunk) encoding(enc format.Encoding) {
+	if !slices.Contains(c.meta.Encoding, enc) {
+		c.meta.Encoding = append(c.meta.Encoding, enc)
+	}
+}
+
+// bound notes the smallest and the largest value of a page of numbers.
+func (c *chunk) bound(page []int64) {
+	nulls, low, high := intBounds(page)
+	b := &c.bounds
+	b.NullPages = append(b.NullPages, nulls == len(page))
+	b.NullCounts = append(b.NullCounts, int64(nulls))
+	if nulls == len(page) {
+		b.MinValues, b.MaxValues = append(b.MinValues, []byte{}), append(b.MaxValues, []byte{})
+		return
+	}
+	b.MinValues, b.MaxValues = append(b.MinValues, int64Bytes(low)), append(b.MaxValues, int64Bytes(high))
+}
+
+// intBounds finds the smallest and the largest present value.
+func intBounds(ints []int64) (nulls int, low, high int64) {
+	low, high = math.MaxInt64, math.MinInt64
+	for _, v := range ints {
+		if v == absent {
+			nulls++
+			continue
+		}
+		low, high = min(low, v), max(high, v)
+	}
+	return nulls, low, high
+}
+
+func int64Bytes(n int64) []byte { return binary.LittleEndian.AppendUint64(nil, uint64(n)) }
+
+// plainText appends the values with four bytes of length in front of each.
+func plainText(to []byte, d *Dict) []byte {
+	for i := range d.Len() {
+		b := d.data[d.offs[i]:d.offs[i+1]]
+		to = binary.LittleEndian.AppendUint32(to, uint32(len(b)))
+		to = append(to, b...)
+	}
+	return to
+}
+
+// bloomBits is the size of a bloom filter for each value: 8 bits refute all but
+// about 2 % of the values that are not there.
+const bloomBits = 8
+
+func bloomOf(d *Dict) []byte {
+	f := make(bloom.SplitBlockFilter, bloom.NumSplitBlocksOf(int64(d.Len()), bloomBits))
+	for i := range d.Len() {
+		f.Insert(bloom.XXH64{}.Sum64(d.data[d.offs[i]:d.offs[i+1]]))
+	}
+	return f.Bytes()
+}
+
+// required says which columns have a value in every row.
+func required(name string) bool {
+	switch name {
+	case "source", "kind", "line", "offset", "length":
+		return true
+	}
+	return false
+}
+
+// encodeMap writes the two leaves of the map column.
+func (e *Encoder) encodeMap(ch []chunk, m *mapColumn, rows int) error {
+	for i, part := range []struct {
+		dict  *textDict
+		codes []uint32
+	}{{m.keys, m.key}, {m.values, m.value}} {
+		c := &ch[i]
+		c.meta.Type = format.ByteArray
+		if len(m.rows) == 0 {
+			c.meta.NumValues = int64(rows)
+			c.meta.Statistics.NullCount = int64(rows)
+			s := pageShape{rows: rows, entries: rows, nulls: rows}
+			s.reps = e.levels(rows, 1, func(int) byte { return 0 })
+			s.defs = e.levels(rows, 2, func(int) byte { return 0 })
+			if err := e.dataPage(c, s, nil, format.Plain); err != nil {
+				return err
+			}
+			continue
+		}
+		size := 0
+		for _, code := range part.codes {
+			size += int(part.dict.offs[code+1] - part.dict.offs[code])
+		}
+		coded := part.dict.pays(len(part.codes), size)
+		if coded {
+			if err := e.dictionary(c, &part.dict.Dict); err != nil {
+				return err
+			}
+		}
+		if err := e.mapPages(c, m.rows, part.codes, part.dict, rows, coded); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mapPages writes the pages of one leaf of the map: each block's entries, with
+// the levels that say which belong to one row and which rows have none.
+func (e *Encoder) mapPages(c *chunk, at, codes []uint32, dict *textDict, rows int, coded bool) error {
+	from := 0
+	for first := 0; first < rows; first += BlockRows {
+		s := pageShape{first: first, rows: min(BlockRows, rows-first)}
+		var reps, defs []byte
+		to := from
+		for row := first; row < first+s.rows; row++ {
+			start := to
+			for to < len(at) && at[to] == uint32(row) {
+				reps = append(reps, byte(min(to-start, 1)))
+				defs = append(defs, 2)
+				to++
+			}
+			if to == start {
+				reps, defs = append(reps, 0), append(defs, 0)
+				s.nulls++
+			}
+		}
+		s.entries = len(reps)
+		s.reps = e.levels(len(reps), 1, func(i int) byte { return reps[i] })
+		s.defs = e.levels(len(defs), 2, func(i int) byte { return defs[i] })
+		c.meta.NumValues += int64(s.entries)
+		c.meta.Statistics.NullCount += int64(s.nulls)
+		var err error
+		if coded {
+			e.codes = e.codes[:0]
+			for _, code := range codes[from:to] {
+				e.codes = append(e.codes, int32(code))
+			}
+			err = e.codesPage(c, s)
+		} else {
+			err = e.textPage(c, &dict.Dict, codes[from:to], s)
+		}
+		if err != nil {
+			return err
+		}
+		from = to
+	}
+	return nil
+}

@@ -1,0 +1,243 @@
+package columns
+
+import (
+	"slices"
+	"unicode/utf8"
+
+	"firetrail"
+)
+
+// Group is a row group being collected or, once cut, ready to be encoded. Its
+// vectors may be read until it is written.
+type Group struct {
+	columns []*column // the common ones, length, time_guess, then x.NAME
+	x       map[string]int
+	rest    *mapColumn
+	rows    int
+	bytes   int64 // of the records, roughly what the values take
+	fixed   bool  // no further x columns: the segment's first group is complete
+
+	chunks []chunk
+	err    error
+}
+
+const (
+	groupBytes = 48 << 20 // of records; a group that exceeds it is the segment's last
+	maxName    = 128      // longer names of fields stay in the map
+)
+
+// commonColumns are the columns before those of x. source and kind are constant
+// and made when the segment is closed.
+func commonColumns() []Info {
+	var infos []Info
+	for i := range firetrail.Fields {
+		f := &firetrail.Fields[i]
+		t := Text
+		if f.Int != nil {
+			t = Int
+		}
+		infos = append(infos, Info{Name: f.Name, Type: t, Field: f, Bloom: hasBloom(f.Name)})
+	}
+	return append(infos, Info{Name: "length", Type: Int}, Info{Name: "time_guess", Type: Text})
+}
+
+func newGroup() *Group {
+	g := &Group{x: map[string]int{}, rest: newMapColumn()}
+	for _, info := range commonColumns() {
+		g.columns = append(g.columns, newColumn(info))
+	}
+	return g
+}
+
+// like makes an empty group with the columns of another.
+func (g *Group) like() *Group {
+	n := &Group{x: g.x, rest: newMapColumn(), fixed: true}
+	for _, c := range g.columns {
+		n.columns = append(n.columns, newColumn(c.Info))
+	}
+	return n
+}
+
+func (g *Group) reset() {
+	for _, c := range g.columns {
+		c.reset()
+	}
+	g.rest.reset()
+	g.rows, g.bytes, g.err = 0, 0, nil
+	for i := range g.chunks {
+		g.chunks[i].reset()
+	}
+}
+
+// Rows is the number of events in the group.
+func (g *Group) Rows() int { return g.rows }
+
+// Vector gives a column of the whole group by name. It is nil for columns that
+// have no value in the group, for source and for kind.
+func (g *Group) Vector(name string) *Vector {
+	i := slices.IndexFunc(g.columns, func(c *column) bool { return c.Name == name })
+	if i < 0 || g.columns[i].rows() == 0 {
+		return nil
+	}
+	c := g.columns[i]
+	c.pad(g.rows)
+	if c.Type == Int {
+		return &Vector{Type: Int, Rows: g.rows, ints: c.ints}
+	}
+	return &Vector{Type: Text, Rows: g.rows, Codes: c.codes, Dict: &c.dict.Dict}
+}
+
+// Names lists the columns that have a value in the group, in their order.
+func (g *Group) Names() []string {
+	var names []string
+	for _, c := range g.columns {
+		if c.rows() > 0 {
+			names = append(names, c.Name)
+		}
+	}
+	return names
+}
+
+// Rest calls f for every entry of the map column, in row order.
+func (g *Group) Rest(f func(row int, name, value string)) {
+	for i, row := range g.rest.rows {
+		f(int(row), g.rest.keys.Value(g.rest.key[i]), g.rest.values.Value(g.rest.value[i]))
+	}
+}
+
+// stride is how many events are spread over the columns at a time: few enough
+// to stay in a near cache.
+const stride = 32
+
+// append takes as many events as the group has room for.
+func (g *Group) append(evs []firetrail.Event) int {
+	done := 0
+	for done < len(evs) && !g.full() {
+		n := min(stride, len(evs)-done, GroupRows-g.rows)
+		part := evs[done : done+n]
+		for _, c := range g.columns[:len(firetrail.Fields)] {
+			c.spread(g.rows, part)
+		}
+		length, guess := g.columns[len(firetrail.Fields)], g.columns[len(firetrail.Fields)+1]
+		for i := range part {
+			ev := &part[i]
+			length.putInt(g.rows+i, ev.Length)
+			if ev.Guess != 0 {
+				guess.putText(g.rows+i, ev.Guess.String())
+			}
+			g.fields(g.rows+i, ev.X)
+			g.bytes += ev.Length
+		}
+		g.rows += n
+		done += n
+	}
+	return done
+}
+
+func (g *Group) full() bool { return g.rows == GroupRows || g.bytes > groupBytes }
+
+// spread appends one common field of some events, the first of which is row.
+func (c *column) spread(row int, evs []firetrail.Event) {
+	f := c.Field
+	switch {
+	case f.Int != nil:
+		for i := range evs {
+			if n := *f.Int(&evs[i]); n != absent {
+				c.putInt(row+i, n)
+			}
+		}
+	case f.Addr != nil:
+		for i := range evs {
+			if a := *f.Addr(&evs[i]); a.IsValid() {
+				c.putAddr(row+i, a)
+			}
+		}
+	case f.Name == "source" || f.Name == "kind":
+	default:
+		for i := range evs {
+			if s := *f.Text(&evs[i]); s != "" {
+				c.putText(row+i, s)
+			}
+		}
+	}
+}
+
+// fields files a record's own fields. Records mostly have the same names in the
+// same order: the column after the one before is tried first.
+func (g *Group) fields(row int, fields []firetrail.Field) {
+	at := len(firetrail.Fields) + 2
+	for _, f := range fields {
+		if at >= len(g.columns) || g.columns[at].Name[2:] != f.Name {
+			if at = g.column(f.Name); at < 0 {
+				g.rest.put(row, f)
+				at = len(firetrail.Fields) + 2
+				continue
+			}
+		}
+		c := g.columns[at]
+		if c.rows() > row {
+			g.repeated(row, fields)
+			return
+		}
+		if !c.putX(row, f.Value) {
+			// Rare enough to look: the name may have had a value that fitted,
+			// or get one.
+			g.repeated(row, fields)
+			return
+		}
+		at++
+	}
+}
+
+// column finds the column of a record's own field, making one while the
+// segment's columns are not fixed; -1 is the map.
+func (g *Group) column(name string) int {
+	if at, ok := g.x[name]; ok {
+		return at
+	}
+	if g.fixed || len(g.x) >= MaxX || len(name) > maxName || !utf8.ValidString(name) {
+		return -1
+	}
+	at := len(g.columns)
+	g.x[name] = at
+	g.columns = append(g.columns, newColumn(Info{Name: "x." + name, Type: Text}))
+	return at
+}
+
+// repeated files the fields of a row anew, with care for names that occur more
+// than once and values that do not fit: the last value of a name goes to its
+// column if it fits; all others go to the map.
+func (g *Group) repeated(row int, fields []firetrail.Field) {
+	for _, c := range g.columns[len(firetrail.Fields)+2:] {
+		c.cut(row)
+	}
+	m := g.rest
+	for len(m.rows) > 0 && m.rows[len(m.rows)-1] == uint32(row) {
+		n := len(m.rows) - 1
+		m.rows, m.key, m.value = m.rows[:n], m.key[:n], m.value[:n]
+	}
+	last := make(map[string]int, len(fields))
+	for i, f := range fields {
+		last[f.Name] = i
+	}
+	for i, f := range fields {
+		at := -1
+		if last[f.Name] == i {
+			at = g.column(f.Name)
+		}
+		if at < 0 || !g.columns[at].putX(row, f.Value) {
+			m.put(row, f)
+		}
+	}
+}
+
+// fix ends the discovery of columns and settles their types.
+func (g *Group) fix() {
+	if g.fixed {
+		return
+	}
+	g.fixed = true
+	for _, c := range g.columns[len(firetrail.Fields)+2:] {
+		c.narrow()
+	}
+}
