@@ -4,4 +4,6 @@ package parsers
 // of a source the first is taken, and a line that one format declines is offered to the
 // others in this order. Read-only.
 var All = []Format{
+	PaloAlto,
+	PF,
 }

@@ -1,0 +1,239 @@
+package parsers
+
+import (
+	"bytes"
+	"errors"
+
+	"firetrail"
+)
+
+// PaloAlto reads the logs of PAN-OS firewalls, Panorama, Prisma Access and the
+// Strata Logging Service.
+var PaloAlto = Format{
+	Name:  "paloalto",
+	Doc:   "Palo Alto Networks PAN-OS and Prisma: CSV, CEF, LEEF, JSON, exported CSV",
+	Spec:  "PAN-OS syslog field descriptions 6.1 to 12.1; Strata Logging Service log reference",
+	Sniff: sniffPaloAlto,
+	New: func(ctx *Context) Parser {
+		return &panParser{ctx: ctx, columns: make([]csvColumn, 0, 160)}
+	},
+}
+
+// panParser reads one source. It keeps the header of an exported CSV; all else
+// is scratch space for one record.
+type panParser struct {
+	ctx     *Context
+	columns []csvColumn
+	header  []panColumn // of an exported CSV, nil before there is one
+	aligned bool        // the header has the order of the syslog columns
+	pairs   []panPair   // of a CEF extension
+	rec     []byte
+	panRecord
+}
+
+// panRecord gathers what becomes common fields only when the whole record is known.
+type panRecord struct {
+	kind      *panType
+	dialect   panDialect
+	subtype   []byte
+	receive   stamp
+	generated stamp
+	start     stamp
+	precise   stamp // high-resolution time generated, with its zone
+	device    stamp // the time received once more, with its zone (LEEF devTime)
+	elapsed   int64 // seconds, Absent
+	utc       bool  // the record says that its stamps are in UTC
+	serial    []byte
+	name      []byte // of the device
+	url       []byte // the column "URL/Filename" of THREAT
+	threat    []byte
+}
+
+type panDialect uint8
+
+const (
+	panCSV panDialect = iota
+	panCEF            // format defined by the user on the firewall
+	panCEFStrata
+	panLEEF
+	panJSON
+)
+
+// Parse reads one record in any of the dialects.
+func (p *panParser) Parse(rec []byte, ev *firetrail.Event) error {
+	p.rec = rec
+	p.panRecord = panRecord{elapsed: firetrail.Absent}
+	if body := bytes.TrimPrefix(rec, []byte("\xef\xbb\xbf")); panHeaderLine(body) {
+		return p.readHeader(body)
+	}
+	env, msg, _ := p.ctx.envelope(rec)
+	err := p.body(msg, ev)
+	if err == ErrOther && len(env.body) > len(msg) {
+		err = p.body(env.body, ev)
+	}
+	if err == ErrOther {
+		err = p.body(panGlued(rec), ev)
+	}
+	if err != nil {
+		return err
+	}
+	return p.finish(&env, ev)
+}
+
+// body finds out the dialect of a message and reads it.
+func (p *panParser) body(msg []byte, ev *firetrail.Event) error {
+	msg = trimLeft(msg)
+	if len(msg) == 0 {
+		return ErrOther
+	}
+	if msg[0] == '{' {
+		return p.readJSON(msg, ev)
+	}
+	if i := panMark(msg); i >= 0 {
+		if msg[i] == 'C' {
+			return p.readCEF(msg[i:], ev)
+		}
+		return p.readLEEF(msg[i:], ev)
+	}
+	if p.header != nil && panFields(msg) {
+		return p.readExport(msg, ev)
+	}
+	return p.readCSV(msg, ev)
+}
+
+// panGlued is the record from the word on that holds the first comma: the first
+// column stands there, whatever header is in front of it.
+func panGlued(rec []byte) []byte {
+	comma := bytes.IndexByte(rec[:min(len(rec), 512)], ',')
+	if comma < 0 {
+		return nil
+	}
+	return rec[bytes.LastIndexByte(rec[:comma], ' ')+1:]
+}
+
+// panMark finds the "CEF:" or "LEEF:" that a message of this vendor begins with,
+// behind no more than a few words of header. -1 if there is none.
+func panMark(msg []byte) int {
+	head := msg[:min(len(msg), 256)]
+	vendor := bytes.Index(head, []byte("|Palo Alto Networks|"))
+	if vendor < 0 {
+		return -1
+	}
+	if i := bytes.LastIndex(head[:vendor], []byte("CEF:")); i >= 0 {
+		return i
+	}
+	return bytes.LastIndex(head[:vendor], []byte("LEEF:"))
+}
+
+// bad refuses the record because of the column or key named name.
+func (p *panParser) bad(name string, value []byte, expected string) error {
+	const shown = 64
+	return reject(p.at(value), "%s %s %q is not %s", p.kind.name, name, value[:min(len(value), shown)], expected)
+}
+
+// at is the column of a part of the record, from 1; 0 if it does not alias it.
+func (p *panParser) at(part []byte) int {
+	off := cap(p.rec) - cap(part)
+	if cap(part) == 0 || off < 0 || off >= len(p.rec) || &p.rec[off] != &part[:1][0] {
+		return 0
+	}
+	return off + 1
+}
+
+// sniffPaloAlto looks for one record of any dialect in the head.
+func sniffPaloAlto(head []byte) error {
+	lines := 0
+	p := panParser{ctx: newContext(Options{})}
+	for rest := head; len(rest) > 0 && lines < 2000; lines++ {
+		line := rest
+		if i := bytes.IndexByte(rest, '\n'); i >= 0 {
+			line, rest = rest[:i], rest[i+1:]
+		} else {
+			rest = nil
+		}
+		if p.recognises(bytes.TrimPrefix(line, []byte("\xef\xbb\xbf"))) {
+			return nil
+		}
+	}
+	if lines == 0 {
+		return errors.New("there is no text")
+	}
+	return errors.New("no line has a PAN-OS log type (TRAFFIC, THREAT, SYSTEM …) in its fourth column, " +
+		"none is CEF or LEEF of Palo Alto Networks or JSON with their LogType, and there is no header of an export")
+}
+
+// recognises reports whether a line is a record or a header of this format,
+// without reading it.
+func (p *panParser) recognises(line []byte) bool {
+	if panHeaderLine(line) {
+		return true
+	}
+	env, msg, _ := p.ctx.envelope(line)
+	for _, b := range [...][]byte{msg, env.body, panGlued(line)} {
+		b = trimLeft(b)
+		if len(b) == 0 {
+			continue
+		}
+		if b[0] == '{' && panJSONType(b) != nil || panMark(b) >= 0 {
+			return true
+		}
+		if _, _, known := panLead(b); known {
+			return true
+		}
+	}
+	return false
+}
+
+// Frame joins the lines of a record that has a line end within quotes. It looks
+// no further than panLookAhead; a quote that is not closed until then, or before
+// the next record begins, is damage of that one line.
+func (p *panParser) Frame(data []byte, atEOF bool) int {
+	n := bytes.IndexByte(data, '\n') + 1
+	if n == 0 {
+		if atEOF {
+			return len(data)
+		}
+		return 0
+	}
+	if bytes.Count(data[:n], []byte{'"'})%2 == 0 || !p.opens(data[:n-1]) {
+		return n
+	}
+	for end := n; ; {
+		if end > panLookAhead {
+			return n
+		}
+		i := bytes.IndexByte(data[end:min(len(data), panLookAhead)], '\n')
+		if i < 0 {
+			if len(data) < panLookAhead && !atEOF {
+				return 0
+			}
+			if len(data) < panLookAhead && end < len(data) && p.completes(data, end, len(data)) {
+				return len(data)
+			}
+			return n
+		}
+		if p.recognises(data[end : end+i]) {
+			return n
+		}
+		if p.completes(data, end, end+i) {
+			return end + i + 1
+		}
+		end += i + 1
+	}
+}
+
+// panLookAhead is how far a record may go on behind its first line.
+const panLookAhead = 64 << 10
+
+// opens reports whether line is the beginning of a record of this format whose
+// last column has a quote that is not closed.
+func (p *panParser) opens(line []byte) bool {
+	_, open := splitCSV(line, nil, panMostColumns)
+	return open >= 0 && p.recognises(line)
+}
+
+// completes reports whether data[from:to] brings the quotes of what stands
+// before it to an even number.
+func (p *panParser) completes(data []byte, from, to int) bool {
+	return bytes.Count(data[from:to], []byte{'"'})%2 == 1
+}

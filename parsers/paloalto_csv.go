@@ -1,0 +1,337 @@
+package parsers
+
+import (
+	"bytes"
+
+	"firetrail"
+)
+
+// csvColumn is one column of a record: its text without the quotes around it.
+type csvColumn struct {
+	text    []byte
+	escaped bool // quotes inside are doubled or have a backslash
+}
+
+// panMostColumns bounds a record: the longest layout has 130 columns.
+const panMostColumns = 512
+
+// splitCSV splits b into columns, without copying. It knows quotes around a column
+// with the quotes inside doubled, as PAN-OS writes, and quotes with a backslash,
+// inside or around the column, as some relays make of them. An unquoted column
+// may hold quotes. open is the position of a quote that is never closed, else -1.
+func splitCSV(b []byte, columns []csvColumn, most int) (out []csvColumn, open int) {
+	out = columns[:0]
+	for i := 0; ; {
+		var c csvColumn
+		start := i
+		switch {
+		case i < len(b) && b[i] == '"':
+			end, escaped := quotedEnd(b, i+1)
+			if end < 0 {
+				return append(out, csvColumn{text: b[i+1:]}), i
+			}
+			c, i = csvColumn{b[i+1 : end], escaped}, end+1
+		case i+1 < len(b) && b[i] == '\\' && b[i+1] == '"':
+			end := relayedEnd(b, i+2)
+			if end < 0 {
+				return append(out, csvColumn{text: b[i+2:]}), i
+			}
+			c, i = csvColumn{b[i+2 : end], bytes.IndexByte(b[i+2:end], '"') >= 0}, end+2
+		default:
+			if n := bytes.IndexByte(b[i:], ','); n >= 0 {
+				i += n
+			} else {
+				i = len(b)
+			}
+			c.text = b[start:i]
+		}
+		out = append(out, c)
+		if i >= len(b) || len(out) >= most {
+			return out, -1
+		}
+		i++ // the comma
+	}
+}
+
+// quotedEnd finds the quote that closes a quoted column: one that is not doubled
+// and stands before a comma or the end. A quote behind a backslash belongs to the
+// text unless it stands there and has no partner in the column, as in "C:\dir\".
+func quotedEnd(b []byte, i int) (end int, escaped bool) {
+	slashed := 0
+	for {
+		n := bytes.IndexByte(b[i:], '"')
+		if n < 0 {
+			return -1, escaped
+		}
+		i += n
+		last := i+1 == len(b) || b[i+1] == ','
+		switch {
+		case i+1 < len(b) && b[i+1] == '"':
+			escaped = true
+			i++
+		case b[i-1] == '\\':
+			if slashed++; last && slashed%2 == 1 {
+				return i, escaped
+			}
+			escaped = true
+		case last:
+			return i, escaped
+		}
+		i++
+	}
+}
+
+// relayedEnd finds the backslash of the \" that closes a column opened by \".
+func relayedEnd(b []byte, i int) int {
+	for {
+		n := bytes.Index(b[i:], []byte(`\"`))
+		if n < 0 {
+			return -1
+		}
+		i += n
+		if i+2 == len(b) || b[i+2] == ',' {
+			return i
+		}
+		i += 2
+		if bytes.HasPrefix(b[i:], []byte(`\"`)) { // doubled
+			i += 2
+		}
+	}
+}
+
+// value is the text of a column with its quotes as they were before quoting.
+func (p *panParser) value(c csvColumn) []byte {
+	if !c.escaped {
+		return c.text
+	}
+	out := p.ctx.Arena.Make(len(c.text))
+	n := 0
+	for i := 0; i < len(c.text); i++ {
+		ch := c.text[i]
+		rest := c.text[i+1:]
+		switch {
+		case ch == '"' && len(rest) > 0 && rest[0] == '"':
+			i++
+		case ch == '\\' && bytes.HasPrefix(rest, []byte(`"\"`)):
+			ch, i = '"', i+3
+		case ch == '\\' && len(rest) > 0 && rest[0] == '"':
+			ch, i = '"', i+1
+		}
+		out[n] = ch
+		n++
+	}
+	return out[:n:n]
+}
+
+// panLead finds the log type of a CSV record and the position of its column, from
+// 0: the fourth, or the third where the first is missing or AUDIT leaves it out.
+// known is false for another word in the fourth, which at -1 is no record of
+// PAN-OS and else stands between columns that look like one.
+func panLead(b []byte) (typ []byte, at int, known bool) {
+	var column [7][]byte
+	n := 0
+	for rest := b; n < len(column); n++ {
+		i := bytes.IndexByte(rest, ',')
+		if i < 0 || i > 80 {
+			break
+		}
+		column[n], rest = bytes.Trim(rest[:i], `"`), rest[i+1:]
+	}
+	if n > 3 && panTypeNamed(column[2]) != nil && (dateLike(column[0]) || dateLike(column[1])) {
+		return column[2], 2, true
+	}
+	if n > 4 && panTypeNamed(column[3]) != nil {
+		return column[3], 3, true
+	}
+	if n == len(column) && dateLike(column[1]) && dateLike(column[6]) && len(column[3]) > 0 {
+		return column[3], 3, false
+	}
+	return nil, -1, false
+}
+
+// dateLike reports whether b begins as a date with a year first.
+func dateLike(b []byte) bool {
+	return len(b) >= 19 && b[4] == b[7] && (b[4] == '/' || b[4] == '-') && b[0] >= '0' && b[0] <= '9'
+}
+
+// readCSV reads a record in the order of the syslog columns.
+func (p *panParser) readCSV(b []byte, ev *firetrail.Event) error {
+	b = bytes.TrimRight(b, " \t")
+	typ, at, known := panLead(b)
+	if at < 0 {
+		return ErrOther
+	}
+	if !known {
+		return reject(p.at(typ), "unknown PAN-OS log type %q", typ[:min(len(typ), 64)])
+	}
+	p.kind = panTypeNamed(typ)
+	var open int
+	p.columns, open = splitCSV(b, p.columns, panMostColumns+1)
+	if open >= 0 {
+		return reject(p.at(b[open:]), "column %d of %s opens a quote that is never closed", len(p.columns), p.kind.name)
+	}
+	layout, first := p.layout(at)
+	n := len(p.columns) + first
+	if n > panMostColumns {
+		return reject(0, "%s with more than %d columns", p.kind.name, panMostColumns)
+	}
+	if n < p.kind.least {
+		return reject(p.at(b)+len(b), "%s with %d columns, at least %d expected: the record is cut", p.kind.name, n, p.kind.least)
+	}
+	for i, c := range p.columns {
+		v := p.value(c)
+		if blank(v) {
+			continue
+		}
+		if err := p.set(ev, panColumnAt(layout, i+first), v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// layout chooses the columns of the record that has been split, whose type stands
+// in column at. first is 1 where the leading column is missing, so that the record
+// begins with the second.
+func (p *panParser) layout(at int) (layout []panColumn, first int) {
+	is := func(i int, prefix string) bool {
+		return i < len(p.columns) && bytes.HasPrefix(p.columns[i].text, []byte(prefix))
+	}
+	k := p.kind
+	if k.name == "AUDIT" {
+		return k.columns, 0
+	}
+	first = 3 - at
+	n := len(p.columns) + first
+	switch k.name {
+	case "CONFIG":
+		if is(15-first, "0x") {
+			return panConfigShort, first
+		}
+	case "SYSTEM":
+		if n == 16 && is(15-first, "0x") {
+			return panSystemNoVsys, first
+		}
+	case "TRAFFIC", "THREAT":
+		received := p.columns[1-first].text
+		if len(received) > 10 && received[10] == 'T' && !is(28-first, "0x") {
+			return p.strataLayout(), first
+		}
+		// One 10.2 leaves out the container of the application.
+		if k == panTraffic && n == 114 && (is(113-first, "0") || is(113-first, "1")) {
+			return panTrafficNoContainer, first
+		}
+	}
+	if k == panThreatType && n >= 123 && bytes.Contains(p.columns[121-first].text, []byte("Proxy")) {
+		return panThreatFlowFirst, first
+	}
+	return k.columns, first
+}
+
+// strataLayout is the default of the Strata Logging Service, which leaves out
+// the columns that PAN-OS does not use; URL records have other ones left.
+func (p *panParser) strataLayout() []panColumn {
+	if p.kind.name == "TRAFFIC" {
+		return panTrafficStrata
+	}
+	for _, c := range p.columns[2:5] {
+		if string(c.text) == "url" {
+			return panURLStrata
+		}
+	}
+	return panThreatStrata
+}
+
+// panColumnAt gives columns behind the end of the layout a name of their own.
+func panColumnAt(layout []panColumn, i int) panColumn {
+	if i < len(layout) {
+		return layout[i]
+	}
+	return panColumn{name: panSurplus[i]}
+}
+
+// panFields reports whether b begins as a line of an exported CSV may, not as text.
+func panFields(b []byte) bool {
+	return bytes.IndexByte(b, ',') >= 0
+}
+
+// panHeaderLine reports whether a line is the header of an exported CSV.
+func panHeaderLine(b []byte) bool {
+	head := b[:min(len(b), 160)]
+	if len(head) == 0 || head[0] != '"' && (head[0]|0x20 < 'a' || head[0]|0x20 > 'z') {
+		return false
+	}
+	return bytes.Contains(head, []byte("Receive Time")) && bytes.Contains(b, []byte("Type")) && bytes.Contains(head, []byte("Serial"))
+}
+
+// readHeader keeps the columns of an exported CSV by their header texts.
+// "Domain" is the first column of syslog: a header that begins with it has the
+// same order, and tells unknown texts by their position.
+func (p *panParser) readHeader(b []byte) error {
+	var open int
+	p.columns, open = splitCSV(b, p.columns, panMostColumns+1)
+	if open >= 0 || len(p.columns) > panMostColumns {
+		return reject(0, "the header of an export with a quote that is not closed, or with more than %d columns", panMostColumns)
+	}
+	p.aligned = string(p.columns[0].text) == "Domain"
+	p.header = make([]panColumn, len(p.columns))
+	for i, c := range p.columns {
+		name := p.value(c)
+		column, ok := panKey(name)
+		if !ok {
+			column = panColumn{name: string(name), role: panUnknown}
+		}
+		p.header[i] = column
+	}
+	return ErrHeader
+}
+
+// readExport reads a line below the header of an export.
+func (p *panParser) readExport(b []byte, ev *firetrail.Event) error {
+	var open int
+	p.columns, open = splitCSV(b, p.columns, panMostColumns+1)
+	for i, c := range p.columns {
+		if i < len(p.header) && p.header[i].role == panTypeColumn {
+			p.kind = panTypeNamed(c.text)
+			if p.kind == nil {
+				return reject(p.at(c.text), "unknown PAN-OS log type %q", c.text[:min(len(c.text), 64)])
+			}
+		}
+	}
+	switch {
+	case p.kind == nil:
+		return reject(0, "line of an export without a column for the log type")
+	case open >= 0:
+		return reject(p.at(b[open:]), "column %d of %s opens a quote that is never closed", len(p.columns), p.kind.name)
+	case len(p.columns) > panMostColumns:
+		return reject(0, "%s with more than %d columns", p.kind.name, panMostColumns)
+	case len(p.columns) < len(p.header)/2:
+		return reject(0, "%s with %d columns below a header of %d: the record is cut", p.kind.name, len(p.columns), len(p.header))
+	}
+	for i, c := range p.columns {
+		v := p.value(c)
+		if blank(v) {
+			continue
+		}
+		if err := p.set(ev, p.exportColumn(i), v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// exportColumn is the meaning of column i of an export: by its header text, else by its position.
+func (p *panParser) exportColumn(i int) panColumn {
+	if i >= len(p.header) {
+		return panColumn{name: panSurplus[i]}
+	}
+	c := p.header[i]
+	if c.role == panUnknown && p.aligned && i < len(p.kind.columns) {
+		return p.kind.columns[i]
+	}
+	return p.kind.own(c)
+}
+
+func blank(b []byte) bool {
+	return len(b) == 0 || b[0] == ' ' && len(bytes.TrimSpace(b)) == 0
+}
