@@ -6,4 +6,6 @@ package parsers
 var All = []Format{
 	PaloAlto,
 	PF,
+	Zeek,
+	ZeekJSON,
 }

@@ -1,0 +1,414 @@
+package parsers
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+
+	"firetrail"
+)
+
+// ZeekJSON reads Zeek logs written as JSON, by Zeek itself, by the packages that
+// stream to other systems and by Corelight sensors. Values of x fields are
+// written as in the tab-separated logs, so that both forms of a log answer the
+// same query: true and false are T and F, an array is its members joined by
+// commas, "(empty)" where it has none; null is not there. Names of nested
+// objects are joined by a dot.
+var ZeekJSON = Format{
+	Name:  "zeekjson",
+	Doc:   "Zeek logs as JSON: one object a line or pretty-printed, any time format, wrapped or not",
+	Spec:  "zeek/zeek src/threading/formatters/JSON.cc; docs.zeek.org, Zeek Log Formats; corelight/json-streaming-logs",
+	Sniff: sniffZeekJSON,
+	New:   func(ctx *Context) Parser { return newZeekObjects(ctx) },
+}
+
+const (
+	zeekMaxLogs      = 1024     // distinct paths and columns that are remembered
+	zeekObjectBytes  = 64 << 10 // how far Frame looks for the end of a pretty-printed object
+	zeekObjectLevels = 4        // nested objects are taken apart so far, deeper ones kept as text
+)
+
+// zeekMember is one member of the record, nested names joined.
+type zeekMember struct {
+	column *zeekColumn
+	value  []byte
+}
+
+// zeekObjects reads the objects of one source. Columns are found by expecting
+// those of the record before, in their order.
+type zeekObjects struct {
+	row     zeekRow
+	columns map[string]*zeekColumn
+	order   []*zeekColumn // of the record before
+	members []zeekMember
+	marks   zeekMarks
+	path    string // as a wrapper or a member of the record names it
+	told    bool   // path is told by the record
+	name    []byte // scratch for joined names
+	logs    map[zeekLogKey]*zeekLog
+	log     *zeekLog // of the record before
+	key     zeekLogKey
+}
+
+type zeekLogKey struct{ path, guess string }
+
+func newZeekObjects(ctx *Context) *zeekObjects {
+	return &zeekObjects{row: zeekRow{ctx: ctx}, columns: map[string]*zeekColumn{}, logs: map[zeekLogKey]*zeekLog{}}
+}
+
+// Parse reads one object; brackets and commas of an array around the objects
+// are passed over.
+func (p *zeekObjects) Parse(rec []byte, ev *firetrail.Event) error {
+	start := cap(rec)
+	rec = bytes.TrimSpace(rec)
+	if len(rec) > 0 && (rec[0] != '{' || rec[len(rec)-1] != '}') {
+		rec = zeekTrimArray(rec)
+		if len(rec) == 0 {
+			return ErrHeader
+		}
+	}
+	if len(rec) < 2 || rec[0] != '{' {
+		return ErrOther
+	}
+	p.members, p.marks, p.path, p.told = p.members[:0], zeekMarks{}, "", false
+	if at, why := p.gather(rec, "", 0); why != "" {
+		if !p.isZeek() && !bytes.Contains(rec[:min(len(rec), 400)], []byte("orig_h\"")) {
+			return ErrOther
+		}
+		return reject(start-cap(rec)+at+1, "not a JSON object: %s", why)
+	}
+	if !p.isZeek() {
+		return ErrOther
+	}
+	p.order = p.order[:0]
+	for i := range p.members {
+		p.order = append(p.order, p.members[i].column)
+	}
+	p.row.begin(p.logOf(), ev)
+	for i := range p.members {
+		m := &p.members[i]
+		if !p.set(m.column, m.value) {
+			return reject(start-cap(m.value)+1, "member %s: not of its type: %s", firetrail.Inert(m.column.name), quoted(m.value))
+		}
+	}
+	p.row.finish()
+	return nil
+}
+
+// zeekTrimArray removes what an array around the objects adds to their lines.
+func zeekTrimArray(rec []byte) []byte {
+	rec = bytes.TrimSpace(bytes.TrimPrefix(rec, []byte{'['}))
+	rec = bytes.TrimSpace(bytes.TrimSuffix(rec, []byte{']'}))
+	return bytes.TrimSpace(bytes.TrimSuffix(rec, []byte{','}))
+}
+
+// gather collects the members of an object and of the objects in it.
+func (p *zeekObjects) gather(rec []byte, prefix string, level int) (at int, why string) {
+	w := jsonEnter(rec)
+	for w.next() {
+		if len(p.members) >= zeekMaxColumns {
+			return w.pos, "too many members"
+		}
+		if w.value[0] == '{' && level < zeekObjectLevels {
+			if level == 0 && p.wraps(&w) {
+				p.path, p.told = zeekWrapped(w.key), true
+				return p.gather(w.value, "", 1)
+			}
+			c := p.column(w.key, prefix)
+			if c == nil {
+				return w.pos, "a name with a broken escape"
+			}
+			if at, why := p.gather(w.value, c.name, level+1); why != "" {
+				return w.pos - len(w.value) + at, why
+			}
+			continue
+		}
+		c := p.column(w.key, prefix)
+		if c == nil {
+			return w.pos, "a name with a broken escape"
+		}
+		p.marks.add(c.marks)
+		if c.role == zeekPath && !p.told && w.value[0] == '"' {
+			p.path, p.told = text(w.value[1:len(w.value)-1]), true
+		}
+		p.members = append(p.members, zeekMember{c, w.value})
+	}
+	if !w.rest() && w.err == "" {
+		return w.pos, "text behind the object"
+	}
+	return w.pos, w.err
+}
+
+// wraps reports whether the member is the whole record, as in {"conn": {...}}.
+func (p *zeekObjects) wraps(w *jsonWalk) bool {
+	if len(p.members) > 0 || string(w.key) == "id" || !zeekPathName(text(w.key)) {
+		return false
+	}
+	rest := jsonWalk{data: w.data, pos: w.pos, close: '}', begun: true}
+	return !rest.next() && rest.err == ""
+}
+
+func zeekWrapped(key []byte) string { return strings.ToLower(text(key)) }
+
+// column finds the column of a name; prefix is that of the object around it.
+func (p *zeekObjects) column(key []byte, prefix string) *zeekColumn {
+	if n := len(p.members); prefix == "" && n < len(p.order) && p.order[n].name == string(key) {
+		return p.order[n]
+	}
+	p.name = p.name[:0]
+	if prefix != "" {
+		p.name = append(append(p.name, prefix...), '.')
+	}
+	if bytes.IndexByte(key, '\\') >= 0 {
+		plain, ok := jsonResolve(key, p.row.ctx.Arena)
+		if !ok {
+			return nil
+		}
+		key = plain
+	}
+	p.name = append(p.name, key...)
+	if c, ok := p.columns[string(p.name)]; ok {
+		return c
+	}
+	c := newZeekColumn(string(p.name))
+	if c.name == "t" {
+		c.role = zeekTS
+	}
+	if len(p.columns) < zeekMaxLogs {
+		p.columns[c.name] = &c
+	}
+	return &c
+}
+
+// isZeek decides whether the members are those of a Zeek log: they name their
+// log, or the connection, or are the columns of a known log; and they are dated.
+func (p *zeekObjects) isZeek() bool {
+	var ts, uid, orig, script, file bool
+	for i := range p.members {
+		switch c := p.members[i].column; c.role {
+		case zeekTS:
+			ts = true
+		case zeekUID:
+			uid = true
+		case zeekOrigH:
+			orig = true
+		case zeekOwn:
+			script = c.name == "name" && bytes.HasSuffix(p.members[i].value, []byte(`.zeek"`))
+			file = file || c.name == "fuid" || c.name == "_write_ts"
+		}
+	}
+	switch {
+	case p.told && (ts || orig || file):
+		return true
+	case orig && (ts || uid):
+		return true
+	case ts && zeekGuess(p.marks) != "":
+		return true
+	}
+	return script && len(p.members) == 1
+}
+
+// logOf gives the log of the record.
+func (p *zeekObjects) logOf() *zeekLog {
+	guess := ""
+	if !p.told || p.log == nil || p.path != p.key.path || p.log.name == "" {
+		guess = zeekGuess(p.marks)
+	} else {
+		guess = p.key.guess
+	}
+	key := zeekLogKey{p.path, guess}
+	if p.log != nil && key == p.key {
+		return p.log
+	}
+	l, ok := p.logs[key]
+	if !ok {
+		key.path = strings.Clone(key.path)
+		if l = newZeekLog(key.path, guess); len(p.logs) < zeekMaxLogs {
+			p.logs[key] = l
+		}
+	}
+	p.log, p.key = l, key
+	return l
+}
+
+// set stores one member.
+func (p *zeekObjects) set(c *zeekColumn, v []byte) bool {
+	z := &p.row
+	switch v[0] {
+	case 'n':
+		return true
+	case 't':
+		v = zeekTrue
+	case 'f':
+		v = zeekFalse
+	case '"':
+		plain, ok := jsonResolve(v[1:len(v)-1], z.ctx.Arena)
+		if !ok {
+			return false
+		}
+		v = plain
+	case '[':
+		joined, ok := zeekJoin(v, z.ctx.Arena)
+		if !ok {
+			return false
+		}
+		v = joined
+	case '{':
+	default:
+		if c.role == zeekOrigBytes || c.role == zeekRespBytes || c.role == zeekOrigPkts || c.role == zeekRespPkts {
+			v = bytes.TrimSuffix(v, []byte(".0"))
+		}
+	}
+	if len(v) == 0 && c.role < zeekLate && c.role != zeekOwn {
+		z.ev.Put(c.name, "")
+		return true
+	}
+	if c.role == zeekDuration && !zeekDecimal(v) {
+		z.ev.Put(c.name, text(v))
+		return true
+	}
+	return z.set(c, v)
+}
+
+var zeekTrue, zeekFalse = []byte{'T'}, []byte{'F'}
+
+// zeekJoin writes an array as a set of the tab-separated logs. An array that
+// holds more than plain values is kept as it is written.
+func zeekJoin(v []byte, a *Arena) (out []byte, ok bool) {
+	w := jsonEnter(v)
+	if !w.next() {
+		return []byte("(empty)"), w.err == ""
+	}
+	out = a.Make(len(v) + 8*(bytes.Count(v, []byte{','})+1))[:0]
+	for more := true; more; more = w.next() {
+		if len(out) > 0 {
+			out = append(out, ',')
+		}
+		switch w.value[0] {
+		case '{', '[':
+			return v, true
+		case 'n':
+			out = append(out, '-')
+		case 't':
+			out = append(out, 'T')
+		case 'f':
+			out = append(out, 'F')
+		case '"':
+			m, ok := jsonResolve(w.value[1:len(w.value)-1], a)
+			if !ok {
+				return nil, false
+			}
+			out = appendZeekMember(out, m)
+		default:
+			out = append(out, w.value...)
+		}
+	}
+	return out, w.err == ""
+}
+
+// appendZeekMember appends a member of a set, marked where it would read as
+// several members or as one that is unset.
+func appendZeekMember(out, m []byte) []byte {
+	switch string(m) {
+	case "":
+		return append(out, "(empty)"...)
+	case "-":
+		return append(out, `\x2d`...)
+	case "(empty)":
+		return append(out, `\x28empty)`...)
+	}
+	for _, c := range m {
+		if c == ',' {
+			out = append(out, `\x2c`...)
+		} else {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// Frame takes a line, or the lines of one pretty-printed object.
+func (p *zeekObjects) Frame(data []byte, atEOF bool) int {
+	line := bytes.IndexByte(data, '\n') + 1
+	if line == 0 {
+		if !atEOF {
+			return 0
+		}
+		return len(data)
+	}
+	first := bytes.TrimSpace(data[:line])
+	if len(first) == 0 || first[0] == '[' && len(first) > 1 {
+		first = bytes.TrimSpace(bytes.TrimPrefix(first, []byte{'['}))
+	}
+	if len(first) == 0 || first[0] != '{' || bytes.HasSuffix(bytes.TrimRight(first, "], "), []byte{'}'}) {
+		return line
+	}
+	end, found := zeekObjectEnd(data[:min(len(data), zeekObjectBytes)])
+	switch {
+	case found:
+		if n := bytes.IndexByte(data[end:], '\n'); n >= 0 {
+			return end + n + 1
+		} else if atEOF {
+			return len(data)
+		}
+		return 0
+	case end < 0 || atEOF || len(data) >= zeekObjectBytes:
+		return line
+	}
+	return 0
+}
+
+// zeekObjectEnd finds the end of the first object of data. end is -1 where data
+// shows that it never comes: a line end inside a string, a line that begins
+// another object, too many levels.
+func zeekObjectEnd(data []byte) (end int, found bool) {
+	depth := 0
+	for i := 0; i < len(data); i++ {
+		switch data[i] {
+		case '"':
+			end := jsonString(data, i)
+			line := bytes.IndexByte(data[i:], '\n')
+			if line >= 0 && (end < 0 || i+line < end) {
+				return -1, false
+			}
+			if end < 0 {
+				return 0, false
+			}
+			i = end - 1
+		case '{':
+			if i > 0 && data[i-1] == '\n' || depth == zeekObjectLevels {
+				return -1, false
+			}
+			depth++
+		case '}':
+			if depth--; depth == 0 {
+				return i + 1, true
+			}
+		}
+	}
+	return 0, false
+}
+
+// sniffZeekJSON looks for an object of a Zeek log among the first records.
+func sniffZeekJSON(head []byte) error {
+	p := newZeekObjects(newContext(Options{}))
+	objects := 0
+	ev := firetrail.NewEvent()
+	for len(head) > 0 && objects < 20 {
+		n := p.Frame(head, true)
+		rec := bytes.TrimSpace(head[:n])
+		head = head[n:]
+		if len(rec) == 0 || rec[0] != '{' && rec[0] != '[' {
+			continue
+		}
+		objects++
+		ev.Reset()
+		if err := p.Parse(rec, &ev); err == nil {
+			return nil
+		}
+	}
+	if objects > 0 {
+		return errors.New("JSON objects without the columns of a Zeek log (ts, uid, id.orig_h …)")
+	}
+	return errors.New("no JSON objects")
+}
