@@ -17,7 +17,8 @@ import (
 // that does. OpAll asks nothing, OpAnd and OpOr join Args, OpMatch is one need:
 //
 //   - Keys: the block has one of these terms;
-//   - Field and Prefix without Keys: it has a term of the field that begins with Prefix
+//   - From and To: it has a term between these two, which are among them;
+//   - Field and Prefix without either: it has a term of the field that begins with Prefix
 //     and passes Test (nil passes all);
 //   - Bounded: the smallest and largest value of Field in the block meet [Low, High],
 //     beside what Keys ask;
@@ -29,6 +30,7 @@ type Need struct {
 	Args      []Need
 	Field     string
 	Keys      []string
+	From, To  string
 	Prefix    string
 	Test      func(value string) bool
 	Bounded   bool
@@ -59,6 +61,7 @@ const (
 	maxTerm    = 64  // bytes of a value, longer ones are cut
 	maxName    = 255 // the same for names of hosts
 	maxWord    = 32
+	maxPorts   = 64 // ports that a range is looked up by
 )
 
 // TermKey is the whole term of a field with a value in the form of terms.
@@ -131,10 +134,7 @@ func reversed(name string) string {
 }
 
 // addrLevels are the prefix lengths of which blocks keep terms.
-var addrLevels = map[bool][]int{true: {8, 16, 24, 32}, false: {32, 48, 64, 128}}
-
-// maxNetworks bounds the terms that one network is turned into.
-const maxNetworks = 128
+var addrLevels = map[bool][]int{true: {16, 24, 32}, false: {48, 64, 128}}
 
 // AddrTerms calls yield with the terms of an address: itself and its networks.
 func AddrTerms(field string, a netip.Addr, yield func(term string)) {
@@ -144,7 +144,8 @@ func AddrTerms(field string, a netip.Addr, yield func(term string)) {
 	}
 }
 
-// addrTerm keeps the length of the prefix, a letter for it, and its bytes.
+// addrTerm keeps the length of the prefix, marked by family, and its bytes, so
+// that the terms of one length lie together in the order of their addresses.
 func addrTerm(field string, p netip.Prefix) string {
 	b := make([]byte, 0, len(field)+2+16)
 	b = append(b, field...)
@@ -153,47 +154,36 @@ func addrTerm(field string, p netip.Prefix) string {
 		b[len(b)-1] |= 0x80
 	}
 	raw := p.Addr().AsSlice()
-	return string(append(b, raw[:(p.Bits()+7)/8]...))
+	return string(append(b, raw[:p.Bits()/8]...))
 }
 
-// needPrefix asks for a network: by the terms of its parts at the next finer level,
-// or, where those are too many, of the next coarser one.
+// needPrefix asks for a network: for the terms of its parts, as few as there are
+// levels for.
 func needPrefix(field string, p netip.Prefix) Need {
-	coarser := -1
+	n := Need{Op: firetrail.OpMatch, Field: field}
 	for _, bits := range addrLevels[p.Addr().Is4()] {
 		if bits < p.Bits() {
-			coarser = bits
 			continue
 		}
-		if bits-p.Bits() > 7 { // more than maxNetworks parts
-			break
-		}
-		n := Need{Op: firetrail.OpMatch, Field: field}
-		sub, _ := p.Addr().Prefix(bits)
-		for range 1 << (bits - p.Bits()) {
-			n.Keys = append(n.Keys, addrTerm(field, sub))
-			sub = next(sub)
-		}
-		return n
+		first, _ := p.Addr().Prefix(bits)
+		n.From = addrTerm(field, first)
+		last, _ := lastAddr(p).Prefix(bits)
+		n.To = addrTerm(field, last)
+		break
 	}
-	if coarser < 0 {
-		return Need{}
+	if n.From == n.To {
+		n.Keys, n.From, n.To = []string{n.From}, "", ""
 	}
-	wide, _ := p.Addr().Prefix(coarser)
-	return Need{Op: firetrail.OpMatch, Field: field, Keys: []string{addrTerm(field, wide)}}
+	return n
 }
 
-// next is the network of the same length after p.
-func next(p netip.Prefix) netip.Prefix {
+func lastAddr(p netip.Prefix) netip.Addr {
 	b := p.Addr().AsSlice()
-	i := (p.Bits() - 1) / 8
-	for step := byte(1) << (7 - (p.Bits()-1)%8); i >= 0; i, step = i-1, 1 {
-		if b[i] += step; b[i] >= step {
-			break
-		}
+	for i := p.Bits(); i < len(b)*8; i++ {
+		b[i/8] |= 0x80 >> (i % 8)
 	}
 	a, _ := netip.AddrFromSlice(b)
-	return netip.PrefixFrom(a, p.Bits())
+	return a
 }
 
 func needKey(field, value string) Need {
@@ -270,7 +260,7 @@ func needFragment(literal string) Need {
 
 func needBounds(field string, low, high int64) Need {
 	n := Need{Op: firetrail.OpMatch, Field: field, Bounded: true, Low: low, High: high}
-	if Indexed(field) && low >= 0 && low <= high && high-low < maxNetworks {
+	if Indexed(field) && low >= 0 && low <= high && high-low < maxPorts {
 		for p := low; p <= high; p++ {
 			n.Keys = append(n.Keys, PortTerm(field, p))
 		}
