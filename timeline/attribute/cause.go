@@ -1,0 +1,359 @@
+package attribute
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"net/netip"
+	"slices"
+
+	"firetrail"
+)
+
+// Bounds of a single term, in log10 of a likelihood ratio: no one test decides,
+// a command that says what was done may almost.
+const (
+	termBound    = 2.0
+	contentBound = 3.0
+)
+
+// Requirements of a verdict.
+const (
+	verdictPosterior = 0.95
+	verdictShift     = 0.01
+	verdictMatches   = 2 // bursts with a matching call that stand for themselves
+)
+
+// burstGap joins what follows within it into one burst, the unit of all counts.
+const burstGap = minute
+
+// hypothesis is one of three; its value is its place in scores.
+type hypothesis int
+
+const (
+	byAgent hypothesis = iota
+	byHost
+	byConfiguration
+)
+
+// caseFile is what the causes of all incidents share.
+type caseFile struct {
+	x        *index
+	opt      *Options
+	byID     map[string]*firetrail.Finding
+	findings []firetrail.Finding
+	observed []firetrail.Interval
+	places   []place // addresses of the inventory, sorted
+	runs     []exposure
+	agentic  int
+}
+
+// place is an address of the inventory with the time it was observed.
+type place struct {
+	ip    netip.Addr
+	held  []firetrail.Interval // by any run, cut to the observed time
+	total float64              // hours
+}
+
+// exposure is one run's observed time: all of it, and that within its tool calls.
+type exposure struct {
+	id      string
+	agentic bool
+	hours   float64
+	tool    float64
+}
+
+// Causes fills the cause of each incident: whether the agent of a run, the host
+// or the configuration is behind it. observed is the time in which sensors were
+// logging, without gaps (see Observed); nil takes all time from the first burst
+// or lease to the last. Terms are clipped log10 likelihood ratios that make the
+// posterior from equal priors; every verdict comes with its figures, the
+// assumptions, and what speaks against it. "agent" asks for a posterior of 0.95,
+// a shift p of 0.01 and nothing that contradicts, or for matching tool calls on
+// two bursts.
+func Causes(inv firetrail.Inventory, incidents []firetrail.Incident, findings []firetrail.Finding, observed []firetrail.Interval, opt Options) {
+	opt = opt.filled()
+	x := newIndex(&inv, &opt)
+	c := &caseFile{x: x, opt: &opt, byID: map[string]*firetrail.Finding{}, findings: findings}
+	for i := range findings {
+		c.byID[findings[i].ID] = &findings[i]
+	}
+	c.observed = union(observed, 0)
+	if len(c.observed) == 0 {
+		c.observed = c.span()
+	}
+	c.expose(&inv)
+	for i := range incidents {
+		incidents[i].Cause = c.cause(&incidents[i])
+	}
+}
+
+// Observed takes the gaps out of the time from start to end.
+func Observed(start, end int64, gaps []firetrail.Gap) []firetrail.Interval {
+	var out []firetrail.Interval
+	for _, g := range gaps {
+		if g.Start != firetrail.Absent && g.End != firetrail.Absent && g.End > g.Start {
+			out = append(out, firetrail.Interval{Start: g.Start, End: g.End})
+		}
+	}
+	return subtract([]firetrail.Interval{{Start: start, End: end}}, union(out, 0))
+}
+
+// span is the time between the first and the last thing known.
+func (c *caseFile) span() []firetrail.Interval {
+	lo, hi := int64(forever), int64(firetrail.Absent)
+	see := func(t int64) {
+		if t != firetrail.Absent && t != forever {
+			lo, hi = min(lo, t), max(hi, t)
+		}
+	}
+	for i := range c.findings {
+		see(c.findings[i].Start)
+		see(c.findings[i].End)
+	}
+	for _, id := range c.x.ids {
+		for _, l := range c.x.runs[id].run.Leases {
+			see(l.Start)
+			see(l.End)
+		}
+	}
+	if lo >= hi {
+		return nil
+	}
+	return []firetrail.Interval{{Start: lo, End: hi}}
+}
+
+// expose measures the observed time of every address and run once.
+func (c *caseFile) expose(inv *firetrail.Inventory) {
+	ips := make([]netip.Addr, 0, len(c.x.byAddr))
+	for ip := range c.x.byAddr {
+		ips = append(ips, ip)
+	}
+	slices.SortFunc(ips, netip.Addr.Compare)
+	for _, ip := range ips {
+		p := place{ip: ip, total: hours(c.observed)}
+		var held []firetrail.Interval
+		for _, l := range c.x.byAddr[ip].leases {
+			if l.Run != "" {
+				held = append(held, leaseSpan(l))
+			}
+		}
+		p.held = intersect(union(held, 0), c.observed)
+		c.places = append(c.places, p)
+	}
+	for _, id := range c.x.ids {
+		t := c.x.runs[id]
+		e := exposure{id: id, agentic: t.run.Agentic || len(t.calls) > 0}
+		if e.agentic {
+			c.agentic++
+		}
+		lease := intersect(c.leaseTime(t, netip.Addr{}), c.observed)
+		e.hours = hours(lease)
+		if e.tool = e.hours; t.clocked > 0 {
+			e.tool = hours(intersect(union(t.windows.iv, 0), lease))
+		}
+		c.runs = append(c.runs, e)
+	}
+}
+
+// leaseTime is the time in which a run held an address, any of its own for an invalid one.
+func (c *caseFile) leaseTime(t *trace, ip netip.Addr) []firetrail.Interval {
+	var iv []firetrail.Interval
+	for _, l := range t.run.Leases {
+		if !ip.IsValid() || l.IP.Unmap() == ip {
+			iv = append(iv, leaseSpan(l))
+		}
+	}
+	return union(iv, 0)
+}
+
+func hours(iv []firetrail.Interval) float64 { return length(iv) / 3.6e12 }
+
+// moment is one burst of an incident: the unit of the statistics.
+type moment struct {
+	at      firetrail.Interval // by the inventory's clock
+	src     netip.Addr
+	run     string // of the incident, where it held the address then
+	inside  bool   // within a tool call of the run
+	matched bool   // and its content fits, or it is in the wake of one that did
+	lasting bool
+	idle    bool // no run held the address
+}
+
+// inquiry is the work on one incident.
+type inquiry struct {
+	*caseFile
+	inc      *firetrail.Incident
+	run      *trace // the run asked about, nil if none is a candidate
+	findings []*firetrail.Finding
+	moments  []moment
+	cells    cells
+	scores   [3]float64
+	terms    []firetrail.Part
+	facts    []string
+	contrary []string // what contradicts an agent
+	doubts   []string // what weakens without contradicting
+	shift    float64
+	matches  int
+}
+
+// cause answers for one incident.
+func (c *caseFile) cause(inc *firetrail.Incident) firetrail.Cause {
+	q := &inquiry{caseFile: c, inc: inc, shift: 1}
+	for _, id := range inc.Findings {
+		if f := c.byID[id]; f != nil {
+			q.findings = append(q.findings, f)
+		}
+	}
+	if len(c.x.runs) == 0 {
+		return undetermined("no inventory of runs was imported, so neither runs nor tool calls can be laid against it")
+	}
+	if inc.Run != nil {
+		q.run = c.x.runs[inc.Run.ID]
+	} else if len(inc.Candidates) > 0 && inc.Candidates[0].ID != Background {
+		q.run = c.x.runs[inc.Candidates[0].ID]
+	}
+	q.gather()
+	if len(q.moments) == 0 {
+		return undetermined("the incident has no dated evidence")
+	}
+	q.timing()
+	q.content()
+	q.factors()
+	q.recurrence()
+	q.circumstances()
+	return q.conclude()
+}
+
+func undetermined(why string) firetrail.Cause {
+	third := 1.0 / 3
+	return firetrail.Cause{Verdict: firetrail.VerdictUndetermined, Posterior: firetrail.Posterior{Agent: third, Host: third, Misconfiguration: third}, Facts: []string{why}}
+}
+
+// gather makes bursts of the findings: what one source did, whatever detectors
+// saw in it, joined over gaps of up to a minute. Counting a session once, not
+// once a detector, keeps the tests honest.
+func (q *inquiry) gather() {
+	bySrc := map[netip.Addr][]moment{}
+	var order []netip.Addr
+	for _, f := range q.findings {
+		src := f.SrcIP.Unmap().WithZone("")
+		if _, known := bySrc[src]; !known {
+			order = append(order, src)
+		}
+		_, eps := q.opt.clock(f)
+		for _, b := range q.x.bursts(f, q.opt) {
+			bySrc[src] = append(bySrc[src], q.moment(src, &b, eps))
+		}
+	}
+	slices.SortFunc(order, netip.Addr.Compare)
+	for _, src := range order {
+		all := bySrc[src]
+		slices.SortStableFunc(all, func(a, b moment) int { return compareIntervals(a.at, b.at) })
+		for i, m := range all {
+			if n := len(q.moments); i > 0 && m.at.Start <= add(q.moments[n-1].at.End, burstGap) {
+				o := &q.moments[n-1]
+				o.at.End = max(o.at.End, m.at.End)
+				o.matched, o.lasting = o.matched || m.matched, o.lasting || m.lasting
+				continue
+			}
+			q.moments = append(q.moments, m)
+		}
+	}
+	slices.SortStableFunc(q.moments, func(a, b moment) int { return cmp.Compare(a.at.Start, b.at.Start) })
+}
+
+func (q *inquiry) moment(src netip.Addr, b *burst, eps int64) moment {
+	m := moment{at: b.at, src: src, idle: len(b.weights) == 0}
+	for i := range b.weights {
+		w := &b.weights[i]
+		if q.run == nil || w.claim.lease.Run != q.run.run.ID || w.member < 0.5 {
+			continue
+		}
+		m.run = w.claim.lease.Run
+		m.matched = w.matched()
+		m.lasting = w.lasting
+		q.run.windows.overlap(b.at.Start-eps, b.at.Start+eps, func(i int) {
+			m.inside = m.inside || !q.run.elsewhere(i, &w.claim.lease)
+		})
+	}
+	return m
+}
+
+// term adds a log10 likelihood ratio for one hypothesis, clipped.
+func (q *inquiry) term(h hypothesis, part string, value, points, bound float64, text string) {
+	points = math.Round(max(-bound, min(bound, points))*1e4) / 1e4
+	q.scores[h] += points
+	names := [...]string{"agent", "host", "misconfiguration"}
+	q.terms = append(q.terms, firetrail.Part{Part: names[h] + ": " + part, Value: value, Points: points, Text: text})
+}
+
+func (q *inquiry) fact(format string, args ...any) {
+	q.facts = append(q.facts, fmt.Sprintf(format, args...))
+}
+
+// seed makes the permutations of an incident the same every time.
+func seed(id string) [2]uint64 {
+	h := sha256.Sum256([]byte(id))
+	return [2]uint64{binary.BigEndian.Uint64(h[:8]), binary.BigEndian.Uint64(h[8:16])}
+}
+
+// conclude turns scores into a posterior and a verdict.
+func (q *inquiry) conclude() firetrail.Cause {
+	top := max(q.scores[0], q.scores[1], q.scores[2])
+	var p [3]float64
+	sum := 0.0
+	for i, s := range q.scores {
+		p[i] = math.Pow(10, s-top)
+		sum += p[i]
+	}
+	for i := range p {
+		p[i] /= sum
+	}
+	post := firetrail.Posterior{Agent: p[byAgent], Host: p[byHost], Misconfiguration: p[byConfiguration]}
+	verdict := firetrail.VerdictUndetermined
+	clean := len(q.contrary) == 0
+	switch {
+	case q.run != nil && clean && p[byAgent] >= verdictPosterior && (q.shift <= verdictShift || q.matches >= verdictMatches):
+		verdict = firetrail.VerdictAgent
+	case p[byHost] >= verdictPosterior:
+		verdict = firetrail.VerdictHost
+	case p[byConfiguration] >= verdictPosterior:
+		verdict = firetrail.VerdictMisconfiguration
+	}
+	q.fact("posterior from equal priors: agent %.3f, host %.3f, misconfiguration %.3f (log10 scores %+.2f, %+.2f, %+.2f); the terms are taken as independent", post.Agent, post.Host, post.Misconfiguration, q.scores[0], q.scores[1], q.scores[2])
+	if verdict == firetrail.VerdictUndetermined {
+		q.why(p)
+	}
+	against := append(slices.Clone(q.contrary), q.doubts...)
+	if verdict != firetrail.VerdictHost && verdict != firetrail.VerdictMisconfiguration && len(against) > 0 {
+		q.fact("strongest fact against an agent: %s", against[0])
+		for _, s := range against[1:] {
+			q.fact("against an agent: %s", s)
+		}
+	} else {
+		for _, s := range against {
+			q.fact("%s", s)
+		}
+	}
+	if len(against) == 0 && verdict == firetrail.VerdictAgent {
+		q.fact("nothing was found that contradicts it; records of the host's own processes were not looked at")
+	}
+	return firetrail.Cause{Verdict: verdict, Posterior: post, Facts: q.facts, Terms: q.terms}
+}
+
+// why says what kept a verdict away.
+func (q *inquiry) why(p [3]float64) {
+	switch {
+	case p[byAgent] < verdictPosterior && p[byAgent] >= max(p[byHost], p[byConfiguration]):
+		q.fact("undetermined: the posterior of an agent is %.3f, below %.2f", p[byAgent], verdictPosterior)
+	case p[byAgent] >= verdictPosterior && len(q.contrary) > 0:
+		q.fact("undetermined: a fact contradicts an agent")
+	case p[byAgent] >= verdictPosterior:
+		q.fact("undetermined: the shift test gives p = %.3g, above %.2f, and matching tool calls cover %d bursts, fewer than %d", q.shift, verdictShift, q.matches, verdictMatches)
+	default:
+		q.fact("undetermined: no cause reaches a posterior of %.2f", verdictPosterior)
+	}
+}

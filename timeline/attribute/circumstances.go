@@ -1,0 +1,232 @@
+package attribute
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"firetrail"
+)
+
+// recurrence asks whether the behaviour follows agentic runs rather than runs
+// in general: of all runs with observed time, those that show it are drawn.
+func (q *inquiry) recurrence() {
+	all, agentic, shown, both := 0, 0, 0, 0
+	for _, e := range q.runs {
+		if e.hours <= 0 {
+			continue
+		}
+		all++
+		if e.agentic {
+			agentic++
+		}
+		if q.cells.runs[e.id] {
+			shown++
+			if e.agentic {
+				both++
+			}
+		}
+	}
+	if shown < 2 {
+		return
+	}
+	if other := shown - both; other > 0 && q.matches == 0 {
+		q.contrary = append(q.contrary, fmt.Sprintf("%d runs that are not agentic show it too", other))
+		q.term(byAgent, "other jobs", float64(other), -1, termBound, "runs without an agent show the same behaviour")
+	}
+	if agentic == all {
+		q.fact("%d of %d runs show the same behaviour; all runs are agentic, so recurrence does not tell agents from jobs", shown, all)
+		return
+	}
+	p := hypergeometricTail(all, agentic, shown, both)
+	text := fmt.Sprintf("recurrence: %d of %d runs show it, %d of them among the %d agentic ones (hypergeometric p = %.3g)", shown, all, both, agentic, p)
+	q.fact("%s", text)
+	q.term(byAgent, "recurrence", p, bayesBound(p), termBound, text)
+}
+
+// circumstances are the facts that tell the causes apart beyond the counts.
+func (q *inquiry) circumstances() {
+	q.idleTime()
+	q.beforeRuns()
+	q.inbound()
+	q.reach()
+	q.ownAddress()
+}
+
+// idleTime: what happens while no run holds the address was no run's doing.
+func (q *inquiry) idleTime() {
+	own := 0
+	for _, m := range q.moments {
+		if m.idle && q.x.byAddr[m.src] != nil && q.farFromRuns(m.src, m.at) {
+			own++
+		}
+	}
+	if own == len(q.moments) {
+		text := fmt.Sprintf("no run held %s during any of %d bursts", q.sources(), own)
+		q.contrary = append(q.contrary, text)
+		q.term(byAgent, "idle", float64(own), -termBound, termBound, text)
+		q.term(byHost, "idle", float64(own), 1, termBound, text)
+		return
+	}
+	idle := 0
+	for _, m := range q.moments {
+		if slices.Contains(q.cells.idles, m.src) {
+			idle = q.cells.idle
+		}
+	}
+	if idle == 0 && own == 0 {
+		return
+	}
+	idle = max(idle, own)
+	text := fmt.Sprintf("%d of %d bursts of the same behaviour came while no run held the address", idle, q.cells.all)
+	q.term(byAgent, "idle", float64(idle), -float64(idle), termBound, text)
+	q.term(byHost, "idle", float64(idle), 0.7*float64(idle), termBound, text)
+	if q.matches < verdictMatches || idle > 1 {
+		q.contrary = append(q.contrary, text)
+	} else {
+		q.doubts = append(q.doubts, text)
+	}
+}
+
+// beforeRuns: what was there before the first agentic run began was not brought by one.
+func (q *inquiry) beforeRuns() {
+	first := int64(forever)
+	for _, e := range q.runs {
+		t := q.x.runs[e.id]
+		if !e.agentic {
+			continue
+		}
+		for _, l := range t.run.Leases {
+			if l.Start != firetrail.Absent {
+				first = min(first, add(l.Start, -l.StartUnc))
+			} else {
+				return
+			}
+		}
+	}
+	if q.agentic == 0 {
+		q.doubts = append(q.doubts, "no run of the inventory is known to be agentic")
+		return
+	}
+	n := 0
+	for _, m := range q.moments {
+		if m.at.Start < add(first, -idleMargin) {
+			n++
+		}
+	}
+	if n > 0 {
+		text := fmt.Sprintf("%d of %d bursts came before the first agentic run began at %s", n, len(q.moments), firetrail.Stamp(first))
+		q.contrary = append(q.contrary, text)
+		q.term(byAgent, "before", float64(n), -1, termBound, text)
+	}
+}
+
+// inbound looks for a way in: a finding that has a source of this incident as
+// its target, from elsewhere, before the incident began there.
+func (q *inquiry) inbound() {
+	began := map[netip.Addr]int64{}
+	for _, f := range q.findings {
+		if t, ok := began[f.SrcIP]; f.Start != firetrail.Absent && (!ok || f.Start < t) {
+			began[f.SrcIP] = f.Start
+		}
+	}
+	for i := range q.caseFile.findings {
+		f := &q.caseFile.findings[i]
+		if f.Start == firetrail.Absent || slices.Contains(q.inc.Findings, f.ID) && len(q.inc.Sources) < 2 {
+			continue
+		}
+		for _, src := range q.inc.Sources {
+			t, ok := began[src]
+			if !ok || f.SrcIP == src || f.Start >= t || !aims(f, src) {
+				continue
+			}
+			text := fmt.Sprintf("%s was reached from %s (%s, finding %s) before it began: a way in for someone else", src, f.SrcIP, f.Detector, f.ID)
+			q.doubts = append(q.doubts, text)
+			q.term(byHost, "inbound", 1, 1, termBound, text)
+			return
+		}
+	}
+}
+
+// aims reports whether a finding has an address among its peers.
+func aims(f *firetrail.Finding, a netip.Addr) bool {
+	dst, _ := parseDst(f.Dst)
+	return dst == a || slices.ContainsFunc(f.Targets, func(t firetrail.Target) bool { return t.IP == a })
+}
+
+// refusedOnly are detectors of traffic that got nowhere: all that a mistaken
+// rule for wanted traffic leaves behind.
+func refusedOnly(detector string) bool {
+	return detector == policyBurst || detector == refused
+}
+
+// reach: a mistake of the configuration shows at many sources and as refusals;
+// what one source of many does is not the policy's doing.
+func (q *inquiry) reach() {
+	sources := len(q.cells.host)
+	denied := true
+	for _, f := range q.findings {
+		denied = denied && refusedOnly(f.Detector)
+	}
+	switch {
+	case sources >= 3 && denied:
+		text := fmt.Sprintf("%d sources were refused at the same destinations", sources)
+		q.term(byConfiguration, "reach", float64(sources), 0.5*float64(sources), termBound, text)
+		if q.matches == 0 {
+			q.contrary = append(q.contrary, text)
+		}
+		q.fact("%s", text)
+	case sources >= 3:
+		q.fact("%d sources show the same behaviour", sources)
+	case len(q.places) >= 3:
+		text := fmt.Sprintf("%d of %d known addresses show the behaviour", sources, len(q.places))
+		q.term(byConfiguration, "reach", float64(sources), -1, termBound, text)
+	}
+	if !denied {
+		text := "not all of it was refused, as a mistaken rule would leave it"
+		q.term(byConfiguration, "outcome", 1, -1, termBound, text)
+	}
+}
+
+// ownAddress: behind an address of a pod's own no service of the host hides.
+func (q *inquiry) ownAddress() {
+	own, shared := false, false
+	for _, m := range q.moments {
+		at := m.at
+		for _, c := range q.x.held(m.src, at, q.opt.Slack, 1, "") {
+			if (c.lease.Subject == "pod" || c.lease.Subject == "sandbox") && !c.lease.Shared {
+				own = true
+			} else {
+				shared = true
+			}
+		}
+		if l, ok := q.x.hostAt(m.src, at); ok && l.Subject == "host" {
+			shared = true
+		}
+	}
+	switch {
+	case shared:
+		q.doubts = append(q.doubts, fmt.Sprintf("%s is a machine's address: services of the host use it too", q.sources()))
+	case own:
+		text := fmt.Sprintf("%s is the address of a pod of its own: services of the host do not use it", q.sources())
+		q.fact("%s", text)
+		q.term(byHost, "address", 1, -1, termBound, text)
+	}
+}
+
+// sources names the incident's sources, a few of them.
+func (q *inquiry) sources() string {
+	var names []string
+	for _, a := range q.inc.Sources {
+		if len(names) == 3 {
+			names = append(names, fmt.Sprintf("%d more", len(q.inc.Sources)-3))
+			break
+		}
+		names = append(names, a.String())
+	}
+	if len(names) == 0 {
+		return "the source"
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,333 @@
+package attribute
+
+import (
+	"fmt"
+	"math"
+	"net/netip"
+	"slices"
+
+	"firetrail"
+)
+
+// timingUseless is the exposed fraction from which the time tells nothing: it
+// would take more than fifty bursts, all inside, to mean something.
+const timingUseless = 0.9
+
+// timing lays the bursts against the run's tool calls: the run is its own
+// control (Maclure 1991, case-crossover). Bursts of a process that an earlier
+// call left running are left out: they follow no call.
+func (q *inquiry) timing() {
+	if q.run == nil {
+		q.fact("no run is a candidate, so no tool calls can be laid against the bursts")
+		return
+	}
+	id := q.run.run.ID
+	if q.run.clocked == 0 {
+		q.doubts = append(q.doubts, fmt.Sprintf("no tool calls of run %s with times are known, so timing cannot be tested", id))
+		return
+	}
+	eps := q.opt.Slack
+	lease := q.leaseOnSources()
+	axis := newAxis(intersect(lease, q.observed))
+	wide := make([]firetrail.Interval, 0, q.run.clocked)
+	var starts []float64
+	for i, w := range q.run.windows.iv {
+		wide = append(wide, firetrail.Interval{Start: add(w.Start, -eps), End: add(w.End, eps)})
+		if at, ok := axis.at(q.run.calls[i].Start); ok {
+			starts = append(starts, at)
+		}
+	}
+	windows := axis.windows(union(wide, 0))
+	exposed := 0.0
+	for _, w := range windows {
+		exposed += w[1] - w[0]
+	}
+	var times []float64
+	wake := 0
+	for _, m := range q.moments {
+		at, ok := axis.at(m.at.Start)
+		switch {
+		case !ok || m.run == "":
+		case m.lasting:
+			wake++
+		default:
+			times = append(times, at)
+		}
+	}
+	if wake > 0 {
+		q.fact("%d bursts are in the wake of a call that left a process running; they are not counted in the timing", wake)
+	}
+	if len(times) == 0 || axis.total == 0 {
+		q.doubts = append(q.doubts, fmt.Sprintf("no burst lies in the observed time of run %s, so timing cannot be tested", id))
+		return
+	}
+	q.window(times, windows, axis.total, min(exposed/axis.total, 1))
+	q.trigger(times, starts, axis.total)
+}
+
+// leaseOnSources is the time in which the run held the incident's addresses,
+// or all of its time where they are translated ones.
+func (q *inquiry) leaseOnSources() []firetrail.Interval {
+	var iv []firetrail.Interval
+	for _, src := range q.inc.Sources {
+		iv = append(iv, q.leaseTime(q.run, src.Unmap())...)
+	}
+	if len(iv) == 0 {
+		return q.leaseTime(q.run, netip.Addr{})
+	}
+	return union(iv, 0)
+}
+
+// window is the test with fixed windows: exposed fraction, chance, permutation.
+func (q *inquiry) window(times []float64, windows [][2]float64, total, f float64) {
+	k, p := shiftTest(times, windows, total, seed(q.inc.ID))
+	n := len(times)
+	q.shift = p
+	q.fact("timing: %d of %d bursts fall into tool calls of run %s, which cover the fraction %.3f of its %.1f observed hours", k, n, q.run.run.ID, f, total/3600)
+	if f >= timingUseless {
+		q.shift = 1
+		q.fact("tool calls cover so much of the time that timing says nothing: %s", power(f))
+		return
+	}
+	bayes := windowBayes(n, k, f)
+	text := fmt.Sprintf("chance alone would put %.1f of %d inside; binomial p = %.2g, circular shift p = %.3g (999 shifts), Bayes factor 10^%.2f against a Beta(9,1) agent", f*float64(n), n, binomialTail(n, k, f), p, bayes)
+	if rr := rateRatio(n, k, f); rr > 0 {
+		text += fmt.Sprintf(", rate ratio %.1f", rr)
+	}
+	q.fact("%s; assumed: calls and bursts share a clock to within %d s, and the run's habits do not change over the day", text, q.opt.Slack/second)
+	q.term(byAgent, "timing", float64(k)/float64(n), bayes, termBound, text)
+	if out := n - k; out > 0 {
+		q.doubts = append(q.doubts, fmt.Sprintf("%d of %d bursts fall outside every tool call of run %s", out, n, q.run.run.ID))
+	}
+}
+
+// power says how many bursts, all of them inside, would reach p = 0.001.
+func power(f float64) string {
+	if f >= 1 {
+		return "no number of bursts could reach p = 0.001"
+	}
+	return fmt.Sprintf("it would take %d bursts, all inside, to reach p = 0.001", int(math.Ceil(math.Log(0.001)/math.Log(f))))
+}
+
+// rateRatio is the relative incidence inside against outside, 0 where there is
+// nothing to compare with.
+func rateRatio(n, k int, f float64) float64 {
+	if k == n || f <= 0 || f >= 1 {
+		return 0
+	}
+	return (float64(k) / f) / (float64(n-k) / (1 - f))
+}
+
+// trigger is the test without windows (after Rubin-Delanchy and Heard, 2014):
+// u is the fraction of the time that lies as close after a call's start as the
+// burst does; uniform if calls do not matter.
+func (q *inquiry) trigger(times, starts []float64, total float64) {
+	slices.Sort(starts)
+	if len(starts) == 0 {
+		return
+	}
+	var u []float64
+	for _, t := range times {
+		i, found := slices.BinarySearch(starts, t)
+		if !found {
+			i--
+		}
+		if i < 0 {
+			u = append(u, 1)
+			continue
+		}
+		u = append(u, within(starts, t-starts[i], total))
+	}
+	q.fact("without windows: the lags after the last call give p = %.2g (Fisher's method, %d bursts, %d calls)", fisherCombined(u), len(times), len(starts))
+}
+
+// within is the fraction of [0, total] that lies at most d after a start.
+func within(starts []float64, d, total float64) float64 {
+	sum := 0.0
+	for i, s := range starts {
+		end := total
+		if i+1 < len(starts) {
+			end = starts[i+1]
+		}
+		sum += min(d, end-s)
+	}
+	return min(1, max(sum/total, 1e-9))
+}
+
+// content counts the bursts that a tool call's own words explain.
+func (q *inquiry) content() {
+	if q.run == nil || len(q.run.calls) == 0 {
+		return
+	}
+	for _, m := range q.moments {
+		if m.matched {
+			q.matches++
+		}
+	}
+	n, id := len(q.moments), q.run.run.ID
+	switch {
+	case q.matches >= verdictMatches:
+		text := fmt.Sprintf("tool calls of run %s name the peer or run such a tool at %d of %d bursts", id, q.matches, n)
+		q.fact("%s", text)
+		q.term(byAgent, "content", float64(q.matches), contentBound, contentBound, text)
+	case q.matches == 1:
+		text := fmt.Sprintf("a tool call of run %s names the peer or runs such a tool at one of %d bursts", id, n)
+		q.fact("%s", text)
+		q.term(byAgent, "content", 1, 2, contentBound, text)
+	case q.run.args:
+		text := fmt.Sprintf("the arguments of run %s's tool calls are recorded, and nothing in them has to do with it", id)
+		q.doubts = append(q.doubts, text)
+		q.term(byAgent, "content", 0, -1, contentBound, text)
+	default:
+		q.doubts = append(q.doubts, fmt.Sprintf("the trace of run %s records no arguments, so what its calls did is not known", id))
+	}
+}
+
+// related are the findings of the case that show the same behaviour: the same
+// detector and peer, at any source.
+func (q *inquiry) related() []*firetrail.Finding {
+	keys := map[habitKey]bool{}
+	for _, f := range q.findings {
+		keys[keyOf(f, false)] = true
+	}
+	var out []*firetrail.Finding
+	for i := range q.caseFile.findings {
+		if f := &q.caseFile.findings[i]; keys[keyOf(f, false)] && f.SrcIP.IsValid() {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// cells counts the bursts of a behaviour by where they fell.
+type cells struct {
+	all   int
+	host  map[netip.Addr]int
+	tool  map[string]int // within tool calls of a run; all of its time where it has no trace
+	runs  map[string]bool
+	idle  int // while no run held the address, at addresses that a run held at some time or a host's
+	idles []netip.Addr
+}
+
+// count sorts the bursts of related findings into cells; what one source did
+// within a minute counts once.
+func (q *inquiry) count() cells {
+	c := cells{host: map[netip.Addr]int{}, tool: map[string]int{}, runs: map[string]bool{}}
+	bySrc := map[netip.Addr][]burst{}
+	for _, f := range q.related() {
+		src := f.SrcIP.Unmap().WithZone("")
+		bySrc[src] = append(bySrc[src], q.x.bursts(f, q.opt)...)
+	}
+	srcs := make([]netip.Addr, 0, len(bySrc))
+	for src := range bySrc {
+		srcs = append(srcs, src)
+	}
+	slices.SortFunc(srcs, netip.Addr.Compare)
+	for _, src := range srcs {
+		all := bySrc[src]
+		slices.SortStableFunc(all, func(a, b burst) int { return compareIntervals(a.at, b.at) })
+		end := int64(firetrail.Absent)
+		for i := range all {
+			b := &all[i]
+			if i > 0 && b.at.Start <= add(end, burstGap) {
+				end = max(end, b.at.End)
+				continue
+			}
+			end = b.at.End
+			q.cell(&c, src, b)
+		}
+	}
+	return c
+}
+
+func (q *inquiry) cell(c *cells, src netip.Addr, b *burst) {
+	c.all++
+	c.host[src]++
+	var best *weight
+	for i := range b.weights {
+		if w := &b.weights[i]; best == nil || w.w > best.w {
+			best = w
+		}
+	}
+	if best == nil {
+		if q.x.byAddr[src] != nil && q.farFromRuns(src, b.at) {
+			c.idle++
+			if !slices.Contains(c.idles, src) {
+				c.idles = append(c.idles, src)
+			}
+		}
+		return
+	}
+	id := best.claim.lease.Run
+	c.runs[id] = true
+	if best.claim.trace.clocked == 0 || best.call >= 0 && best.timing >= timeLasting {
+		c.tool[id]++
+	}
+}
+
+// farFromRuns reports that no run held an address within a minute of a burst:
+// clocks may miss each other by less.
+func (q *inquiry) farFromRuns(src netip.Addr, at firetrail.Interval) bool {
+	far := true
+	h := q.x.byAddr[src]
+	h.spans.overlap(add(at.Start, -idleMargin), add(at.End, idleMargin), func(i int) {
+		far = far && h.leases[i].Run == ""
+	})
+	return far
+}
+
+// factors compares what carries the bursts: the tool calls of agentic runs, one
+// host, or nothing in particular, by Gamma-Poisson marginals over the cells
+// (host, run or idle, tool or no tool) with their observed hours.
+func (q *inquiry) factors() {
+	c := q.count()
+	total := 0.0
+	known := map[netip.Addr]bool{}
+	var host []float64
+	for _, p := range q.places {
+		total += p.total
+		known[p.ip] = true
+	}
+	observed := hours(q.observed)
+	for src := range c.host {
+		if !known[src] {
+			total += observed
+		}
+	}
+	if total <= 0 {
+		return
+	}
+	rest := func(n int, t float64) float64 { return logMarginal(n, t) + logMarginal(c.all-n, total-t) }
+	for _, p := range q.places {
+		host = append(host, rest(c.host[p.ip], p.total))
+	}
+	for src, n := range c.host {
+		if !known[src] {
+			host = append(host, rest(n, observed))
+		}
+	}
+	slices.Sort(host) // the mean must not depend on the order of a map
+	var single []float64
+	n, t := 0, 0.0
+	for _, e := range q.runs {
+		if e.agentic {
+			n, t = n+c.tool[e.id], t+e.tool
+			single = append(single, rest(c.tool[e.id], min(e.tool, total)))
+		}
+	}
+	configuration := logMarginal(c.all, total)
+	models := []float64{configuration, logMean(host), configuration}
+	agent := configuration
+	if len(single) > 0 {
+		agent = logMean([]float64{rest(n, min(t, total)), logMean(single)})
+	}
+	models[byAgent] = agent
+	mean := logMean(models)
+	text := fmt.Sprintf("%d bursts at %d sources, %d of them in tool calls of %d agentic runs (%.1f h), over %d addresses (%.0f h)", c.all, len(c.host), n, len(single), t, len(q.places), total)
+	for h, name := range [...]string{"tool calls of agentic runs carry them", "one host carries them", "everywhere alike"} {
+		ln := models[h] - mean
+		q.term(hypothesis(h), "factor", ln/math.Ln10, ln/math.Ln10, termBound, name+": "+text)
+	}
+	q.fact("which factor carries the same behaviour: %s; log10 marginal likelihoods %.2f tool calls, %.2f one host, %.2f everywhere alike", text, models[0]/math.Ln10, models[1]/math.Ln10, models[2]/math.Ln10)
+	q.cells = c
+}

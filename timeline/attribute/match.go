@@ -1,0 +1,148 @@
+package attribute
+
+import (
+	"fmt"
+	"net/netip"
+
+	"firetrail"
+)
+
+// Weights of the content of a call, K of the posterior.
+const (
+	contentPeer    = 1000.0 // the arguments name the peer
+	contentTool    = 100.0  // a tool that does what the detector saw, or a network around the peer
+	contentMaybe   = 30.0   // such a tool, with a peer by a name that the log does not know
+	contentPort    = 10.0   // the port, where it is not one that everybody uses
+	contentCommon  = 2.0    // a port that everybody uses
+	contentSilent  = 1.0    // the trace has no arguments
+	contentOther   = 0.3    // arguments, and nothing in them is related
+	contentMatches = contentMaybe
+)
+
+// match weighs what a call's arguments say against a finding, with the reason
+// as the end of a sentence: "names 203.0.113.9".
+func (c *content) match(f *firetrail.Finding) (k float64, why string) {
+	if !c.known {
+		return contentSilent, ""
+	}
+	k, why = c.peer(f)
+	if name, ok := c.families.explains(f.Detector); ok && k < contentTool {
+		switch {
+		case c.peers == 0:
+			k, why = contentTool, "runs a "+name+", which fits "+f.Detector
+		case f.Host == "" && len(c.names) > 0:
+			k, why = contentMaybe, "runs a "+name+", which fits "+f.Detector+", with a peer by name that the log does not show"
+		}
+	}
+	if k >= contentPort || f.DstPort == firetrail.Absent {
+		return max(k, contentOther), why
+	}
+	for _, p := range c.ports {
+		if p != f.DstPort {
+			continue
+		}
+		switch p {
+		case 22, 53, 80, 443:
+			return contentCommon, fmt.Sprintf("writes the port %d", p)
+		}
+		return contentPort, fmt.Sprintf("writes the port %d", p)
+	}
+	return max(k, contentOther), why
+}
+
+// peer compares addresses, networks and names with the finding's peer and targets.
+func (c *content) peer(f *firetrail.Finding) (k float64, why string) {
+	dst, net := parseDst(f.Dst)
+	better := func(w float64, text string) {
+		if w > k {
+			k, why = w, text
+		}
+	}
+	for _, a := range c.addrs {
+		switch {
+		case a == dst:
+			better(contentPeer, "names "+a.String())
+		case net.IsValid() && net.Contains(a):
+			better(contentTool, "names "+a.String()+" of "+f.Dst)
+		}
+	}
+	for _, r := range c.ranges {
+		c.network(f, dst, net, r, better)
+	}
+	c.hosts(f.Host, 1, better)
+	for i := range f.Targets {
+		t := &f.Targets[i]
+		for _, a := range c.addrs {
+			if a == t.IP {
+				better(share(len(f.Targets)), "names "+a.String())
+			}
+		}
+		c.hosts(t.Host, len(f.Targets), better)
+	}
+	return k, why
+}
+
+// share is the weight of a named peer among n of a finding.
+func share(n int) float64 {
+	if n <= 4 {
+		return contentPeer
+	}
+	return contentTool
+}
+
+func (c *content) hosts(host string, among int, better func(float64, string)) {
+	if host == "" {
+		return
+	}
+	for _, n := range c.names {
+		switch {
+		case n == host:
+			better(share(among), "names "+n)
+		case covers(n, host), covers(host, n):
+			better(contentTool, "names "+n+", of which "+host+" is a relative")
+		}
+	}
+}
+
+// network weighs a network or range that a command names: it has to hold the
+// peer, or half of the targets at least. The whole private space says less.
+func (c *content) network(f *firetrail.Finding, dst netip.Addr, net netip.Prefix, r [2]netip.Addr, better func(float64, string)) {
+	in := func(a netip.Addr) bool {
+		return a.Is4() == r[0].Is4() && r[0].Compare(a) <= 0 && a.Compare(r[1]) <= 0
+	}
+	held := 0
+	for i := range f.Targets {
+		if in(f.Targets[i].IP) {
+			held++
+		}
+	}
+	covered := dst.IsValid() && in(dst) || net.IsValid() && in(net.Addr()) || held > 0 && 2*held >= len(f.Targets)
+	if !covered {
+		return
+	}
+	text := "covers " + r[0].String() + " to " + r[1].String()
+	if wide(r) {
+		better(contentTool, text)
+	} else {
+		better(contentPeer, text)
+	}
+}
+
+// wide reports a range that does not lie within one /16, or /48 of IPv6.
+func wide(r [2]netip.Addr) bool {
+	bits := 16
+	if r[0].Is6() {
+		bits = 48
+	}
+	p, err := r[0].Prefix(bits)
+	return err != nil || !p.Contains(r[1])
+}
+
+// parseDst takes a finding's destination: an address, or the network of a sweep.
+func parseDst(dst string) (netip.Addr, netip.Prefix) {
+	if a, err := netip.ParseAddr(dst); err == nil {
+		return a.Unmap(), netip.Prefix{}
+	}
+	p, _ := netip.ParsePrefix(dst)
+	return netip.Addr{}, p
+}

@@ -1,0 +1,300 @@
+package attribute
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"firetrail"
+)
+
+// Bounds of what is listed with an attribution.
+const (
+	maxReasons = 6
+	maxListed  = 16
+	maxCalls   = 8
+)
+
+// verdict gathers the candidates of one finding.
+type verdict struct {
+	x       *index
+	f       *firetrail.Finding
+	habit   habit
+	bursts  []burst
+	factor  float64 // B
+	content bool    // a call in time whose content fits, of any run
+	ownHost bool    // the address is a machine's, with services of its own
+	share   map[string]float64
+	order   []string // run ids, likeliest first
+	bg      float64
+}
+
+// attribute answers for one finding.
+func (x *index) attribute(f *firetrail.Finding, h habit, opt *Options) firetrail.Attribution {
+	if why := x.hopeless(f); why != "" {
+		return firetrail.Attribution{Unattributed: why}
+	}
+	v := &verdict{x: x, f: f, habit: h, bursts: x.bursts(f, opt), share: map[string]float64{}}
+	v.weigh(opt)
+	var a firetrail.Attribution
+	if len(v.order) == 0 {
+		a.Unattributed, a.Candidates = v.nobody(opt)
+		return a
+	}
+	a.Candidates = v.candidates()
+	a.Run, a.Unattributed = v.best()
+	v.cite(&a)
+	a.Against = v.against(opt)
+	return a
+}
+
+// hopeless says why a finding cannot be asked about at all.
+func (x *index) hopeless(f *firetrail.Finding) string {
+	switch {
+	case len(x.runs) == 0:
+		return "no inventory of runs was imported"
+	case !f.SrcIP.IsValid():
+		return "the finding has no source address"
+	case len(burstsOf(f)) == 0:
+		return "the records carry no time"
+	}
+	return ""
+}
+
+// weigh computes the mean posterior over the bursts.
+func (v *verdict) weigh(opt *Options) {
+	for i := range v.bursts {
+		for j := range v.bursts[i].weights {
+			w := &v.bursts[i].weights[j]
+			v.content = v.content || w.matched()
+			v.ownHost = v.ownHost || w.claim.lease.Shared || w.claim.lease.Subject != "pod" && w.claim.lease.Subject != "sandbox" || w.claim.way != ""
+		}
+		if l, ok := v.x.hostAt(v.f.SrcIP, v.bursts[i].at); ok && l.Subject == "host" {
+			v.ownHost = true
+		}
+	}
+	v.factor = v.background(opt)
+	for i := range v.bursts {
+		b := &v.bursts[i]
+		sum := b.bg * v.factor
+		for j := range b.weights {
+			sum += b.weights[j].w
+		}
+		for j := range b.weights {
+			v.share[b.weights[j].claim.lease.Run] += b.weights[j].w / sum / float64(len(v.bursts))
+		}
+	}
+	for _, id := range v.x.ids {
+		if p := math.Floor(v.share[id]*1e6) / 1e6; p > 0 {
+			v.share[id] = p
+			v.order = append(v.order, id)
+			v.bg += p
+		}
+	}
+	v.bg = math.Round((1-v.bg)*1e6) / 1e6
+	slices.SortStableFunc(v.order, func(a, b string) int { return cmp.Compare(v.share[b], v.share[a]) })
+}
+
+// Factors of the background's weight. A matching call makes most of them moot:
+// the trace says that the run did it.
+const (
+	bgHost    = 2  // the address is a machine's: its own services use it too
+	bgUnasked = 4  // and the run's trace has arguments, none of which has to do with it
+	bgIdle    = 20 // the same went on while no run held the address
+	bgOnce    = 5  // it did so once
+	bgRuns    = 4  // the same went on under several runs of the address
+	bgCommon  = 4  // the same came from three sources or more
+	bgReuse   = 2  // another run held the address within minutes, or the zone is a guess
+)
+
+// background is B, the factor of the background's weight.
+func (v *verdict) background(opt *Options) float64 {
+	b := 1.0
+	idle := func() float64 {
+		switch {
+		case v.habit.idle == 0:
+			return 1
+		case v.habit.idle == 1:
+			return bgOnce
+		}
+		return bgIdle
+	}
+	if v.content {
+		return math.Sqrt(idle())
+	}
+	if v.ownHost {
+		b *= bgHost
+		if v.unasked() {
+			b *= bgUnasked / bgHost
+		}
+	}
+	b *= idle()
+	if v.habit.runs > 1 && v.ownHost {
+		b *= bgRuns
+	}
+	if len(v.habit.sources) >= 3 {
+		b *= bgCommon
+	}
+	if _, near := v.reuse(reuseNear); near || v.zoneGuessed(opt) && v.neighbours(14*hour) {
+		b *= bgReuse
+	}
+	return b
+}
+
+// unasked reports that some candidate's trace has arguments: had the run done
+// it, they would say so.
+func (v *verdict) unasked() bool {
+	for i := range v.bursts {
+		for j := range v.bursts[i].weights {
+			if v.bursts[i].weights[j].claim.trace.args {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// reuseNear is the time within which another lease of the address makes a
+// lease alone doubtful: clocks that nobody compared may be that far apart.
+const reuseNear = 2 * minute
+
+// reuse finds the nearest lease of another run on the address that does not
+// contain the bursts itself, within the given time.
+func (v *verdict) reuse(within int64) (l firetrail.Lease, ok bool) {
+	h := v.x.byAddr[v.f.SrcIP.Unmap().WithZone("")]
+	if h == nil {
+		return l, false
+	}
+	best := within
+	for i := range v.bursts {
+		at := v.bursts[i].at
+		h.spans.overlap(add(at.Start, -within), add(at.End, within), func(j int) {
+			o := h.leases[j]
+			span := leaseSpan(o)
+			if o.Run == "" || span.Start <= at.Start && at.Start <= span.End || v.candidate(o.Run) {
+				return
+			}
+			d := max(span.Start-at.End, at.Start-span.End, 0)
+			if d < best || d == best && !ok {
+				best, l, ok = d, o, true
+			}
+		})
+	}
+	return l, ok
+}
+
+// candidate reports whether a run has a weight of its own already.
+func (v *verdict) candidate(id string) bool {
+	for i := range v.bursts {
+		for j := range v.bursts[i].weights {
+			if v.bursts[i].weights[j].claim.lease.Run == id {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// neighbours reports whether another run held the address at any time that a
+// mistaken zone could mean.
+func (v *verdict) neighbours(within int64) bool {
+	_, ok := v.reuse(within)
+	return ok
+}
+
+func (v *verdict) zoneGuessed(opt *Options) bool {
+	return len(v.f.Evidence) > 0 && opt.Guessed[v.f.Evidence[0].Source]&firetrail.GuessZone != 0
+}
+
+// clearly is how much likelier the first run must be than the second to be named.
+const clearly = 1.5
+
+// best names the run, or says why none is named.
+func (v *verdict) best() (*firetrail.RunRef, string) {
+	first := v.order[0]
+	p := v.share[first]
+	if len(v.order) > 1 && p < clearly*v.share[v.order[1]] {
+		return nil, fmt.Sprintf("%d runs could have done it, and nothing tells them apart: %s", len(v.order), v.list())
+	}
+	if p < v.bg {
+		if len(v.order) > 1 && v.bg < 0.5 {
+			return nil, fmt.Sprintf("%d runs could have done it, none of them likely: %s", len(v.order), v.list())
+		}
+		return nil, fmt.Sprintf("a cause outside the runs is likelier (%.2f) than run %s (%.2f): %s", v.bg, first, p, strings.Join(v.backgroundReasons()[1:], "; "))
+	}
+	return &firetrail.RunRef{ID: first, Probability: p, Level: v.level(first)}, ""
+}
+
+func (v *verdict) list() string {
+	n := min(len(v.order), 6)
+	text := strings.Join(v.order[:n], ", ")
+	if n < len(v.order) {
+		text += fmt.Sprintf(" and %d more", len(v.order)-n)
+	}
+	return text
+}
+
+// level is how far the run is known; recurrence is added by recur.
+func (v *verdict) level(id string) string {
+	_, bursts, matched, active := v.strongest(id)
+	switch {
+	case matched > 0 && v.share[id] >= 0.5:
+		return levelContent
+	case len(v.order) > 1 && v.share[id] < 0.9:
+		return levelSet
+	case active*2 > bursts:
+		return levelCall
+	}
+	return levelLease
+}
+
+// cite lists the leases and calls that the answer rests on, those of the
+// likeliest runs first.
+func (v *verdict) cite(a *firetrail.Attribution) {
+	for _, id := range v.order[:min(len(v.order), maxListed)] {
+		for i := range v.bursts {
+			for j := range v.bursts[i].weights {
+				w := &v.bursts[i].weights[j]
+				if w.claim.lease.Run != id {
+					continue
+				}
+				if len(a.Leases) < maxListed && !slices.Contains(a.Leases, w.claim.lease) {
+					a.Leases = append(a.Leases, w.claim.lease)
+				}
+				if w.call < 0 || len(a.Calls) >= maxCalls {
+					continue
+				}
+				c := w.claim.trace.calls[w.call]
+				if w.k != contentOther && !slices.Contains(a.Calls, c) {
+					a.Calls = append(a.Calls, c)
+				}
+			}
+		}
+	}
+}
+
+// recur raises findings known by content to A5 where the same detector found
+// the same in two runs, or at two sources, by content.
+func recur(findings []firetrail.Finding) {
+	type place struct {
+		run string
+		src netip.Addr
+	}
+	seen := map[string]map[place]bool{}
+	for i := range findings {
+		if f := &findings[i]; f.Run != nil && f.Run.Level == levelContent {
+			if seen[f.Detector] == nil {
+				seen[f.Detector] = map[place]bool{}
+			}
+			seen[f.Detector][place{f.Run.ID, f.SrcIP}] = true
+		}
+	}
+	for i := range findings {
+		if f := &findings[i]; f.Run != nil && f.Run.Level == levelContent && len(seen[f.Detector]) > 1 {
+			f.Run.Level = levelRecurs
+		}
+	}
+}
