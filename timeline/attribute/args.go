@@ -258,7 +258,9 @@ func (c *content) word(w, last string) {
 	}
 	if a, err := netip.ParseAddrPort(w); err == nil {
 		c.address(a.Addr())
-		c.ports = append(c.ports, int64(a.Port()))
+		if a.Port() != 0 {
+			c.ports = append(c.ports, int64(a.Port()))
+		}
 		return
 	}
 	if a, err := netip.ParseAddr(strings.Trim(w, "[]")); err == nil {
