@@ -4,8 +4,10 @@ package parsers
 // of a source the first is taken, and a line that one format declines is offered to the
 // others in this order. Read-only.
 var All = []Format{
+	PFLog,
 	PaloAlto,
 	PF,
 	Zeek,
 	ZeekJSON,
+	iptables,
 }

@@ -123,6 +123,7 @@ type Context struct {
 	Clock *Clock
 	Arena *Arena
 	facts []firetrail.Fact
+	rules []prefixRule // Options.PrefixRules, compiled
 
 	// The latest record whose header was read: a line that one format declines
 	// is offered to the next, which would read the same header again.

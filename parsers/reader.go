@@ -58,6 +58,11 @@ func NewReader(r io.Reader, opt Options) (*Reader, error) {
 		opt.MaxRecord = maxRecord
 	}
 	rd := &Reader{src: r, ctx: newContext(opt), maxRecord: opt.MaxRecord, line: 1, last: firetrail.Absent}
+	rules, err := compileRules(opt.PrefixRules)
+	if err != nil {
+		return nil, err
+	}
+	rd.ctx.rules = rules
 	rd.need(SniffSize)
 	if rd.err != nil && len(rd.buf) == 0 {
 		return nil, fmt.Errorf("read source: %w", rd.err)

@@ -24,6 +24,7 @@ type envelope struct {
 	// word of a message that ends in a colon looks like one: a caller that knows
 	// better reads body instead of the message.
 	body []byte
+	rest []byte // the text from behind the stamp on
 }
 
 // time resolves the stamp of the header; t is Absent where it has none that
@@ -153,6 +154,7 @@ func (e *envelope) rfc5424(b []byte) (msg []byte, ok bool) {
 // names reads host and tag behind a stamp, or a second header.
 func (e *envelope) names(b []byte) (msg []byte) {
 	b = trimLeft(b)
+	e.rest = b
 	if len(b) > 2 && b[0] == '<' { // FreeBSD: <kern.info> or <0.6>
 		if i := bytes.IndexByte(b[:min(len(b), 24)], '>'); i > 1 && i+1 < len(b) && b[i+1] == ' ' && bytes.IndexByte(b[:i], '.') > 0 {
 			e.facility = text(b[1:i])
