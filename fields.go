@@ -21,6 +21,11 @@ const (
 	TypeAddr                      // IPv4 and IPv6 addresses; CIDR
 )
 
+// String names the type for the list of fields.
+func (t FieldType) String() string {
+	return [...]string{"text", "name", "int", "bytes", "port", "time", "duration", "address"}[t]
+}
+
 // FieldDef is one common field. Exactly one of Text, Int and Addr is set: it
 // gives the place of the value in an event, for reading and for writing.
 type FieldDef struct {
