@@ -283,7 +283,7 @@ func bareTest(q firetrail.Query) (func(string) bool, Need, error) {
 				return !found
 			})
 			return found
-		}, needTest(wordsField, g.prefix(), g.match), nil
+		}, needTest(WordsField, g.prefix(), g.match), nil
 	case firetrail.MatchRegexp:
 		re, literal, err := newRegexp(q.Value)
 		if err != nil {

@@ -57,7 +57,7 @@ func (p *Predicate) Plan() Need {
 // Terms of blocks. A term is its field, a zero byte, and the value in the form
 // that TermValue gives it.
 const (
-	wordsField = "w" // words of the searched fields together
+	WordsField = "w" // in the place of a field: words of the searched fields together
 	maxTerm    = 64  // bytes of a value, longer ones are cut
 	maxName    = 255 // the same for names of hosts
 	maxWord    = 32
@@ -74,7 +74,7 @@ func Over(field string) string { return "\x01" + field }
 // record to record stay out: source ports, ids of connections, counters.
 func Indexed(field string) bool {
 	switch field {
-	case "uid", "community_id", "time.guess", "flags":
+	case "uid", "community_id", "time.guess", "source", "kind": // the last two are the same in a whole segment
 		return false
 	case "dst_port", "nat_dst_port":
 		return true
@@ -107,7 +107,7 @@ func TermText(field, value string) (text string, whole bool) {
 }
 
 // WordTerm is the term of a word of a searched text.
-func WordTerm(word string) string { return TermKey(wordsField, cut(Fold(word), maxWord)) }
+func WordTerm(word string) string { return TermKey(WordsField, cut(Fold(word), maxWord)) }
 
 // PortTerm is the term of a port.
 func PortTerm(field string, port int64) string { return TermKey(field, bareInt(port)) }
@@ -198,13 +198,13 @@ func needKey(field, value string) Need {
 
 // needTest asks for terms of a field that test accepts; cut ones pass unseen.
 func needTest(field, prefix string, test func(string) bool) Need {
-	if field != wordsField && !Indexed(field) {
+	if field != WordsField && !Indexed(field) {
 		return Need{}
 	}
 	limit := maxTerm
 	if field == "host" {
 		limit = maxName
-	} else if field == wordsField {
+	} else if field == WordsField {
 		limit = maxWord
 	}
 	n := Need{Op: firetrail.OpMatch, Field: field, Prefix: cut(prefix, limit)}
@@ -237,7 +237,7 @@ func hostGlob(g glob) func(string) bool {
 func needWords(words []string) Need {
 	n := Need{Op: firetrail.OpAnd}
 	for _, w := range words {
-		n.Args = append(n.Args, Need{Op: firetrail.OpMatch, Field: wordsField, Keys: []string{WordTerm(w)}})
+		n.Args = append(n.Args, Need{Op: firetrail.OpMatch, Field: WordsField, Keys: []string{WordTerm(w)}})
 	}
 	return n
 }
@@ -255,7 +255,7 @@ func needFragment(literal string) Need {
 	if longest == "" {
 		return Need{}
 	}
-	return needTest(wordsField, "", func(s string) bool { return strings.Contains(s, longest) })
+	return needTest(WordsField, "", func(s string) bool { return strings.Contains(s, longest) })
 }
 
 func needBounds(field string, low, high int64) Need {

@@ -1,0 +1,321 @@
+package index
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+
+	"firetrail"
+	"firetrail/index/blocks"
+	"firetrail/index/columns"
+	"firetrail/index/query"
+)
+
+// termsExt ends the names of the files in blocks/.
+const termsExt = ".fst"
+
+// Bounds of the terms a block keeps. What exceeds one leaves a single term that
+// says so, and the block stays a candidate for every value of that field.
+const (
+	maxTexts  = 2048 // values of a common text field; names and addresses have no bound
+	maxXTexts = 256  // values of a record's own field
+	maxWords  = 16384
+)
+
+// termWriter collects the terms of a segment's blocks from its column vectors:
+// ingest gives it the groups as they are cut (group, before the group is handed to
+// Writer.Write), then writes the file to staging (write) to be renamed to
+// blocks/<segment>.fst. A missing file costs queries time and nothing else, so
+// it need not be named in the manifest. A rebuild reads the segment back.
+type termWriter struct {
+	w      *blocks.Writer
+	rows   int
+	fields map[string]*fieldTerms
+	ports  []uint32 // of each port, the last block it was added for, plus 1
+	words  int      // added for the present block
+	word   int      // that block
+}
+
+// fieldTerms are the terms of the values of one dictionary.
+type fieldTerms struct {
+	name     string
+	addr     bool
+	indexed  bool // the values are terms
+	searched bool // their words are
+	limit    int
+
+	dict  *columns.Dict
+	terms [][2]uint32 // of each value: where its terms lie in all; zero: not made yet
+	all   []blocks.Term
+	own   []uint32 // of each value: how many of them are not words
+	seen  []uint32 // of each value: the last block it was met in, plus 1
+	found []uint32 // values of the present block
+}
+
+// newTermWriter begins a segment.
+func newTermWriter() *termWriter {
+	return &termWriter{w: blocks.NewWriter(), fields: map[string]*fieldTerms{}, ports: make([]uint32, 1<<16), word: -1}
+}
+
+// reset begins another segment.
+func (t *termWriter) reset() {
+	t.w.Reset()
+	t.rows, t.words, t.word = 0, 0, -1
+	clear(t.ports)
+	clear(t.fields)
+}
+
+// group adds a group of rows; groups come in the order in which they were cut, and
+// before they are written.
+func (t *termWriter) group(g *columns.Group) {
+	first := t.rows / columns.BlockRows
+	for _, f := range t.fields {
+		f.dict = nil // groups reuse their dictionaries
+	}
+	for _, name := range g.Names() {
+		if v := g.Vector(name); v != nil {
+			t.vector(name, first, v)
+		}
+	}
+	g.Rest(func(row int, name, value string) { t.rest(first+row/columns.BlockRows, name, value) })
+	t.rows += g.Rows()
+}
+
+// write writes the file of the segment, not yet durable.
+func (t *termWriter) write(path string) error {
+	t.w.Blocks((t.rows + columns.BlockRows - 1) / columns.BlockRows)
+	return t.w.WriteFile(path)
+}
+
+// vector adds a column for the blocks from first on.
+func (t *termWriter) vector(name string, first int, v *columns.Vector) {
+	if v.Type == columns.Int {
+		t.numbers(name, first, v.Ints())
+		return
+	}
+	f := t.field(name)
+	if !f.indexed && !f.searched {
+		return
+	}
+	f.use(v.Dict)
+	for at := 0; at < v.Rows; at += columns.BlockRows {
+		t.texts(f, first+at/columns.BlockRows, v.Codes[at:min(at+columns.BlockRows, v.Rows)])
+	}
+}
+
+func (t *termWriter) field(name string) *fieldTerms {
+	if f := t.fields[name]; f != nil {
+		return f
+	}
+	f := &fieldTerms{name: name, indexed: query.Indexed(name), limit: maxTexts}
+	switch x, own := isX(name); {
+	case name == "length" || name == "time_guess":
+		f.indexed = false
+	case own:
+		f.limit, f.searched = maxXTexts, query.Searched(x)
+	default:
+		for _, s := range query.SearchFields {
+			f.searched = f.searched || s == name
+		}
+		for _, a := range query.Addresses {
+			f.addr = f.addr || a == name
+		}
+		if f.addr || name == "host" {
+			f.limit = columns.BlockRows
+		}
+	}
+	t.fields[name] = f
+	return f
+}
+
+func isX(name string) (string, bool) {
+	if len(name) > 2 && name[:2] == "x." {
+		return name[2:], true
+	}
+	return "", false
+}
+
+// use turns to a dictionary; that of the vector before is mostly the same one.
+func (f *fieldTerms) use(d *columns.Dict) {
+	if f.dict == d {
+		return
+	}
+	n := d.Len()
+	f.dict, f.all = d, f.all[:0]
+	f.terms, f.own, f.seen = make([][2]uint32, n), make([]uint32, n), make([]uint32, n)
+}
+
+// texts adds the values of one block.
+func (t *termWriter) texts(f *fieldTerms, block int, codes []uint32) {
+	f.found = f.found[:0]
+	for _, c := range codes {
+		if c != columns.Null && f.seen[c] != uint32(block)+1 {
+			f.seen[c] = uint32(block) + 1
+			f.found = append(f.found, c)
+		}
+	}
+	own := f.indexed && len(f.found) <= f.limit
+	if f.indexed && !own {
+		t.w.Add(block, t.w.Intern(query.Over(f.name)))
+	}
+	if !own && !f.searched {
+		return
+	}
+	for _, c := range f.found {
+		if f.terms[c][1] == 0 {
+			t.make(f, c)
+		}
+		from, to := f.terms[c][0], f.terms[c][1]-1
+		words := from + f.own[c]
+		if own {
+			for _, term := range f.all[from:words] {
+				t.w.Add(block, term)
+			}
+		}
+		t.addWords(block, f.all[words:to])
+	}
+}
+
+// addWords adds words to a block as long as it has room for them.
+func (t *termWriter) addWords(block int, words []blocks.Term) {
+	if block != t.word {
+		t.word, t.words = block, 0
+	}
+	if t.words += len(words); t.words > maxWords {
+		t.w.Add(block, t.w.Intern(query.Over(query.WordsField)))
+		return
+	}
+	for _, w := range words {
+		t.w.Add(block, w)
+	}
+}
+
+// make interns the terms of a value: its own, then its words.
+func (t *termWriter) make(f *fieldTerms, code uint32) {
+	from := len(f.all)
+	if f.indexed {
+		if f.addr {
+			if a := f.dict.Addrs()[code]; a.IsValid() {
+				query.AddrTerms(f.name, a, func(term string) { f.all = append(f.all, t.w.Intern(term)) })
+			}
+		} else {
+			f.all = append(f.all, t.w.Intern(query.TermKey(f.name, query.TermValue(f.name, f.dict.Value(code)))))
+		}
+	}
+	f.own[code] = uint32(len(f.all) - from)
+	if f.searched {
+		query.Words(f.dict.Value(code), func(word string) bool {
+			f.all = append(f.all, t.w.Intern(query.WordTerm(word)))
+			return true
+		})
+	}
+	f.terms[code] = [2]uint32{uint32(from), uint32(len(f.all)) + 1}
+}
+
+// numbers adds the destination ports of a column; other common numbers have
+// their bounds in the segment. A record's own numbers are not kept.
+func (t *termWriter) numbers(name string, first int, ints []int64) {
+	x, own := isX(name)
+	switch {
+	case own:
+		searched := query.Searched(x)
+		over := t.w.Intern(query.Over(name))
+		for i, n := range ints {
+			if n == firetrail.Absent {
+				continue
+			}
+			block := first + i/columns.BlockRows
+			t.w.Add(block, over)
+			if searched {
+				t.addWords(block, []blocks.Term{t.w.Intern(query.WordTerm(strconv.FormatInt(n, 10)))})
+			}
+		}
+	case query.Indexed(name):
+		clear(t.ports)
+		for i, n := range ints {
+			block := first + i/columns.BlockRows
+			if n >= 0 && n < int64(len(t.ports)) && t.ports[n] != uint32(block)+1 {
+				t.ports[n] = uint32(block) + 1
+				t.w.Add(block, t.w.Intern(query.PortTerm(name, n)))
+			} else if n != firetrail.Absent && (n < 0 || n >= int64(len(t.ports))) {
+				t.w.Add(block, t.w.Intern(query.Over(name)))
+			}
+		}
+	}
+}
+
+// rest adds an entry of the map column.
+func (t *termWriter) rest(block int, name, value string) {
+	t.w.Add(block, t.w.Intern(query.Over("x."+name)))
+	if query.Searched(name) {
+		query.Words(value, func(word string) bool {
+			t.addWords(block, []blocks.Term{t.w.Intern(query.WordTerm(word))})
+			return true
+		})
+	}
+}
+
+// segment adds the blocks of a segment that is read back.
+func (t *termWriter) segment(s *columns.Segment) error {
+	r := s.NewReader()
+	defer r.Close()
+	for b := range s.Blocks() {
+		r.Seek(b)
+		for i, info := range s.Columns() {
+			if s.Absent(i, b) {
+				continue
+			}
+			if info.Type == columns.Map {
+				if err := t.restOf(r); err != nil {
+					return err
+				}
+				continue
+			}
+			if info.Name == "source" || info.Name == "kind" {
+				continue
+			}
+			v, err := r.Vector(i)
+			if err != nil {
+				return err
+			}
+			t.vector(info.Name, b, v)
+		}
+		t.rows += r.Rows()
+	}
+	return nil
+}
+
+func (t *termWriter) restOf(r *columns.Reader) error {
+	for row := range r.Rows() {
+		fields, err := r.Rest(row)
+		if err != nil {
+			return err
+		}
+		for _, f := range fields {
+			t.rest(r.Block(), f.Name, f.Value)
+		}
+	}
+	return nil
+}
+
+// rebuildTerms writes the block index of a segment anew, from the segment, under
+// its final name.
+func (c *Case) rebuildTerms(name string) error {
+	seg, release, err := c.segment(name)
+	if err != nil {
+		return err
+	}
+	defer release()
+	t := newTermWriter()
+	if err := t.segment(seg); err != nil {
+		return fmt.Errorf("rebuild block index: %w", err)
+	}
+	staged := c.path("staging", name, termsExt)
+	if err := t.write(staged); err != nil {
+		return err
+	}
+	if err := os.Rename(staged, c.path("blocks", name, termsExt)); err != nil {
+		return fmt.Errorf("rebuild block index: %w", err)
+	}
+	return nil
+}
