@@ -42,8 +42,9 @@ type Clock struct {
 	bound int64 // seconds: no year-less stamp is later; Absent: none
 
 	last     int64 // seconds of wall time of the latest year-less stamp
-	before   int64 // and of the one before the latest New Year, Absent before the first
-	first    int   // first and latest year given to a year-less stamp
+	before   int64 // and of the ones before and behind the latest New Year, Absent before the first
+	after    int64
+	first    int // first and latest year given to a year-less stamp
 	latest   int
 	yearless bool // met
 	zoneless bool
@@ -141,7 +142,7 @@ func (c *Clock) follow(year int, wall int64, month time.Month, day, hour, minute
 	jump := wall - c.last
 	if jump < -halfYear {
 		if w, ok := wallSeconds(year+1, month, day, hour, minute, second); ok && !c.beyond(w) {
-			c.before = c.last
+			c.before, c.after = c.last, w
 			return year + 1
 		}
 		return year
@@ -151,7 +152,7 @@ func (c *Clock) follow(year int, wall int64, month time.Month, day, hour, minute
 	}
 	w, ok := wallSeconds(year-1, month, day, hour, minute, second)
 	late := c.last-w < straggler
-	back := c.before != firetrail.Absent && w > c.before-straggler && w < c.before+2*setBack
+	back := c.before != firetrail.Absent && c.last-c.after < setBack && w > c.before-straggler && w < c.before+2*setBack
 	if ok && (late || back || jump > halfYear && c.beyond(wall)) {
 		return year - 1
 	}

@@ -15,6 +15,7 @@ type survey struct {
 	wraps  int
 	last   int64 // seconds into a leap year
 	before int64 // the same before the latest New Year, -1 before the first
+	after  int64 // and behind it
 	final  stamp // the latest stamp
 
 	// leapDays are the counts of New Years at which a 29 February was met: the
@@ -32,9 +33,9 @@ func (s *survey) add(st *stamp) {
 	if !s.seen {
 		s.seen, s.before = true, -1
 	} else if jump := at - s.last; jump < -halfYear {
-		s.before = s.last
+		s.before, s.after = s.last, at
 		s.wraps++
-	} else if jump > setBack && s.before >= 0 && at > s.before-straggler && at < s.before+2*setBack {
+	} else if jump > setBack && (s.undone(at) || 366*daySeconds-jump < straggler) {
 		s.wraps--
 	}
 	s.last, s.final = at, *st
@@ -42,6 +43,12 @@ func (s *survey) add(st *stamp) {
 		(len(s.leapDays) == 0 || s.leapDays[len(s.leapDays)-1] != s.wraps) {
 		s.leapDays = append(s.leapDays, s.wraps)
 	}
+}
+
+// undone reports whether a jump ahead to at leads back to where the source was
+// before a New Year that it passed only a few lines ago.
+func (s *survey) undone(at int64) bool {
+	return s.before >= 0 && s.last-s.after < setBack && at > s.before-straggler && at < s.before+2*setBack
 }
 
 // year is that of the first stamp: the latest one that puts the last stamp at
