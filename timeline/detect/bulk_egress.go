@@ -1,0 +1,202 @@
+package detect
+
+import (
+	"net/netip"
+	"slices"
+
+	"firetrail"
+)
+
+// bulkEgress looks for much that leaves to one peer. The volume is Slips' shipped
+// value (500 MB an hour to one peer); the second rule compares a peer with the
+// source's own other peers.
+var bulkEgress = Detector{
+	Name:   "bulk_egress",
+	Title:  "a large volume sent to one peer in the internet",
+	Doc:    "Bytes sent to one external peer: over a volume in any hour, or far beyond what this source sends to its other peers. Checkpoint stores belong on the allow list.",
+	Attack: []string{"T1041", "T1048", "T1567"},
+	Needs:  []Need{NeedBytes},
+	Defaults: []Setting{
+		{"bytes", 500e6, "bytes sent to one peer within an hour"},
+		{"factor", 5, "times the source's own 99th percentile over its other peers"},
+		{"floor", 50e6, "bytes below which the factor does not count"},
+		{"others", 20, "other peers needed for a percentile"},
+	},
+	New: func(l *Lab, d *Detector) State {
+		return &bulkState{lab: l, d: d, peers: map[[2]netip.Addr]*bulkPeer{}}
+	},
+}
+
+// bulkStep is the grain of the hour: bytes of a session are spread evenly over it.
+const (
+	bulkStep  = int64(300e9)
+	bulkSteps = int64(3600e9) / bulkStep
+)
+
+type bulkPeer struct {
+	src, dst netip.Addr
+	total    int64
+	p99      int64 // over the source's other peers, 0 unknown
+	hosts    []string
+	steps    map[int64]float64 // bytes by step of time
+	in       int64
+	sent     int64
+	ports    map[int64]bool
+	trail    trail
+	open     bool
+}
+
+type bulkState struct {
+	lab   *Lab
+	d     *Detector
+	peers map[[2]netip.Addr]*bulkPeer
+	// the source at hand in phase 1
+	src     netip.Addr
+	dst     netip.Addr
+	sum     int64
+	names   []string
+	volumes []int64 // by peer
+	big     []*bulkPeer
+}
+
+func (s *bulkState) Channel(c *Channel) {
+	if c.Src != s.src {
+		s.closeSource()
+		s.src = c.Src
+	}
+	if c.Dst != s.dst {
+		s.closePeer()
+		s.dst = c.Dst
+	}
+	if c.Out {
+		s.sum += c.BytesOut
+		s.names = union(s.names, c.Hosts)
+	}
+}
+
+func (s *bulkState) closePeer() {
+	if s.sum > 0 {
+		s.volumes = append(s.volumes, s.sum)
+	}
+	if float64(s.sum) >= s.lab.threshold(s.d, "floor") {
+		s.big = append(s.big, &bulkPeer{src: s.src, dst: s.dst, total: s.sum, hosts: slices.Clone(s.names),
+			steps: map[int64]float64{}, ports: map[int64]bool{}, trail: newTrail()})
+	}
+	s.sum, s.dst, s.names = 0, netip.Addr{}, s.names[:0]
+}
+
+// closeSource keeps those peers of the source that can satisfy a rule.
+func (s *bulkState) closeSource() {
+	s.closePeer()
+	slices.Sort(s.volumes)
+	for _, p := range s.big {
+		if n := len(s.volumes) - 1; n >= int(s.lab.threshold(s.d, "others")) {
+			i, _ := slices.BinarySearch(s.volumes, p.total)
+			others := slices.Delete(slices.Clone(s.volumes), i, i+1)
+			p.p99 = others[(len(others)-1)*99/100]
+		}
+		outlier := p.p99 > 0 && float64(p.total) > s.lab.threshold(s.d, "factor")*float64(p.p99)
+		if outlier || float64(p.total) > s.lab.threshold(s.d, "bytes") {
+			s.peers[[2]netip.Addr{p.src, p.dst}] = p
+		}
+	}
+	s.volumes, s.big = s.volumes[:0], s.big[:0]
+}
+
+func (s *bulkState) Wants() []Want {
+	s.closeSource()
+	var out []Want
+	for _, p := range s.peers {
+		out = append(out, Want{Src: p.src, Dst: p.dst, Port: firetrail.Absent})
+	}
+	return out
+}
+
+func (s *bulkState) Session(x *Session) {
+	p := s.peers[[2]netip.Addr{x.Src, x.Dst}]
+	if p == nil || x.BytesOut <= 0 || x.Listed && x.Ended {
+		return
+	}
+	if x.Open() {
+		p.open = true
+		return // its bytes come again with every row of the list
+	}
+	p.sent += x.BytesOut
+	p.in += max(x.BytesIn, 0)
+	p.ports[x.DstPort] = true
+	p.trail.add(x, float64(x.BytesOut), "")
+	first, last := x.Start/bulkStep, max(x.Start, x.End)/bulkStep
+	share := float64(x.BytesOut) / float64(last-first+1)
+	for i := first; i <= last && i-first < 24*365*bulkSteps; i++ {
+		p.steps[i] += share
+	}
+}
+
+// peak is the largest volume of any hour.
+func (p *bulkPeer) peak() (most float64) {
+	for i := range p.steps {
+		sum := 0.0
+		for j := range bulkSteps {
+			sum += p.steps[i+j]
+		}
+		most = max(most, sum)
+	}
+	return most
+}
+
+func (s *bulkState) Findings() []*Draft {
+	var out []*Draft
+	for _, k := range sortedBy(s.peers, func(a, b [2]netip.Addr) int {
+		if c := a[0].Compare(b[0]); c != 0 {
+			return c
+		}
+		return a[1].Compare(b[1])
+	}) {
+		if d := s.judge(s.peers[k]); d != nil {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+func (s *bulkState) judge(p *bulkPeer) *Draft {
+	t := func(name string) float64 { return s.lab.threshold(s.d, name) }
+	d := &Draft{src: p.src, dst: p.dst.String(), port: firetrail.Absent, trail: p.trail, open: p.open}
+	if ports := sortedKeys(p.ports); len(ports) == 1 {
+		d.port = ports[0]
+	}
+	if len(p.hosts) > 0 {
+		d.host = p.hosts[0]
+	}
+	peak := p.peak()
+	if peak > t("bytes") {
+		d.part("volume", peak, t("bytes"), 3, "%s sent within an hour", size(int64(peak)))
+	}
+	if peak > 10*t("bytes") {
+		d.part("large volume", peak, 10*t("bytes"), 1, "that is over %s", size(int64(10*t("bytes"))))
+	}
+	if p.p99 > 0 && float64(p.total) > t("factor")*float64(p.p99) && float64(p.sent) > t("floor") {
+		d.part("outlier", float64(p.total), t("factor")*float64(p.p99), 1.5, "%s in all, against %s for the 99th percentile of this source's other peers", size(p.total), size(p.p99))
+	}
+	if len(d.parts) == 0 {
+		return nil
+	}
+	switch n := s.lab.Prevalence(p.dst); {
+	case n == 1:
+		d.part("prevalence", 1, 1, 1, "no other inside host contacts %s", p.dst)
+	case n >= 4 && 2*n >= s.lab.Hosts:
+		d.part("prevalence", float64(n), float64(s.lab.Hosts)/2, -1.5, "%d of %d inside hosts contact it: a service of the lab", n, s.lab.Hosts)
+	}
+	if len(p.hosts) == 0 {
+		d.part("nameless", 1, 1, 0.5, "no record names the peer")
+	}
+	if p.in > p.sent {
+		d.part("download", float64(p.in), float64(p.sent), -1.5, "more was received than sent (%s)", size(p.in))
+	}
+	d.title = "Bulk egress: " + p.src.String() + " sent " + size(p.sent) + " to " + endpoint(p.dst, d.port)
+	if d.host != "" {
+		d.title += " (" + d.host + ")"
+	}
+	d.benign = []string{"checkpoints, datasets or logs sent to a store of the lab that is not on the allow list", "backups"}
+	return d
+}

@@ -1,0 +1,187 @@
+package detect
+
+import (
+	"cmp"
+	"context"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"firetrail"
+)
+
+// Channel is what all sensors together say of one source, destination, port and
+// protocol. Counts and volumes are those of the sensor that saw most, never sums
+// over sensors; what several sensors name is united. It is valid during the call.
+type Channel struct {
+	Src, Dst netip.Addr
+	Port     int64
+	Proto    string
+
+	Out    bool // from inside to a peer in the internet
+	Inside bool // from inside to inside
+
+	Events  int64 // records of connections
+	Denied  int64 // of these, refused
+	Failed  int64 // of these, refused or unanswered
+	Settled int64 // of these, with a known outcome (Failed included)
+	Timed   bool  // some sensor records durations
+
+	BytesOut, BytesIn int64
+	Longest           int64 // nanoseconds
+	First, Last       int64 // Absent where undated
+
+	Hosts, Apps, Services []string
+	More                  bool // there are more names than these
+}
+
+// peerKey is the subject of the detectors that judge a source and its peer.
+type peerKey struct {
+	src, dst netip.Addr
+	port     int64
+}
+
+func (k peerKey) compare(o peerKey) int {
+	return cmp.Or(k.src.Compare(o.src), k.dst.Compare(o.dst), cmp.Compare(k.port, o.port))
+}
+
+// tally is one sensor's view of a channel.
+type tally struct {
+	sensor, kind           string
+	events, denied, failed int64
+	settled, out, in       int64
+}
+
+// connKind reports whether records of the kind stand for connections or packets.
+// The others (Zeek's ssl, dns, http …, PAN-OS threats) annotate connections.
+func connKind(kind string) bool {
+	switch {
+	case strings.HasPrefix(kind, "zeek."):
+		return hasPrefixAny(kind, "zeek.conn", "zeek.open_conn")
+	case strings.HasPrefix(kind, "paloalto."):
+		return kind == "paloalto.traffic"
+	}
+	return true
+}
+
+// timedKind reports whether records of the kind carry durations and bytes.
+func timedKind(kind string) bool {
+	return hasPrefixAny(kind, "zeek.conn", "zeek.open_conn", "paloalto.traffic")
+}
+
+// readChannels is phase 1.
+func (l *Lab) readChannels(ctx context.Context, view View, states []State) error {
+	var c Channel
+	var views []tally
+	var src netip.Addr
+	flush := func() {
+		if len(views) == 0 {
+			return
+		}
+		l.settle(&c, views)
+		for _, s := range states {
+			s.Channel(&c)
+		}
+		views = views[:0]
+	}
+	for f, err := range view.Flows(ctx, firetrail.Query{}) {
+		if err != nil {
+			return err
+		}
+		l.learn(f)
+		if f.SrcIP != src {
+			src = f.SrcIP
+			if l.Internal(src) && Unicast(src) {
+				l.Hosts++
+			}
+		}
+		if f.SrcIP != c.Src || f.DstIP != c.Dst || f.DstPort != c.Port || f.Proto != c.Proto || len(views) == 0 {
+			flush()
+			c = Channel{Src: f.SrcIP, Dst: f.DstIP, Port: f.DstPort, Proto: f.Proto, First: firetrail.Absent, Last: firetrail.Absent,
+				Hosts: c.Hosts[:0], Apps: c.Apps[:0], Services: c.Services[:0]}
+		}
+		views = c.observe(f, views)
+	}
+	flush()
+	return nil
+}
+
+// learn takes from a flow what is true of the whole case.
+func (l *Lab) learn(f *firetrail.Flow) {
+	if f.First != firetrail.Absent {
+		if l.First == firetrail.Absent || f.First < l.First {
+			l.First = f.First
+		}
+		l.Last = max(l.Last, f.Last)
+	}
+	if f.DstPort == 53 && l.Internal(f.DstIP) && Unicast(f.DstIP) && f.Failed < f.Events {
+		l.resolvers[f.DstIP] = true
+	}
+	l.notice(f)
+}
+
+func (c *Channel) observe(f *firetrail.Flow, views []tally) []tally {
+	c.Hosts = union(c.Hosts, f.Hosts)
+	c.Apps = union(c.Apps, f.Apps)
+	c.Services = union(c.Services, f.Services)
+	switch f.Kind {
+	case "zeek.ssh", "zeek.ssl", "zeek.http", "zeek.dns": // the log itself names the protocol
+		c.Services = union(c.Services, []string{strings.TrimPrefix(f.Kind, "zeek.")})
+	}
+	c.More = c.More || f.More
+	c.Longest = max(c.Longest, f.Longest)
+	c.Timed = c.Timed || timedKind(f.Kind)
+	if f.First != firetrail.Absent {
+		if c.First == firetrail.Absent || f.First < c.First {
+			c.First = f.First
+		}
+		c.Last = max(c.Last, f.Last)
+	}
+	i := slices.IndexFunc(views, func(t tally) bool { return t.sensor == f.Sensor && t.kind == f.Kind })
+	if i < 0 {
+		views = append(views, tally{sensor: f.Sensor, kind: f.Kind})
+		i = len(views) - 1
+	}
+	t := &views[i]
+	t.events += f.Events
+	t.failed += f.Failed
+	t.out += f.BytesOut
+	t.in += f.BytesIn
+	if denied(f.Action) {
+		t.denied += f.Events
+	}
+	if timedKind(f.Kind) || denied(f.Action) {
+		t.settled += f.Events
+	}
+	return views
+}
+
+// settle takes the fullest view for each number. Records that only annotate
+// connections count where there is nothing else.
+func (l *Lab) settle(c *Channel, views []tally) {
+	conn := slices.ContainsFunc(views, func(t tally) bool { return connKind(t.kind) })
+	for _, t := range views {
+		if conn && !connKind(t.kind) {
+			continue
+		}
+		c.Events = max(c.Events, t.events)
+		c.Denied = max(c.Denied, t.denied)
+		c.Failed = max(c.Failed, t.failed)
+		c.Settled = max(c.Settled, t.settled)
+		c.BytesOut = max(c.BytesOut, t.out)
+		c.BytesIn = max(c.BytesIn, t.in)
+	}
+	inside := l.Internal(c.Src) && Unicast(c.Src)
+	c.Out = inside && l.External(c.Dst)
+	c.Inside = inside && l.Internal(c.Dst) && Unicast(c.Dst) && !isMetadata(c.Dst)
+}
+
+// union adds sorted names to sorted names.
+func union(to, from []string) []string {
+	for _, s := range from {
+		if i, found := slices.BinarySearch(to, s); !found {
+			to = slices.Insert(to, i, s)
+		}
+	}
+	return to
+}

@@ -1,0 +1,194 @@
+// Package detect turns the flows and events of a case into findings: one file a
+// detector, one ordered list, All. It asks a View in phases and keeps memory by
+// source and by candidate, never by event:
+//
+//  0. names: the events that name a host which some detector (or the allow list)
+//     has in its table, so that addresses can be called by name;
+//  1. candidates: one pass over the flows in key order; the flows of one source,
+//     destination, port and protocol make a Channel, whatever sensors saw it;
+//  2. scores: the events of the candidates in time order, folded into Sessions,
+//     so that a connection which several sensors recorded is counted once.
+//
+// Scores are sums of named parts (firetrail.Part); see Severity for their scale.
+package detect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"net/netip"
+	"slices"
+
+	"firetrail"
+)
+
+// View is what detectors ask of a store. Flows come in key order, events in the
+// total order of firetrail.Compare; both values are valid until the next.
+type View interface {
+	Flows(context.Context, firetrail.Query) iter.Seq2[*firetrail.Flow, error]
+	Events(context.Context, firetrail.Query) iter.Seq2[*firetrail.Event, error]
+}
+
+// Config says how a case is to be judged. The zero value works: internal
+// networks are assumed, nothing is allowed, every detector runs.
+type Config struct {
+	Internal   []netip.Prefix     // our own networks; nil: DefaultInternal
+	Sandboxes  []netip.Prefix     // addresses of pods and sandboxes, where known
+	Bastions   []netip.Addr       // SSH gateways that people are meant to use
+	NAT        []firetrail.NAT    // translations, so that what was seen behind one is not told twice
+	Allow      []firetrail.Allow  // known and wanted traffic
+	Only       []string           // names of detectors; nil: all
+	End        int64              // end of the data; 0 or Absent: the latest flow
+	Thresholds map[string]float64 // "ssh_tunnel.long" → value in place of the default
+}
+
+// Result is what the detectors say.
+type Result struct {
+	Findings   []firetrail.Finding // by start, then id
+	Suppressed []firetrail.Suppressed
+	Untestable []firetrail.Untestable
+	Parameters []string // the settings in force, as "name value"
+	Undated    int64    // events of candidates that have no time and were not judged
+}
+
+// Setting is one threshold of a detector.
+type Setting struct {
+	Name  string
+	Value float64
+	Doc   string // what it bounds, with its unit
+}
+
+// Detector is one way of looking. A new one is a file with a Detector value and
+// a word in All.
+type Detector struct {
+	Name     string
+	Title    string // what it finds, in a few words
+	Doc      string // how it decides, and where the thresholds come from
+	Attack   []string
+	Needs    []Need // each must be met by some record of the case
+	Defaults []Setting
+	Names    []string // DNS suffixes whose events it wants to see named
+	Words    []string // words of alarms (IDS messages, threat names) it wants to see
+	New      func(*Lab, *Detector) State
+}
+
+// State is a detector at work on one case. The engine calls Channel for every
+// channel in key order, then Wants once, then Session for the sessions that any
+// detector wanted (source by source or mixed, in time order for each source),
+// then Findings once. A State must ignore what it did not want.
+type State interface {
+	Channel(*Channel)
+	Wants() []Want
+	Session(*Session)
+	Findings() []*Draft
+}
+
+// Want asks for events in phase 2. An invalid Dst, an Absent Port mean any.
+type Want struct {
+	Src, Dst netip.Addr
+	Port     int64
+	Denied   bool // only refused ones
+}
+
+// All are the detectors in the order in which they are listed. Read-only.
+var All = []Detector{
+	policyBurst, sshTunnel, mining, internalSweep, portScan, metadataAccess, bulkEgress, tunnelService,
+}
+
+// Named finds a detector.
+func Named(name string) (Detector, bool) {
+	for _, d := range All {
+		if d.Name == name {
+			return d, true
+		}
+	}
+	return Detector{}, false
+}
+
+// Run judges a case. It reads the view a bounded number of times and stops at
+// the first error, which it returns wrapped.
+func Run(ctx context.Context, view View, cfg Config) (Result, error) {
+	chosen, err := choose(cfg.Only)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := checkThresholds(cfg.Thresholds); err != nil {
+		return Result{}, err
+	}
+	lab := newLab(cfg)
+	if err := lab.readNames(ctx, view, chosen); err != nil {
+		return Result{}, fmt.Errorf("names: %w", err)
+	}
+	states := make([]State, len(chosen))
+	for i := range chosen {
+		states[i] = chosen[i].New(lab, &chosen[i])
+	}
+	if err := lab.readChannels(ctx, view, states); err != nil {
+		return Result{}, fmt.Errorf("flows: %w", err)
+	}
+	wants := gather(states)
+	if err := lab.readPrevalence(ctx, view, wants); err != nil {
+		return Result{}, fmt.Errorf("prevalence: %w", err)
+	}
+	if err := lab.readSessions(ctx, view, wants, states); err != nil {
+		return Result{}, fmt.Errorf("events: %w", err)
+	}
+	return lab.conclude(chosen, states), nil
+}
+
+// choose picks the named detectors in the order of All.
+func choose(only []string) ([]Detector, error) {
+	for _, name := range only {
+		if _, ok := Named(name); !ok {
+			return nil, fmt.Errorf("no detector is called %q", name)
+		}
+	}
+	var out []Detector
+	for _, d := range All {
+		if len(only) == 0 || slices.Contains(only, d.Name) {
+			out = append(out, d)
+		}
+	}
+	return out, nil
+}
+
+func checkThresholds(given map[string]float64) error {
+	known := map[string]bool{}
+	for _, d := range All {
+		for _, s := range d.Defaults {
+			known[d.Name+"."+s.Name] = true
+		}
+	}
+	var errs []error
+	for _, name := range sortedKeys(given) {
+		if !known[name] {
+			errs = append(errs, fmt.Errorf("no threshold is called %q", name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// conclude collects drafts, folds post-NAT doubles, applies the allow list and
+// finishes findings in a fixed order.
+func (l *Lab) conclude(chosen []Detector, states []State) Result {
+	res := Result{Parameters: l.parameters(chosen), Undated: l.undated}
+	var drafts []*Draft
+	for i, d := range chosen {
+		if reason := l.untestable(&d); reason != "" {
+			res.Untestable = append(res.Untestable, firetrail.Untestable{Detector: d.Name, Reason: reason})
+			continue
+		}
+		for _, draft := range states[i].Findings() {
+			draft.detector = &chosen[i]
+			drafts = append(drafts, draft)
+		}
+	}
+	drafts = l.foldNAT(drafts)
+	drafts, res.Suppressed = l.allow(drafts)
+	for _, d := range drafts {
+		res.Findings = append(res.Findings, d.finish(l))
+	}
+	slices.SortFunc(res.Findings, compareFindings)
+	return res
+}

@@ -1,0 +1,292 @@
+package detect
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"firetrail"
+)
+
+// DefaultInternal are the networks taken for our own where the user names none:
+// RFC 1918, RFC 6598, RFC 3927, RFC 4193 and RFC 4291 link-local.
+var DefaultInternal = []netip.Prefix{
+	netip.MustParsePrefix("10.0.0.0/8"),
+	netip.MustParsePrefix("172.16.0.0/12"),
+	netip.MustParsePrefix("192.168.0.0/16"),
+	netip.MustParsePrefix("100.64.0.0/10"),
+	netip.MustParsePrefix("169.254.0.0/16"),
+	netip.MustParsePrefix("fc00::/7"),
+	netip.MustParsePrefix("fe80::/10"),
+}
+
+// Lab is what detectors may know of the case while they judge it. It is filled
+// by the phases: names before flows, bounds and hosts after phase 1.
+type Lab struct {
+	cfg        Config
+	names      book
+	First      int64 // bounds of the dated flows, Absent if none
+	Last       int64
+	Hosts      int64 // internal sources seen
+	have       [needCount]bool
+	prevalence map[netip.Addr]int64
+	resolvers  map[netip.Addr]bool       // internal addresses that others ask on port 53
+	nat        map[netip.Addr]netip.Addr // translated source → an inside source, from the records
+	undated    int64
+}
+
+func newLab(cfg Config) *Lab {
+	l := &Lab{cfg: cfg, First: firetrail.Absent, Last: firetrail.Absent,
+		prevalence: map[netip.Addr]int64{}, resolvers: map[netip.Addr]bool{}, nat: map[netip.Addr]netip.Addr{}}
+	if len(cfg.Internal) == 0 {
+		l.cfg.Internal = DefaultInternal
+	}
+	return l
+}
+
+// End is the end of the data.
+func (l *Lab) End() int64 {
+	if l.cfg.End != 0 && l.cfg.End != firetrail.Absent {
+		return l.cfg.End
+	}
+	return l.Last
+}
+
+// Internal reports whether the address is one of ours.
+func (l *Lab) Internal(a netip.Addr) bool { return within(l.cfg.Internal, a) }
+
+// Sandbox reports whether the address is known to be a pod's or a sandbox's.
+func (l *Lab) Sandbox(a netip.Addr) bool { return within(l.cfg.Sandboxes, a) }
+
+func within(ps []netip.Prefix, a netip.Addr) bool {
+	if !a.IsValid() {
+		return false
+	}
+	a = a.Unmap().WithZone("")
+	return slices.ContainsFunc(ps, func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
+// Unicast reports whether the address can be one host's: not multicast,
+// broadcast (255.255.255.255 and what ends in .255), unspecified or loopback.
+func Unicast(a netip.Addr) bool {
+	if !a.IsValid() || a.IsMulticast() || a.IsUnspecified() || a.IsLoopback() {
+		return false
+	}
+	if a.Unmap().Is4() {
+		b := a.Unmap().As4()
+		return b[3] != 255
+	}
+	return true
+}
+
+// External reports whether the address is a peer in the internet. The metadata
+// services that cloud providers put on public addresses are none.
+func (l *Lab) External(a netip.Addr) bool {
+	return Unicast(a) && !l.Internal(a) && !isMetadata(a)
+}
+
+// Prevalence is the number of internal sources that contacted a candidate's
+// destination; 0 is unknown.
+func (l *Lab) Prevalence(dst netip.Addr) int64 { return l.prevalence[dst] }
+
+// threshold is a detector's setting, as configured or by default.
+func (l *Lab) threshold(d *Detector, name string) float64 {
+	if v, ok := l.cfg.Thresholds[d.Name+"."+name]; ok {
+		return v
+	}
+	for _, s := range d.Defaults {
+		if s.Name == name {
+			return s.Value
+		}
+	}
+	return math.NaN() // a misspelt setting compares false with everything: no finding
+}
+
+// parameters lists what the results were computed with, in a fixed order.
+func (l *Lab) parameters(chosen []Detector) []string {
+	note := ""
+	if slices.Equal(l.cfg.Internal, DefaultInternal) {
+		note = " (assumed)"
+	}
+	var out []string
+	for _, p := range l.cfg.Internal {
+		out = append(out, "internal "+p.String()+note)
+	}
+	for _, p := range l.cfg.Sandboxes {
+		out = append(out, "sandboxes "+p.String())
+	}
+	for _, a := range l.cfg.Allow {
+		out = append(out, "allow "+a.Entry)
+	}
+	for _, d := range chosen {
+		for _, s := range d.Defaults {
+			out = append(out, fmt.Sprintf("%s.%s %g", d.Name, s.Name, l.threshold(&d, s.Name)))
+		}
+	}
+	return out
+}
+
+// readPrevalence counts, for the external destinations of candidates, the
+// internal sources that contacted them: flows come in source order, so one
+// remembered source per destination is enough.
+func (l *Lab) readPrevalence(ctx context.Context, view View, wants []Want) error {
+	type seen struct {
+		last netip.Addr
+		n    int64
+	}
+	peers := map[netip.Addr]*seen{}
+	var args []firetrail.Query
+	for _, w := range wants {
+		if w.Dst.IsValid() && l.External(w.Dst) && peers[w.Dst] == nil {
+			peers[w.Dst] = &seen{}
+			args = append(args, firetrail.Exactly("dst_ip", w.Dst.String()))
+		}
+	}
+	if len(peers) == 0 {
+		return nil
+	}
+	var q firetrail.Query // beyond some hundred addresses one plain pass is cheaper
+	if len(args) <= maxTerms {
+		q = firetrail.Or(args...)
+	}
+	for f, err := range view.Flows(ctx, q) {
+		if err != nil {
+			return err
+		}
+		p := peers[f.DstIP]
+		if p != nil && f.SrcIP != p.last && l.Internal(f.SrcIP) {
+			p.last = f.SrcIP
+			p.n++
+		}
+	}
+	for a, p := range peers {
+		l.prevalence[a] = p.n
+	}
+	return nil
+}
+
+// maxTerms bounds the alternatives of one query.
+const maxTerms = 256
+
+// gather collects what the detectors want, sorted and without doubles.
+func gather(states []State) []Want {
+	var out []Want
+	for _, s := range states {
+		out = append(out, s.Wants()...)
+	}
+	slices.SortFunc(out, func(a, b Want) int {
+		return cmp.Or(a.Src.Compare(b.Src), a.Dst.Compare(b.Dst), cmp.Compare(a.Port, b.Port), boolCompare(a.Denied, b.Denied))
+	})
+	return slices.Compact(out)
+}
+
+func boolCompare(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
+}
+
+// queries makes of the wants the questions of phase 2: each covers whole sources,
+// so that the events of one source stay in one time order.
+func queries(wants []Want) []firetrail.Query {
+	var all, batch []firetrail.Query
+	for len(wants) > 0 {
+		n := 1
+		for n < len(wants) && wants[n].Src == wants[0].Src {
+			n++
+		}
+		batch = append(batch, sourceQuery(wants[:n]))
+		wants = wants[n:]
+		if len(batch) == maxTerms || len(wants) == 0 {
+			all = append(all, firetrail.Or(batch...))
+			batch = nil
+		}
+	}
+	return all
+}
+
+// sourceQuery selects what is wanted of one source, or more than that where the
+// exact question would be long.
+func sourceQuery(wants []Want) firetrail.Query {
+	src := firetrail.Exactly("src_ip", wants[0].Src.String())
+	var terms []firetrail.Query
+	for _, w := range wants {
+		var t []firetrail.Query
+		if w.Dst.IsValid() {
+			t = append(t, firetrail.Exactly("dst_ip", w.Dst.String()))
+		}
+		if w.Port != firetrail.Absent {
+			t = append(t, firetrail.Exactly("dst_port", fmt.Sprint(w.Port)))
+		}
+		if w.Denied {
+			t = append(t, deniedQuery)
+		}
+		if len(t) == 0 {
+			return src
+		}
+		terms = append(terms, firetrail.And(t...))
+	}
+	if len(terms) > 32 {
+		return src
+	}
+	return firetrail.And(src, firetrail.Or(terms...))
+}
+
+// deniedQuery is Event.Denied as a query.
+var deniedQuery = firetrail.Or(
+	firetrail.Exactly("action", firetrail.ActionDeny), firetrail.Exactly("action", firetrail.ActionDrop),
+	firetrail.Exactly("action", firetrail.ActionReject), firetrail.Exactly("action", firetrail.ActionReset))
+
+func denied(action string) bool {
+	ev := firetrail.Event{Action: action}
+	return ev.Denied()
+}
+
+// endpoint prints "address", or "address:port" with brackets where needed.
+func endpoint(a netip.Addr, port int64) string {
+	if port == firetrail.Absent {
+		return a.String()
+	}
+	if a.Is6() {
+		return fmt.Sprintf("[%s]:%d", a, port)
+	}
+	return fmt.Sprintf("%s:%d", a, port)
+}
+
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K {
+	keys := make([]K, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// sortedBy lists a map's keys in a fixed order.
+func sortedBy[K comparable, V any](m map[K]V, less func(a, b K) int) []K {
+	keys := make([]K, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, less)
+	return keys
+}
+
+func plural(n int64, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+func hasPrefixAny(s string, prefixes ...string) bool {
+	return slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(s, p) })
+}

@@ -1,0 +1,324 @@
+package detect
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"firetrail"
+)
+
+// mining looks for cryptocurrency mining. Weights: a pool's name 5 to 6, an alarm
+// of the sensor 6, the shape of stratum traffic 2 to 4, a customary port 1.6.
+// The port alone is weak, and so is any list that matches substrings: names are
+// matched at label boundaries only.
+var mining = Detector{
+	Name:   "mining",
+	Title:  "cryptocurrency mining",
+	Doc:    "Outbound contacts with mining pools by name, by the sensor's own word, by customary port, or by the shape of stratum: long, slow, mostly pushed by the server.",
+	Attack: []string{"T1496"},
+	Needs:  []Need{NeedAddress},
+	Defaults: []Setting{
+		{"minutes", 3, "a connection of this many minutes can show the shape"},
+		{"rate", 200, "bytes per second, both ways, below which it is slow"},
+		{"ratio_low", 2, "bytes received per byte sent, at least"},
+		{"ratio_high", 20, "bytes received per byte sent, at most"},
+		{"alone", 30, "minutes after which the shape alone, without port or name, is told"},
+	},
+	Names: sortedKeys(poolNames),
+	Words: []string{"coinminer", "coin miner", "cryptominer", "cryptocurrency miner", "crypto miner", "cryptocurrency mining", "cryptomining", "xmrig", "stratum", "coinhive", "monero", "minergate", "bitcoin-mining", "coinhive"},
+	New: func(l *Lab, d *Detector) State {
+		return &mineState{lab: l, d: d, peers: map[peerKey]*minePeer{}}
+	},
+}
+
+// poolNames are suffixes of mining pools and miners' own services, from the
+// pools' public pages; the list is ours and short on purpose: exchanges, wallets
+// and dynamic DNS providers are not in it.
+var poolNames = map[string]bool{
+	"2miners.com": true, "antpool.com": true, "braiins.com": true, "c3pool.com": true, "c3pool.org": true, "coinhive.com": true,
+	"cryptonote.social": true, "crypto-pool.fr": true, "dwarfpool.com": true, "ethermine.org": true, "f2pool.com": true,
+	"flexpool.io": true, "flypool.org": true, "hashvault.pro": true, "herominers.com": true,
+	"hiveon.net": true, "k1pool.com": true, "kryptex.network": true, "minerpool.org": true, "minergate.com": true, "minexmr.com": true,
+	"miningocean.org": true, "miningpoolhub.com": true, "monerohash.com": true, "moneroocean.stream": true,
+	"moneropool.com": true, "nanopool.org": true, "nicehash.com": true,
+	"pool.xmr.pt": true, "poolin.com": true, "prohashing.com": true, "ravenminer.com": true, "rplant.xyz": true,
+	"skypool.org": true, "slushpool.com": true, "solopool.org": true, "sparkpool.com": true, "supportxmr.com": true,
+	"suprnova.cc": true, "unmineable.com": true, "viabtc.com": true, "webminepool.com": true, "woolypooly.com": true,
+	"xmr.nanopool.org": true, "xmrig.com": true, "xmrpool.eu": true, "xmrpool.net": true, "zergpool.com": true, "zpool.ca": true,
+	"luckpool.net": true,
+}
+
+// mineWords name mining where they stand as a whole word of a name (words are
+// cut at dots, hyphens, underscores and digits' ends).
+var mineWords = map[string]bool{
+	"stratum": true, "xmr": true, "xmrig": true, "monero": true, "minexmr": true, "supportxmr": true, "cryptonight": true,
+	"randomx": true, "ethash": true, "kawpow": true, "etchash": true, "xmrpool": true, "miningpool": true, "minerpool": true,
+	"cryptopool": true, "coinminer": true, "nicehash": true, "moneroocean": true,
+}
+
+// minePorts are ports on which stratum is customary (xmrig's default 3333; the
+// others from pools' documentation). Some are used by other software too.
+var minePorts = map[int64]bool{
+	3333: true, 3334: true, 3335: true, 3336: true, 4444: true, 5555: true, 7777: true, 8333: false, 9999: true, 10128: true, 10300: true, 10343: true,
+	13333: true, 14433: true, 14444: true, 15555: true, 18080: false, 19999: true, 20128: true, 45560: true, 45700: true, 20535: true, 20580: true,
+}
+
+// mineApps are applications as PAN-OS App-ID and Zeek analysers name them.
+var mineApps = map[string]bool{
+	"bitcoin": true, "stratum": true, "monero": true, "minergate": true, "coinhive": true, "xmrig": true, "stratum-mining": true,
+	"cryptocurrency": true, "nicehash": true, "ethereum-mining": true, "zcash": true, "bitcoin-base": true,
+}
+
+// wellPorts carry so much else that shape alone says little there.
+var wellPorts = map[int64]bool{22: true, 53: true, 123: true, 853: true, 5222: true, 5223: true, 1883: true, 8883: true, 993: true, 179: true}
+
+type minePeer struct {
+	peerKey
+	name     string
+	sure     bool
+	byWord   bool
+	app      string
+	nameless bool // no sensor names the peer
+	episodes []*mineEpisode
+}
+
+type mineEpisode struct {
+	trail       trail
+	host        string
+	passed      int64
+	denied      int64
+	longest     float64
+	shape       *Session // the session that shows it best, copied
+	settled     bool
+	established bool
+	open        bool
+}
+
+type mineState struct {
+	lab   *Lab
+	d     *Detector
+	peers map[peerKey]*minePeer
+}
+
+// mineName judges a name: in the table, or made of a mining word.
+func mineName(host string) (table, word bool) {
+	if _, ok := suffixOf(host, poolNames); ok {
+		return true, false
+	}
+	host = lowerHost(host)
+	for w := range strings.FieldsFuncSeq(host, func(r rune) bool { return r == '.' || r == '-' || r == '_' }) {
+		if mineWords[strings.TrimRight(w, "0123456789")] {
+			return false, true
+		}
+	}
+	return false, false
+}
+
+func (s *mineState) Channel(c *Channel) {
+	if !c.Out || c.Port == 53 || c.Proto == "icmp" || c.Proto == "icmpv6" {
+		return
+	}
+	p := &minePeer{peerKey: peerKey{c.Src, c.Dst, c.Port}, nameless: len(c.Hosts) == 0}
+	if name, sure, ok := namedIn(s.lab, c, poolNames); ok {
+		p.name, p.sure = name, sure
+	} else {
+		for _, h := range c.Hosts {
+			if _, word := mineName(h); word {
+				p.name, p.sure, p.byWord = h, true, true
+				break
+			}
+		}
+	}
+	for _, a := range slices.Concat(c.Apps, c.Services) {
+		if mineApps[strings.ToLower(a)] {
+			p.app = a
+		}
+	}
+	port := minePorts[c.Port] && !c.hidesNothing()
+	shape := c.Proto == "tcp" && c.Longest >= int64(60e9*s.lab.threshold(s.d, "alone")) && !wellPorts[c.Port] && s.slow(c)
+	if p.name == "" && p.app == "" && !port && !shape {
+		return
+	}
+	s.peers[p.peerKey] = p
+}
+
+// hidesNothing is otherProtocol, but TLS, HTTP and unidentified payloads may hide mining.
+func (c *Channel) hidesNothing() bool {
+	for _, x := range slices.Concat(c.Services, c.Apps) {
+		switch strings.ToLower(x) {
+		case "ssl", "tls", "", "-", "incomplete", "insufficient-data", "not-applicable", "unknown-tcp", "unknown", "json-rpc", "http", "web-browsing":
+		default:
+			if !mineApps[strings.ToLower(x)] {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// slow is the gate of phase 1 for the shape: the sums of the channel.
+func (s *mineState) slow(c *Channel) bool {
+	if c.BytesOut == 0 || c.BytesIn == 0 || c.hidesNothing() {
+		return false
+	}
+	ratio := float64(c.BytesIn) / float64(c.BytesOut)
+	return ratio >= s.lab.threshold(s.d, "ratio_low") && ratio <= s.lab.threshold(s.d, "ratio_high") &&
+		float64(c.BytesIn+c.BytesOut) <= s.lab.threshold(s.d, "rate")*float64(c.Longest)/1e9*float64(c.Events)
+}
+
+func (s *mineState) Wants() []Want {
+	var out []Want
+	for k := range s.peers {
+		out = append(out, Want{Src: k.src, Dst: k.dst, Port: k.port})
+	}
+	return out
+}
+
+func (s *mineState) Session(x *Session) {
+	p := s.peers[peerKey{x.Src, x.Dst, x.DstPort}]
+	if p == nil || x.Reply && !x.Settled && x.Conn {
+		return
+	}
+	n := len(p.episodes)
+	if n == 0 || x.Start-p.episodes[n-1].trail.end > episodeGap {
+		p.episodes = append(p.episodes, &mineEpisode{trail: newTrail()})
+		n++
+	}
+	e := p.episodes[n-1]
+	weight := x.Seconds()
+	if x.Host != "" {
+		e.host = x.Host
+	}
+	if x.Denied {
+		e.denied++
+	} else {
+		e.passed++
+	}
+	e.settled = e.settled || x.Settled
+	e.established = e.established || x.Settled && !x.Failed
+	e.open = x.Open()
+	e.longest = max(e.longest, x.Seconds())
+	if s.stratum(x) {
+		weight += 1e6
+		if e.shape == nil || x.Seconds() > e.shape.Seconds() {
+			c := *x
+			c.Proofs, c.views = nil, nil
+			e.shape = &c
+		}
+	}
+	e.trail.add(x, weight, "")
+}
+
+// stratum reports whether one connection has the shape of stratum: long, slow,
+// and pushed by the server (a job every few seconds, a share now and then).
+func (s *mineState) stratum(x *Session) bool {
+	t := func(name string) float64 { return s.lab.threshold(s.d, name) }
+	if x.Duration <= 0 || x.BytesOut <= 0 || x.BytesIn <= 0 || x.Seconds() < 60*t("minutes") || x.Failed {
+		return false
+	}
+	ratio := float64(x.BytesIn) / float64(x.BytesOut)
+	rate := float64(x.BytesIn+x.BytesOut) / x.Seconds()
+	return rate <= t("rate") && ratio >= t("ratio_low") && ratio <= t("ratio_high") && (x.PktsOut == firetrail.Absent || x.PktsOut >= 8)
+}
+
+func (s *mineState) Findings() []*Draft {
+	var out []*Draft
+	told := map[[2]string]bool{}
+	for _, k := range sortedBy(s.peers, peerKey.compare) {
+		p := s.peers[k]
+		for _, e := range p.episodes {
+			if d := s.judge(p, e); d != nil {
+				out = append(out, d)
+				told[[2]string{k.src.String(), lowerHost(p.name)}] = true
+			}
+		}
+	}
+	return append(out, s.lookups(told)...)
+}
+
+func (s *mineState) judge(p *minePeer, e *mineEpisode) *Draft {
+	d := &Draft{src: p.src, dst: p.dst.String(), port: p.port, host: cmp.Or(e.host, p.name), trail: e.trail, open: e.open}
+	alone := p.name == "" && p.app == "" && !minePorts[p.port]
+	if alone && (e.shape == nil || e.longest < 60*s.lab.threshold(s.d, "alone")) {
+		return nil
+	}
+	switch {
+	case p.name != "" && p.byWord:
+		d.part("name", 1, 1, 4, "the peer's name %q speaks of mining", p.name)
+	case p.name != "" && p.sure:
+		d.part("name", 1, 1, 5.5, "%q is a mining pool's name", p.name)
+	case p.name != "":
+		d.part("name", 1, 1, 3.5, "another host was told this address for the mining pool's name %q", p.name)
+	}
+	if p.app != "" {
+		d.part("application", 1, 1, 6, "the sensor identified the application as %q", p.app)
+	}
+	if minePorts[p.port] {
+		d.part("port", float64(p.port), 0, 1.6, "port %d is customary for mining (other software uses it too)", p.port)
+	}
+	if x := e.shape; x != nil {
+		d.part("shape", round3(float64(x.BytesIn)/float64(x.BytesOut)), s.lab.threshold(s.d, "ratio_low"), 2,
+			"%s of slow traffic, %s sent and %s received: the shape of stratum", span(x.Seconds()), size(x.BytesOut), size(x.BytesIn))
+		if x.Seconds() >= 3600 {
+			d.part("duration", round3(x.Seconds()), 3600, 1, "it lasted over an hour")
+		}
+	} else if !e.settled && e.passed >= 3 && e.trail.end-e.trail.start >= 600e9 {
+		d.part("persistence", float64(e.passed), 3, 1, "%d contacts over %s", e.passed, span(float64(e.trail.end-e.trail.start)/1e9))
+	}
+	if e.passed == 0 {
+		d.part("refused", float64(e.denied), 1, -1, "every attempt was refused")
+	}
+	if n := s.lab.Prevalence(p.dst); n == 1 && p.nameless {
+		d.part("prevalence", 1, 1, 1, "no other inside host contacts this address, and no record names it")
+	} else if alone && n > 3 {
+		return nil // a service that the lab uses has this shape too
+	}
+	if alone && !p.nameless {
+		d.part("named", 1, 1, -1.5, "the peer has a name that has nothing to do with mining")
+	}
+	if d.points() < 1 {
+		return nil
+	}
+	d.benign = []string{"research on mining software or pools", "other software on the same port", "a quiet push or telemetry connection of the same shape"}
+	if !e.established && !e.settled {
+		d.untested = append(d.untested, "the shape of the traffic: these logs record neither duration nor bytes")
+	}
+	d.untested = append(d.untested, "the protocol itself (stratum messages): no payload is recorded")
+	d.title = "Mining: " + p.src.String() + " to " + endpoint(p.dst, p.port)
+	if d.host != "" {
+		d.title += " (" + d.host + ")"
+	}
+	if e.passed == 0 {
+		d.title += ", refused"
+	}
+	return d
+}
+
+// lookups makes findings of names that were asked for without a connection that
+// could be told, and of alarms.
+func (s *mineState) lookups(told map[[2]string]bool) []*Draft {
+	groups := newHitGroups(s.lab, func(h *hit) bool {
+		_, ok := suffixOf(h.name, poolNames)
+		return (ok || hasWord(h.alarm, s.d.Words)) && s.lab.Internal(h.src) && !told[[2]string{h.src.String(), h.name}]
+	})
+	var out []*Draft
+	for _, g := range groups {
+		d := &Draft{src: g.src, port: firetrail.Absent, host: g.name, trail: g.trail}
+		g.address(d)
+		if g.alarm != "" {
+			d.part("alarm", float64(g.count), 1, 6, "the sensor raised an alarm: %q", g.alarm)
+			d.title = "Mining: alarm about " + g.src.String()
+		} else {
+			d.part("lookup", float64(g.count), 1, 3, "%s of the mining pool's name %q", plural(g.count, "lookup", "lookups"), g.name)
+			d.title = "Mining: " + g.src.String() + " asked for " + g.name
+			d.untested = []string{"whether it connected: no connection to the answers was found"}
+		}
+		if s.lab.resolvers[g.src] {
+			d.part("resolver", 1, 1, -2, "%s is a resolver: it asks for others", g.src)
+		}
+		d.benign = []string{"a security tool or a researcher looking the name up", "a prefetching resolver"}
+		out = append(out, d)
+	}
+	return out
+}

@@ -1,0 +1,241 @@
+package detect
+
+import (
+	"cmp"
+	"context"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"firetrail"
+)
+
+// book holds what the case's records call addresses, for the names that some
+// detector or the allow list asks about, and which source used them.
+type book struct {
+	hits  map[hitKey]*hit
+	bySrc map[[2]netip.Addr][]string // source, address → names
+	byDst map[netip.Addr][]string
+	full  bool // more than maxHits: later ones were left out
+}
+
+type hitKey struct {
+	src, dst netip.Addr // dst: the peer, or the resolver that was asked
+	name     string
+	port     int64
+}
+
+// hit is one source's use of one name.
+type hit struct {
+	hitKey
+	dns     bool // looked up, not contacted
+	alarm   string
+	count   int64
+	trail   trail
+	answers []netip.Addr
+}
+
+const (
+	maxHits    = 20000
+	maxAnswers = 16
+)
+
+// readNames is phase 0.
+func (l *Lab) readNames(ctx context.Context, view View, chosen []Detector) error {
+	l.names = book{hits: map[hitKey]*hit{}, bySrc: map[[2]netip.Addr][]string{}, byDst: map[netip.Addr][]string{}}
+	wanted := map[string]bool{}
+	var words []string
+	for _, d := range chosen {
+		for _, n := range d.Names {
+			wanted[n] = true
+		}
+		words = append(words, d.Words...)
+	}
+	for _, a := range l.cfg.Allow {
+		if a.Name != "" {
+			wanted[strings.ToLower(a.Name)] = true
+		}
+	}
+	if len(wanted)+len(words) == 0 {
+		return nil
+	}
+	var args []firetrail.Query
+	for _, n := range sortedKeys(wanted) {
+		args = append(args, firetrail.Is("host", n))
+	}
+	for _, w := range words {
+		args = append(args, firetrail.Is("", w))
+	}
+	for ev, err := range view.Events(ctx, firetrail.Or(args...)) {
+		if err != nil {
+			return err
+		}
+		l.names.add(ev, wanted, words)
+	}
+	return nil
+}
+
+func (b *book) add(ev *firetrail.Event, wanted map[string]bool, words []string) {
+	name := ""
+	if _, ok := suffixOf(ev.Host, wanted); ok {
+		name = lowerHost(ev.Host)
+	}
+	alarm := alarmOf(ev, words)
+	if name == "" && alarm == "" {
+		return
+	}
+	key := hitKey{ev.SrcIP, ev.DstIP, name, ev.DstPort}
+	h := b.hits[key]
+	if h == nil {
+		if len(b.hits) == maxHits {
+			b.full = true
+			return
+		}
+		key.name = strings.Clone(name)
+		h = &hit{hitKey: key, trail: newTrail()}
+		b.hits[key] = h
+	}
+	h.dns = isDNS(ev)
+	if alarm != "" {
+		h.alarm = strings.Clone(alarm)
+	}
+	h.count++
+	h.trail.addEvent(ev)
+	if !h.dns {
+		b.bind(ev.SrcIP, ev.DstIP, name)
+		return
+	}
+	for _, a := range answersOf(ev) {
+		b.bind(ev.SrcIP, a, name)
+		if len(h.answers) < maxAnswers && !slices.Contains(h.answers, a) {
+			h.answers = append(h.answers, a)
+		}
+	}
+}
+
+func (b *book) bind(src, dst netip.Addr, name string) {
+	if name == "" || !dst.IsValid() {
+		return
+	}
+	pair := [2]netip.Addr{src, dst}
+	b.bySrc[pair] = keep(b.bySrc[pair], name)
+	b.byDst[dst] = keep(b.byDst[dst], name)
+}
+
+// keep holds the eight lowest names, so that the order of events does not matter.
+func keep(to []string, name string) []string {
+	i, found := slices.BinarySearch(to, name)
+	if found {
+		return to
+	}
+	to = slices.Insert(to, i, strings.Clone(name))
+	return to[:min(len(to), firetrail.MaxNames)]
+}
+
+// sorted lists the hits in a fixed order.
+func (b *book) sorted() []*hit {
+	out := make([]*hit, 0, len(b.hits))
+	for _, h := range b.hits {
+		out = append(out, h)
+	}
+	slices.SortFunc(out, func(x, y *hit) int {
+		return cmp.Or(x.src.Compare(y.src), strings.Compare(x.name, y.name), x.dst.Compare(y.dst), cmp.Compare(x.port, y.port))
+	})
+	return out
+}
+
+func isDNS(ev *firetrail.Event) bool {
+	return ev.Kind == "zeek.dns" || ev.DstPort == 53 || ev.Service == "dns" || ev.App == "dns"
+}
+
+// answersOf reads the addresses of a DNS record's answers: Zeek's "answers"
+// set, in its TSV form "a,b" or its JSON form ["a","b"].
+func answersOf(ev *firetrail.Event) []netip.Addr {
+	v, ok := ev.Get("answers")
+	if !ok {
+		return nil
+	}
+	var out []netip.Addr
+	for f := range strings.FieldsFuncSeq(v, func(r rune) bool { return strings.ContainsRune(`,[]" `, r) }) {
+		if a, err := netip.ParseAddr(f); err == nil && len(out) < maxAnswers {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// alarmOf is the text of the record in which one of the words occurs: threat
+// names, notices, applications. The words are of alarms, so that a part of a
+// longer word counts; hosts and URLs are not searched.
+func alarmOf(ev *firetrail.Event, words []string) string {
+	if len(words) == 0 || connKind(ev.Kind) && ev.App == "" {
+		return ""
+	}
+	if hasWord(ev.App, words) {
+		return ev.App
+	}
+	for _, x := range ev.X {
+		switch x.Name {
+		case "query", "uri", "host", "server_name", "url_filename", "user_agent", "referrer", "referer", "answers":
+			continue // what the client or a third party wrote, not the sensor
+		}
+		if hasWord(x.Value, words) {
+			return x.Value
+		}
+	}
+	return ""
+}
+
+func hasWord(text string, words []string) bool {
+	if text == "" {
+		return false
+	}
+	text = strings.ToLower(text)
+	return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(text, w) })
+}
+
+func lowerHost(host string) string { return strings.TrimSuffix(strings.ToLower(host), ".") }
+
+// suffixOf finds the longest suffix of host, cut at label boundaries, that the
+// table has: "a.pool.example" matches "pool.example", "carpool.example" does not.
+func suffixOf[V any](host string, table map[string]V) (suffix string, ok bool) {
+	host = lowerHost(host)
+	for host != "" {
+		if _, ok := table[host]; ok {
+			return host, true
+		}
+		_, rest, found := strings.Cut(host, ".")
+		if !found {
+			return "", false
+		}
+		host = rest
+	}
+	return "", false
+}
+
+// namedIn is what a channel's peer is called in the table: by the records of the
+// channel itself or of this source (sure), or by what another source was told of
+// the same address (not sure; only where the channel has no name of its own).
+func namedIn[V any](l *Lab, c *Channel, table map[string]V) (name string, sure, ok bool) {
+	if c.Port != 53 { // names in DNS records are questions to the peer, not its own
+		for _, h := range c.Hosts {
+			if _, ok := suffixOf(h, table); ok {
+				return h, true, true
+			}
+		}
+	}
+	for _, h := range l.names.bySrc[[2]netip.Addr{c.Src, c.Dst}] {
+		if _, ok := suffixOf(h, table); ok {
+			return h, true, true
+		}
+	}
+	if len(c.Hosts) > 0 {
+		return "", false, false
+	}
+	for _, h := range l.names.byDst[c.Dst] {
+		if _, ok := suffixOf(h, table); ok {
+			return h, false, true
+		}
+	}
+	return "", false, false
+}

@@ -1,0 +1,255 @@
+package detect
+
+import (
+	"context"
+	"net/netip"
+	"strings"
+
+	"firetrail"
+)
+
+// sameSession is how far apart records of one 5-tuple may lie to be taken for
+// one connection: it covers the clock offsets of DETECTION practice (90 s) and the
+// retransmissions of a SYN (63 s), and is shorter than the reuse of a port.
+const sameSession = int64(120e9)
+
+// Session is one connection, or one attempt, as all sensors together saw it.
+// Numbers come from the record that says most; they are Absent where none does.
+type Session struct {
+	Src, Dst          netip.Addr
+	SrcPort, DstPort  int64
+	Proto             string
+	Start             int64 // earliest record's time
+	End               int64 // latest time any record speaks of
+	Duration          int64 // nanoseconds
+	BytesOut, BytesIn int64
+	PktsOut, PktsIn   int64
+	Events            int64 // records of the sensor that wrote most
+	Denied            bool  // some sensor refused it
+	Allowed           bool  // some sensor let it pass
+	Failed            bool  // refused or unanswered
+	Settled           bool  // the outcome is known
+	Reply             bool  // only packets that answer or end a connection were seen
+	Conn              bool  // a record of the connection itself is among them
+	State, UID        string
+	Listed            bool // it stands in the sensor's list of connections that still run
+	Ended             bool // a record written at its end was seen
+	Host, App         string
+	Service           string
+	Inferences        string // of a sensor that infers the use of SSH
+	Alarm             string // text of an IDS alarm
+	Proofs            []Proof
+	views             []witness
+}
+
+// Proof is a record that can be shown.
+type Proof struct {
+	firetrail.Origin
+	Time int64
+	Kind string
+	Note string
+}
+
+// witness counts the records of one sensor and kind.
+type witness struct {
+	sensor, kind string
+	n            int64
+}
+
+// maxProofs bounds the records a session keeps: one a sensor and kind.
+const maxProofs = 4
+
+type tuple struct {
+	src, dst     netip.Addr
+	sport, dport int64
+	proto        string
+}
+
+// sessions folds events into sessions. It holds those of the last sameSession
+// interval only and emits them by start.
+type sessions struct {
+	lab   *Lab
+	open  map[tuple]*Session
+	queue []*Session
+	free  []*Session
+	emit  func(*Session)
+}
+
+// readSessions is phase 2.
+func (l *Lab) readSessions(ctx context.Context, view View, wants []Want, states []State) error {
+	emit := func(s *Session) {
+		for _, st := range states {
+			st.Session(s)
+		}
+	}
+	for _, q := range queries(wants) {
+		fold := sessions{lab: l, open: map[tuple]*Session{}, emit: emit}
+		for ev, err := range view.Events(ctx, q) {
+			if err != nil {
+				return err
+			}
+			if ev.Time == firetrail.Absent {
+				l.undated++
+				continue
+			}
+			fold.add(ev)
+		}
+		fold.expire(1<<63 - 1)
+	}
+	return nil
+}
+
+func (f *sessions) add(ev *firetrail.Event) {
+	f.expire(ev.Time - sameSession)
+	key := tuple{ev.SrcIP, ev.DstIP, ev.SrcPort, ev.DstPort, ev.Proto}
+	s := f.open[key]
+	if s == nil || s.another(ev) {
+		s = f.take()
+		s.Src, s.Dst, s.SrcPort, s.DstPort, s.Proto = ev.SrcIP, ev.DstIP, ev.SrcPort, ev.DstPort, ev.Proto
+		s.Start, s.End, s.Reply = ev.Time, ev.Time, true
+		f.open[key] = s
+		f.queue = append(f.queue, s)
+	}
+	s.observe(ev)
+	if ev.NATSrcIP.IsValid() && ev.NATSrcIP != ev.SrcIP {
+		f.lab.translated(ev.NATSrcIP, ev.SrcIP)
+	}
+}
+
+// translated remembers one inside source of a translated address: the lowest,
+// so that the order of events does not matter.
+func (l *Lab) translated(outside, inside netip.Addr) {
+	if old, ok := l.nat[outside]; !ok || inside.Less(old) {
+		l.nat[outside] = inside
+	}
+}
+
+// expire emits the sessions that began before t: nothing can join them now.
+func (f *sessions) expire(t int64) {
+	n := 0
+	for n < len(f.queue) && f.queue[n].Start < t {
+		s := f.queue[n]
+		key := tuple{s.Src, s.Dst, s.SrcPort, s.DstPort, s.Proto}
+		if f.open[key] == s {
+			delete(f.open, key)
+		}
+		f.emit(s)
+		f.free = append(f.free, s)
+		n++
+	}
+	if n > 0 {
+		f.queue = f.queue[:copy(f.queue, f.queue[n:])]
+	}
+}
+
+func (f *sessions) take() *Session {
+	s := &Session{}
+	if n := len(f.free); n > 0 {
+		s, f.free = f.free[n-1], f.free[:n-1]
+	}
+	*s = Session{Duration: firetrail.Absent, BytesOut: firetrail.Absent, BytesIn: firetrail.Absent,
+		PktsOut: firetrail.Absent, PktsIn: firetrail.Absent, Proofs: s.Proofs[:0], views: s.views[:0]}
+	return s
+}
+
+// another reports whether the event is of a new connection that reuses the
+// tuple: the same sensor gave it another id.
+func (s *Session) another(ev *firetrail.Event) bool {
+	if s.UID == "" || ev.UID == "" || s.UID == ev.UID || !connKind(ev.Kind) {
+		return false
+	}
+	for _, w := range s.views {
+		if w.sensor == ev.Sensor && w.kind == ev.Kind {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Session) observe(ev *firetrail.Event) {
+	s.End = max(s.End, ev.Last())
+	s.Duration = max(s.Duration, ev.Duration)
+	s.BytesOut, s.BytesIn = max(s.BytesOut, ev.BytesOut), max(s.BytesIn, ev.BytesIn)
+	s.PktsOut, s.PktsIn = max(s.PktsOut, ev.PacketsOut), max(s.PktsIn, ev.PacketsIn)
+	s.Denied = s.Denied || ev.Denied()
+	s.Allowed = s.Allowed || ev.Action == firetrail.ActionAllow
+	s.Failed = s.Failed || ev.Failed()
+	s.Reply = s.Reply && answers(ev)
+	listed := strings.HasPrefix(ev.Kind, "zeek.open_conn")
+	s.Listed = s.Listed || listed
+	s.Ended = s.Ended || !listed && ev.Duration != firetrail.Absent
+	s.name(ev)
+	if connKind(ev.Kind) {
+		s.Conn = true
+		s.Settled = s.Settled || timedKind(ev.Kind) || ev.Denied()
+		if s.UID == "" {
+			s.UID = ev.UID
+		}
+	}
+	for i := range s.views {
+		if w := &s.views[i]; w.sensor == ev.Sensor && w.kind == ev.Kind {
+			w.n++
+			if connKind(w.kind) || !s.Conn {
+				s.Events = max(s.Events, w.n)
+			}
+			return
+		}
+	}
+	s.views = append(s.views, witness{ev.Sensor, ev.Kind, 1})
+	s.Events = max(s.Events, 1)
+	if len(s.Proofs) < maxProofs {
+		s.Proofs = append(s.Proofs, Proof{Origin: ev.Origin, Time: ev.Time, Kind: ev.Kind})
+	}
+}
+
+// name takes what the event calls the peer, the application and the protocol.
+func (s *Session) name(ev *firetrail.Event) {
+	if ev.Host != "" && (s.Host == "" || ev.Host < s.Host) {
+		s.Host = strings.Clone(ev.Host)
+	}
+	if ev.State != "" && connKind(ev.Kind) {
+		s.State = ev.State
+	}
+	if ev.App != "" && (s.App == "" || s.App == "incomplete") {
+		s.App = strings.Clone(ev.App)
+	}
+	if ev.Service != "" {
+		s.Service = strings.Clone(ev.Service)
+	}
+	if ev.Kind == "zeek.ssh" {
+		if s.Service == "" {
+			s.Service = "ssh"
+		}
+		if v, ok := ev.Get("inferences"); ok && v != "" {
+			s.Inferences = strings.Clone(v)
+		}
+	}
+}
+
+// answers reports whether a packet's TCP flags say that it belongs to a
+// connection that exists already: an answer, a reset, an end. Sensors that
+// record connections instead of packets give no flags.
+func answers(ev *firetrail.Event) bool {
+	if ev.Flags == "" || ev.Proto != "tcp" {
+		return false
+	}
+	syn, ack := false, false
+	for f := range strings.FieldsFuncSeq(ev.Flags, func(r rune) bool { return r == ' ' || r == ',' }) {
+		switch strings.ToUpper(f) {
+		case "SYN":
+			syn = true
+		case "ACK", "RST", "FIN", "PSH", "URG":
+			ack = ack || strings.EqualFold(f, "ACK")
+		default: // letters: pf's S, SA; tcpdump's S., R
+			syn = syn || strings.ContainsAny(f, "S")
+			ack = ack || strings.ContainsAny(f, "A.")
+		}
+	}
+	return !syn || ack
+}
+
+// Open reports whether the connection still ran when its sensor last spoke of it.
+func (s *Session) Open() bool { return s.Listed && !s.Ended }
+
+// Seconds is the session's duration, 0 where it is not known.
+func (s *Session) Seconds() float64 { return float64(max(s.Duration, 0)) / 1e9 }
