@@ -2,9 +2,11 @@ package parsers
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -146,5 +148,210 @@ func TestCorpusPFLogGopacket(t *testing.T) {
 	}
 	if anchor, _ := ev.Get("anchor"); anchor != "logging" {
 		t.Errorf("anchor %q", anchor)
+	}
+}
+
+// pfPacket is a pflog header of the given length, in little-endian order, and
+// an IPv4 TCP SYN from 192.0.2.1:4444 to 198.51.100.2:22.
+func pfPacket(size int) []byte {
+	b := make([]byte, (size+3)&^3)
+	b[0], b[1], b[2], b[3] = byte(size), 2, 1, 0
+	copy(b[4:], "em0")
+	copy(b[20:], "users")
+	b[39], b[43] = 12, 5
+	copy(b[44:], "\xff\xff\xff\xff\xa0\x86\x01\x00\x00\x00\x00\x00\x92\x10\x00\x00\x01")
+	if size == 69 {
+		copy(b[64:], "\x3b\x9a\xca\x67")
+	}
+	ip := []byte{0x45, 0, 0, 44, 0, 1, 0x40, 0, 64, 6, 0, 0, 192, 0, 2, 1, 198, 51, 100, 2}
+	tcp := []byte{0x11, 0x5c, 0, 22, 0, 0, 3, 232, 0, 0, 0, 0, 0x60, 2, 0xfa, 0xf0, 0, 0, 0, 0, 2, 4, 5, 0xb4}
+	return append(append(b, ip...), tcp...)
+}
+
+type appender interface {
+	binary.ByteOrder
+	binary.AppendByteOrder
+}
+
+// pfPcap writes a pcap file with packets one second apart.
+func pfPcap(order appender, magic, link uint32, packets ...[]byte) []byte {
+	b := order.AppendUint32(nil, magic)
+	b = order.AppendUint16(order.AppendUint16(b, 2), 4)
+	b = order.AppendUint32(order.AppendUint64(b, 0), 65535)
+	b = order.AppendUint32(b, link)
+	for i, p := range packets {
+		b = order.AppendUint32(order.AppendUint32(b, 1700000000+uint32(i)), 250)
+		b = order.AppendUint32(order.AppendUint32(b, uint32(len(p))), uint32(len(p)))
+		b = append(b, p...)
+	}
+	return b
+}
+
+func pfCapture() []byte {
+	return pfPcap(binary.LittleEndian, pcapMicro, 117, pfPacket(61), pfPacket(69))
+}
+
+// pfBlock writes a pcapng block.
+func pfBlock(order appender, kind uint32, body []byte) []byte {
+	for len(body)%4 != 0 {
+		body = append(body, 0)
+	}
+	n := uint32(len(body) + 12)
+	b := order.AppendUint32(order.AppendUint32(nil, kind), n)
+	return order.AppendUint32(append(b, body...), n)
+}
+
+// pfSection writes a section with an Ethernet and a pflog interface of the
+// given resolution, and one packet of the latter.
+func pfSection(order appender, resolution byte, ticks uint64, packet []byte) []byte {
+	head := order.AppendUint64(order.AppendUint32(order.AppendUint32(nil, sectionOrder), 1), ^uint64(0))
+	ether := order.AppendUint32(order.AppendUint16(order.AppendUint16(nil, 1), 0), 0)
+	face := order.AppendUint32(order.AppendUint16(order.AppendUint16(nil, 117), 0), 0)
+	face = append(order.AppendUint16(order.AppendUint16(face, 9), 1), resolution, 0, 0, 0)
+	face = order.AppendUint64(order.AppendUint16(order.AppendUint16(face, 14), 8), 100) // if_tsoffset
+	body := order.AppendUint32(order.AppendUint32(order.AppendUint32(nil, 1), uint32(ticks>>32)), uint32(ticks))
+	body = order.AppendUint32(order.AppendUint32(body, uint32(len(packet))), uint32(len(packet)))
+	stats := order.AppendUint64(order.AppendUint32(nil, 1), 0)
+	stats = order.AppendUint64(order.AppendUint16(order.AppendUint16(stats, 5), 8), 7)
+	return slices.Concat(pfBlock(order, blockSection, head), pfBlock(order, 1, ether), pfBlock(order, 1, face),
+		pfBlock(order, blockPacket, append(body, packet...)), pfBlock(order, blockStats, stats), pfBlock(order, 0x0bad, nil))
+}
+
+func TestPFLogContainers(t *testing.T) {
+	le, be := binary.LittleEndian, binary.BigEndian
+	tests := []struct {
+		name string
+		data []byte
+		want []string // stamps
+	}{
+		{"pcap", pfPcap(le, pcapMicro, 117, pfPacket(61), pfPacket(69)), []string{"2023-11-14T22:13:20.000250Z", "2023-11-14T22:13:21.000250Z"}},
+		{"pcap, big-endian, nanoseconds", pfPcap(be, pcapNano, 117, pfPacket(100)), []string{"2023-11-14T22:13:20.000000250Z"}},
+		{"pcap with a frame check sequence", pfPcap(le, pcapMicro, 117|4<<26, pfPacket(61)), []string{"2023-11-14T22:13:20.000250Z"}},
+		{"pcapng, microseconds", pfSection(le, 6, 1700000000250000, pfPacket(61)), []string{"2023-11-14T22:15:00.250Z"}},
+		{"pcapng, big-endian, 2^-10", pfSection(be, 0x8a, 1700000000<<10|256, pfPacket(61)), []string{"2023-11-14T22:15:00.250Z"}},
+		{"pcapng, picoseconds", pfSection(le, 12, 1700000_250000000000, pfPacket(61)), []string{"1970-01-20T16:15:00.250Z"}},
+		{"pcapng, sections of both orders", append(pfSection(le, 9, 1700000000000000001, pfPacket(69)), pfSection(be, 0, 1700000000, pfPacket(69))...),
+			[]string{"2023-11-14T22:15:00.000000001Z", "2023-11-14T22:15:00Z"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			events, rejects, counts := pfRead(t, tt.data, Options{})
+			if len(events) != len(tt.want) || len(rejects) > 0 {
+				t.Fatalf("%d events, rejects %v", len(events), rejects)
+			}
+			for i := range events {
+				ev := &events[i]
+				if got := firetrail.Stamp(ev.Time); got != tt.want[i] {
+					t.Errorf("time %s, want %s", got, tt.want[i])
+				}
+				at := tt.data[ev.Offset : ev.Offset+ev.Length]
+				if !bytes.Contains(at, []byte("em0\x00")) || ev.SrcPort != 4444 || ev.DstPort != 22 || ev.Rule != "12" {
+					t.Errorf("%v", pfEvent(ev))
+				}
+				if tracker, _ := ev.Get("tracker"); tracker != "" && tracker != "1000000103" {
+					t.Errorf("tracker %q", tracker)
+				}
+			}
+			if counts.Events+counts.Headers != counts.Records {
+				t.Errorf("counts %+v", counts)
+			}
+		})
+	}
+}
+
+func TestPFLogFacts(t *testing.T) {
+	r, err := NewReader(bytes.NewReader(pfSection(binary.LittleEndian, 6, 1700000000250000, pfPacket(61))), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b Batch
+	if err := r.Next(&b); err != nil || len(b.Facts) != 1 || b.Facts[0].Lost != 7 {
+		t.Errorf("facts %+v, %v", b.Facts, err)
+	}
+}
+
+func TestPFLogRefuses(t *testing.T) {
+	whole := pfCapture()
+	second := len(pfPcap(binary.LittleEndian, pcapMicro, 117, pfPacket(61)))
+	endless := bytes.Clone(whole)
+	copy(endless[second+8:], "\xff\xff\xff\x7f")
+	tests := []struct {
+		name   string
+		data   []byte
+		events int
+		reason string
+	}{
+		{"cut in a packet", whole[:len(whole)-5], 1, "the capture is cut off: the last record has 127 of 132 bytes"},
+		{"cut in a record header", whole[:second+7], 1, "the capture is cut off in the header of its last record, after 7 bytes"},
+		{"length without end", endless, 1, "a capture's record expected: its length or magic makes no sense, the rest of the file cannot be read"},
+		{"short pflog header", pfPcap(binary.LittleEndian, pcapMicro, 117, pfPacket(61)[:60]), 0, "pflog header of at least 61 bytes expected, 60 of 60 bytes captured"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			events, rejects, _ := pfRead(t, tt.data, Options{})
+			if len(events) != tt.events || len(rejects) != 1 || rejects[0].Reason != tt.reason {
+				t.Errorf("%d events, rejects %+v, want %d and %s", len(events), rejects, tt.events, tt.reason)
+			}
+			if tt.events == 1 && len(rejects) == 1 && rejects[0].Offset != int64(second) {
+				t.Errorf("reject at %d, want %d", rejects[0].Offset, second)
+			}
+		})
+	}
+	for name, data := range map[string][]byte{
+		"a capture of link type 1, not of pflog (117)": pfPcap(binary.LittleEndian, pcapMicro, 1),
+		"no capture": []byte("rule 1/0(match): block"),
+		"a capture without an interface of pflog at its start": pfBlock(binary.LittleEndian, blockSection, binary.LittleEndian.AppendUint32(nil, sectionOrder)),
+	} {
+		if err := PFLog.Sniff(data); err == nil || err.Error() != name {
+			t.Errorf("sniff: %v, want %s", err, name)
+		}
+	}
+}
+
+// TestPFLogCut cuts a packet at every length: the decoder must not read past it.
+func TestPFLogCut(t *testing.T) {
+	p := pfPacket(100)
+	for n := 61; n <= len(p); n++ {
+		events, _, _ := pfRead(t, pfPcap(binary.BigEndian, pcapMicro, 117, p[:n]), Options{})
+		if len(events) != 1 {
+			t.Fatalf("%d bytes: %d events", n, len(events))
+		}
+		_, damaged := events[0].Get("error")
+		if whole := n == len(p); damaged == whole {
+			t.Errorf("%d bytes: error %v", n, damaged)
+		}
+	}
+}
+
+func FuzzPFLog(f *testing.F) {
+	for _, size := range []int{61, 69, 100} {
+		f.Add(pfPacket(size))
+	}
+	f.Fuzz(func(t *testing.T, packet []byte) {
+		if len(packet) > 4096 {
+			return
+		}
+		events, rejects, _ := pfRead(t, pfPcap(binary.LittleEndian, pcapMicro, 117, packet), Options{})
+		if len(events)+len(rejects) != 1 {
+			t.Errorf("%d events, %d rejects", len(events), len(rejects))
+		}
+	})
+}
+
+func BenchmarkPFLog(b *testing.B) {
+	p := PFLog.New(&Context{Clock: NewClock(Options{}), Arena: &Arena{}})
+	file := pfCapture()
+	ev := firetrail.NewEvent()
+	if err := p.Parse(file[:24], &ev); err != ErrHeader {
+		b.Fatal(err)
+	}
+	rec := file[24 : 24+16+len(pfPacket(61))]
+	b.SetBytes(int64(len(rec)))
+	b.ReportAllocs()
+	for b.Loop() {
+		ev.Reset()
+		if err := p.Parse(rec, &ev); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

@@ -37,6 +37,7 @@ var innerNames = map[string]string{
 	"src_ip": "inner.src_ip", "src_port": "inner.src_port", "tos": "inner.tos", "ttl": "inner.ttl", "urg": "inner.urg", "window": "inner.window",
 	"vtag": "inner.vtag", "chunk": "inner.chunk", "spi": "inner.spi", "gre_proto": "inner.gre_proto", "gre_key": "inner.gre_key",
 	"igmp_type": "inner.igmp_type", "igmp_group": "inner.igmp_group", "vhid": "inner.vhid", "carp_type": "inner.carp_type",
+	"info": "inner.info", "icmp_text": "inner.icmp_text", "ip_options": "inner.ip_options",
 	"carp_version": "inner.carp_version", "advskew": "inner.advskew", "advbase": "inner.advbase",
 }
 
