@@ -38,7 +38,7 @@ func (p *panParser) readCEF(b []byte, ev *firetrail.Event) error {
 	ev.Put("severity", text(head[6]))
 	ev.Put("version", text(head[3]))
 	if len(p.subtype) > 0 {
-		ev.Put("threat_content_type", text(p.subtype))
+		ev.Put(p.kind.own(panColumn{"threat_content_type", panSubtype}).name, text(p.subtype))
 	}
 	p.pairs = cefPairs(rest, p.pairs[:0])
 	if len(p.pairs) > panMostPairs {
@@ -94,7 +94,7 @@ func (p *panParser) setKey(ev *firetrail.Event, key, v []byte) error {
 		return nil
 	}
 	c = p.kind.own(c)
-	if p.dialect == panCEF && c.role == panURL { // the template has request="$misc"
+	if p.dialect != panJSON && c.role == panURL { // templates have request="$misc"
 		v = bytes.TrimSuffix(bytes.TrimPrefix(v, []byte{'"'}), []byte{'"'})
 		if blank(v) {
 			return nil
@@ -108,6 +108,9 @@ func (p *panParser) setKey(ev *firetrail.Event, key, v []byte) error {
 // destination, and so PAN-OS fills it with the bytes sent; Strata does the reverse.
 func (p *panParser) keyOf(key []byte) (panColumn, bool) {
 	if p.dialect == panCEF || p.dialect == panCEFStrata {
+		if name := panCEFNames[p.kind.name][string(key)]; name != "" {
+			return panColumn{name, panRoles[name]}, true
+		}
 		sent, received := panColumn{"bytes_sent", panBytesOut}, panColumn{"bytes_received", panBytesIn}
 		switch string(key) {
 		case "in":
@@ -133,11 +136,18 @@ func (p *panParser) keyOf(key []byte) (panColumn, bool) {
 				return panColumn{"threat_id", panThreat}, true
 			}
 			return panColumn{"action_source", panPlain}, p.kind == panTraffic
-		case "filePath", "msg":
+		case "filePath":
 			return panColumn{}, false
 		}
 	}
 	return panKey(key)
+}
+
+// panCEFNames are the keys that the vendor's CEF templates for SYSTEM and CONFIG
+// use for other columns than elsewhere.
+var panCEFNames = map[string]map[string]string{
+	"SYSTEM": {"cat": "event_id", "msg": "description", "fname": "object"},
+	"CONFIG": {"act": "command", "duser": "admin", "dvchost": "host", "destinationServiceName": "client", "msg": "configuration_path"},
 }
 
 // label is the text of the pair keyLabel=text, which names a custom field: cs1,
@@ -258,7 +268,11 @@ func (p *panParser) readLEEF(b []byte, ev *firetrail.Event) error {
 		head[i], rest = rest[:n], rest[n+1:]
 	}
 	delimiter, rest := leefDelimiter(rest, string(head[0]) == "LEEF:2.0")
-	p.pairs = leefPairs(rest, delimiter, p.pairs[:0])
+	if delimiter == ' ' {
+		p.pairs = cefPairs(rest, p.pairs[:0])
+	} else {
+		p.pairs = leefPairs(rest, delimiter, p.pairs[:0])
+	}
 	if len(p.pairs) > panMostPairs {
 		return reject(0, "LEEF with more than %d keys", panMostPairs)
 	}
@@ -302,7 +316,8 @@ func (p *panParser) leefType(id []byte) error {
 }
 
 // leefDelimiter finds the byte between attributes. LEEF 2.0 may name it, as
-// itself or in hexadecimal (x09, 0x7C); a field that holds "=" is no name.
+// itself or in hexadecimal (x09, 0x7C); a field that holds "=" is no name. Where a
+// relay made blanks of the tabs, the attributes are read as those of CEF.
 func leefDelimiter(b []byte, named bool) (delimiter byte, rest []byte) {
 	if n := bytes.IndexByte(b, '|'); named && n >= 0 && n <= 4 && bytes.IndexByte(b[:n], '=') < 0 {
 		word := b[:n]
@@ -319,10 +334,13 @@ func leefDelimiter(b []byte, named bool) (delimiter byte, rest []byte) {
 			}
 		}
 	}
-	if bytes.IndexByte(b, '\t') >= 0 || bytes.IndexByte(b, '|') < 0 {
+	switch {
+	case bytes.IndexByte(b, '\t') >= 0:
 		return '\t', b
+	case bytes.IndexByte(b, '|') >= 0:
+		return '|', b
 	}
-	return '|', b
+	return ' ', b
 }
 
 // leefPairs splits attributes. A part without "=" belongs to the value before it.

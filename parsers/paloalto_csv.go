@@ -205,7 +205,10 @@ func (p *panParser) layout(at int) (layout []panColumn, first int) {
 	n := len(p.columns) + first
 	switch k.name {
 	case "CONFIG":
-		if is(15-first, "0x") {
+		switch {
+		case is(15-first, "0x") && n == 18:
+			return panConfigOld, first
+		case is(15-first, "0x"):
 			return panConfigShort, first
 		}
 	case "SYSTEM":

@@ -110,6 +110,11 @@ func (p *panParser) setTime(c panColumn, v []byte) error {
 	if s.kind != stampUnix && s.year <= 1970 || s.kind == stampUnix && s.unix < int64(365*24*time.Hour) {
 		return nil
 	}
+	if s.kind != stampUnix {
+		if _, ok := wallSeconds(int(s.year), time.Month(s.month), int(s.day), int(s.hour), int(s.minute), int(s.second)); !ok {
+			return p.bad(c.name, v, "a date that exists")
+		}
+	}
 	if s.kind == stampWall && p.utc {
 		s.kind, s.offset = stampZoned, 0
 	}

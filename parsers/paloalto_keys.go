@@ -10,6 +10,9 @@ timereceived receive_time
 logtime receive_time
 devicesn serial_number
 deviceexternalid serial_number
+serial serial_number
+logsourceid serial_number
+generatetime generated_time
 logtype type
 logsubtype threat_content_type
 subtype threat_content_type

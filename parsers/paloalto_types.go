@@ -107,6 +107,7 @@ var (
 // Layouts that differ from the type's own.
 var (
 	panConfigShort        = panLayout(panConfigShortColumns, "host:client", "admin:user")
+	panConfigOld          = append(panConfigShort[:16:16], panColumn{name: "before_change_detail"}, panColumn{name: "after_change_detail"}) // 6.x
 	panSystemNoVsys       = without(panSystem.columns, 8)
 	panThreatFlowFirst    = swapped(panThreatType.columns, 122, 123)
 	panTrafficNoContainer = without(panTraffic.columns, 111)
@@ -191,12 +192,25 @@ func panLayout(names string, others ...string) []panColumn {
 	return layout
 }
 
-// own gives a column found by its key the role it has in this log type.
+// own gives a column found by its key the role it has in this log type. Records
+// that are about no session have clients, not sources and destinations.
 func (k *panType) own(c panColumn) panColumn {
 	for i := range k.columns {
 		if k.columns[i].name == c.name {
 			return k.columns[i]
 		}
+	}
+	if c.role == panSubtype && k.columns[4].role == panSubtype {
+		return k.columns[4]
+	}
+	if k.session {
+		return c
+	}
+	switch c.role {
+	case panSrc:
+		c.role = panClient
+	case panDst, panSrcPort, panDstPort:
+		c.role = panPlain
 	}
 	return c
 }
