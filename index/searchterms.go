@@ -12,7 +12,7 @@ import (
 )
 
 // termsExt ends the names of the files in blocks/.
-const termsExt = ".fst"
+const termsExt = ".zap"
 
 // Bounds of the terms a block keeps. What exceeds one leaves a single term that
 // says so, and the block stays a candidate for every value of that field.
@@ -22,11 +22,19 @@ const (
 	maxWords  = 16384
 )
 
-// termWriter collects the terms of a segment's blocks from its column vectors:
-// ingest gives it the groups as they are cut (group, before the group is handed to
-// Writer.Write), then writes the file to staging (write) to be renamed to
-// blocks/<segment>.fst. A missing file costs queries time and nothing else, so
-// it need not be named in the manifest. A rebuild reads the segment back.
+// blockTerms adds the terms of a group's blocks, the first of which is block at
+// of its segment, and returns the number of the block after them. It wants the
+// group before it is written. The file that comes of it is blocks/<segment> with
+// termsExt; it is derived and may be missing, so the manifest does not name it.
+func blockTerms(w *blocks.Writer, at int, g *columns.Group) int {
+	t := newTermWriter(w)
+	t.rows = at * columns.BlockRows
+	t.group(g)
+	return (t.rows + columns.BlockRows - 1) / columns.BlockRows
+}
+
+// termWriter collects the terms of a segment's blocks from column vectors: those
+// of groups on their way into a segment, or those read back from one.
 type termWriter struct {
 	w      *blocks.Writer
 	rows   int
@@ -52,26 +60,13 @@ type fieldTerms struct {
 	found []uint32 // values of the present block
 }
 
-// newTermWriter begins a segment.
-func newTermWriter() *termWriter {
-	return &termWriter{w: blocks.NewWriter(), fields: map[string]*fieldTerms{}, ports: make([]uint32, 1<<16), word: -1}
+func newTermWriter(w *blocks.Writer) *termWriter {
+	return &termWriter{w: w, fields: map[string]*fieldTerms{}, ports: make([]uint32, 1<<16), word: -1}
 }
 
-// reset begins another segment.
-func (t *termWriter) reset() {
-	t.w.Reset()
-	t.rows, t.words, t.word = 0, 0, -1
-	clear(t.ports)
-	clear(t.fields)
-}
-
-// group adds a group of rows; groups come in the order in which they were cut, and
-// before they are written.
+// group adds a group of rows.
 func (t *termWriter) group(g *columns.Group) {
 	first := t.rows / columns.BlockRows
-	for _, f := range t.fields {
-		f.dict = nil // groups reuse their dictionaries
-	}
 	for _, name := range g.Names() {
 		if v := g.Vector(name); v != nil {
 			t.vector(name, first, v)
@@ -79,12 +74,6 @@ func (t *termWriter) group(g *columns.Group) {
 	}
 	g.Rest(func(row int, name, value string) { t.rest(first+row/columns.BlockRows, name, value) })
 	t.rows += g.Rows()
-}
-
-// write writes the file of the segment, not yet durable.
-func (t *termWriter) write(path string) error {
-	t.w.Blocks((t.rows + columns.BlockRows - 1) / columns.BlockRows)
-	return t.w.WriteFile(path)
 }
 
 // vector adds a column for the blocks from first on.
@@ -306,12 +295,13 @@ func (c *Case) rebuildTerms(name string) error {
 		return err
 	}
 	defer release()
-	t := newTermWriter()
-	if err := t.segment(seg); err != nil {
+	w := blocks.NewWriter()
+	if err := newTermWriter(w).segment(seg); err != nil {
 		return fmt.Errorf("rebuild block index: %w", err)
 	}
+	w.Blocks(seg.Blocks())
 	staged := c.path("staging", name, termsExt)
-	if err := t.write(staged); err != nil {
+	if err := w.WriteFile(staged); err != nil {
 		return err
 	}
 	if err := os.Rename(staged, c.path("blocks", name, termsExt)); err != nil {

@@ -1,0 +1,336 @@
+package index
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"firetrail"
+	"firetrail/index/blocks"
+	"firetrail/index/columns"
+	"firetrail/index/query"
+)
+
+// search is one question asked of a snapshot of the case.
+type search struct {
+	c    *Case
+	pred *query.Predicate
+	segs []segment // of the snapshot, without those whose times cannot match
+	rank []int     // of each segment, the place of its source among all
+	plan Plan      // what was done so far; of one goroutine
+}
+
+// env gives relative times and runs their meaning: the last event of the case is
+// now, and runs are those of its inventory.
+func (c *Case) env(snap *snapshot, now int64) query.Env {
+	if now == 0 || now == firetrail.Absent {
+		now = firetrail.Absent
+		for i := range snap.segments {
+			now = max(now, snap.segments[i].Last)
+		}
+		now = max(now, 0)
+	}
+	return query.Env{Now: now, Runs: c.leases}
+}
+
+// leases finds the leases of a run by its id or one of its aliases.
+func (c *Case) leases(id string) ([]firetrail.Lease, error) {
+	inv, err := c.Inventory()
+	if err != nil {
+		return nil, err
+	}
+	for i := range inv.Runs {
+		if r := &inv.Runs[i]; r.ID == id || slices.Contains(r.Aliases, id) {
+			return r.Leases, nil
+		}
+	}
+	return nil, fmt.Errorf("there is no run %q in the case; see 'firetrail runs list'", id)
+}
+
+// prepare compiles a query against the present snapshot and leaves out segments by
+// the times in the manifest, without opening them.
+func (c *Case) prepare(q firetrail.Query, now int64) (*search, error) {
+	start := time.Now()
+	snap := c.view()
+	pred, err := query.Compile(q, c.env(snap, now))
+	if err != nil {
+		return nil, err
+	}
+	s := &search{c: c, pred: pred}
+	var sources []string
+	for i := range snap.segments {
+		seg := &snap.segments[i]
+		s.plan.Segments++
+		s.plan.Rows += seg.Rows
+		if !mayHold(pred, seg) {
+			s.plan.SegmentsSkipped++
+			continue
+		}
+		s.segs = append(s.segs, *seg)
+		sources = append(sources, seg.Source)
+	}
+	slices.Sort(sources)
+	sources = slices.Compact(sources)
+	for i := range s.segs {
+		n, _ := slices.BinarySearch(sources, s.segs[i].Source)
+		s.rank = append(s.rank, n)
+	}
+	s.plan.Query = query.Print(q)
+	s.plan.Planning = time.Since(start)
+	return s, nil
+}
+
+// mayHold reports whether rows of a segment may match, by its kind, source and times.
+func mayHold(p *query.Predicate, seg *segment) bool {
+	switch p.Op {
+	case firetrail.OpMatch:
+		switch l := p.Leaf; l.Field {
+		case "kind":
+			return l.Text(seg.Kind)
+		case "source":
+			return l.Text(seg.Source)
+		case "time":
+			return seg.Dated > 0 && (!l.Need.Bounded || l.Need.Low <= seg.Last && l.Need.High >= seg.First)
+		}
+	case firetrail.OpAnd:
+		for _, a := range p.Args {
+			if !mayHold(a, seg) {
+				return false
+			}
+		}
+	case firetrail.OpOr:
+		for _, a := range p.Args {
+			if mayHold(a, seg) {
+				return true
+			}
+		}
+		return false
+	}
+	return true
+}
+
+// candidates finds the blocks of a segment that may hold matching rows. Without a
+// block index every block may, as far as terms go.
+func (s *search) candidates(name string, seg *columns.Segment, plan *Plan) (blocks.Set, error) {
+	start := time.Now()
+	all := blocks.All(seg.Blocks())
+	plan.Blocks += seg.Blocks()
+	p := planner{seg: seg}
+	if asksTerms(s.pred.Plan()) {
+		x, err := blocks.Open(s.c.path("blocks", name, termsExt), seg.Blocks())
+		if err != nil {
+			plan.Unindexed++ // missing or damaged: derived, and never needed for the answer
+		} else {
+			defer x.Close()
+			p.terms = x
+		}
+	}
+	set, err := p.predicate(s.pred, all)
+	plan.Candidates += set.Len()
+	plan.Planning += time.Since(start)
+	return set, err
+}
+
+// asksTerms reports whether a need has use for the block index.
+func asksTerms(n query.Need) bool {
+	switch n.Op {
+	case firetrail.OpMatch:
+		return !n.Bloom && !(n.Bounded && n.Keys == nil)
+	case firetrail.OpAnd, firetrail.OpOr:
+		return slices.ContainsFunc(n.Args, asksTerms)
+	}
+	return false
+}
+
+// planner finds candidate blocks of one segment. Its methods return subsets of the
+// blocks they are given.
+type planner struct {
+	seg   *columns.Segment
+	terms *blocks.Index // nil without one
+}
+
+func (p *planner) predicate(q *query.Predicate, within blocks.Set) (blocks.Set, error) {
+	switch q.Op {
+	case firetrail.OpMatch:
+		if known, holds := constant(q.Leaf, p.seg); known {
+			if !holds {
+				return blocks.Set{}, nil
+			}
+			return within, nil
+		}
+		return p.need(q.Leaf.Need, within)
+	case firetrail.OpNot:
+		if a := q.Args[0]; a.Op == firetrail.OpMatch {
+			if known, holds := constant(a.Leaf, p.seg); known && holds {
+				return blocks.Set{}, nil
+			}
+		}
+	case firetrail.OpAnd:
+		// Terms refute in a moment; bounds are read from the segment's indexes and
+		// come last, for the blocks that are left.
+		for _, bounds := range []bool{false, true} {
+			for _, a := range q.Args {
+				if onlyBounds(a) != bounds || within.Len() == 0 {
+					continue
+				}
+				var err error
+				if within, err = p.predicate(a, within); err != nil {
+					return within, err
+				}
+			}
+		}
+	case firetrail.OpOr:
+		var union blocks.Set
+		for _, a := range q.Args {
+			set, err := p.predicate(a, within)
+			if err != nil {
+				return within, err
+			}
+			union.Or(set)
+			if union == within {
+				break
+			}
+		}
+		return union, nil
+	}
+	return within, nil
+}
+
+func onlyBounds(q *query.Predicate) bool {
+	return q.Op == firetrail.OpMatch && (q.Leaf.Need.Bloom || q.Leaf.Need.Bounded && q.Leaf.Need.Keys == nil)
+}
+
+// constant decides a leaf that has one answer for the whole segment.
+func constant(l *query.Leaf, seg *columns.Segment) (known, holds bool) {
+	switch l.Field {
+	case "kind":
+		return true, l.Text(seg.Kind())
+	case "source":
+		return true, l.Text(seg.Source())
+	}
+	return false, false
+}
+
+// need finds the blocks that have what n asks for.
+func (p *planner) need(n query.Need, within blocks.Set) (blocks.Set, error) {
+	switch n.Op {
+	case firetrail.OpAnd:
+		for _, a := range n.Args {
+			var err error
+			if within, err = p.need(a, within); err != nil {
+				return within, err
+			}
+		}
+	case firetrail.OpOr:
+		var union blocks.Set
+		for _, a := range n.Args {
+			set, err := p.need(a, within)
+			if err != nil {
+				return within, err
+			}
+			union.Or(set)
+		}
+		return union, nil
+	case firetrail.OpMatch:
+		if p.terms != nil {
+			if set, err := p.terms.Match(n); err == nil {
+				within.And(set)
+			}
+		}
+		if n.Bounded || n.Bloom {
+			return p.bounds(n, within)
+		}
+	}
+	return within, nil
+}
+
+// bounds keeps the blocks whose smallest and largest value of a field, or whose bloom
+// filter, allow a match.
+func (p *planner) bounds(n query.Need, within blocks.Set) (blocks.Set, error) {
+	column, ok := p.seg.Column(n.Field)
+	if !ok {
+		return blocks.Set{}, nil
+	}
+	var kept blocks.Set
+	may, filtered := false, -1
+	for b := range p.seg.Blocks() {
+		if !within.Has(b) {
+			continue
+		}
+		if n.Bloom {
+			// The filter is that of a row group: ask once for its blocks.
+			if g := b * columns.BlockRows / columns.GroupRows; g != filtered {
+				var err error
+				if may, err = p.seg.May(column, b, n.Value); err != nil {
+					return within, err
+				}
+				filtered = g
+			}
+			if may {
+				kept.Add(b)
+			}
+			continue
+		}
+		low, high, ok, err := p.seg.Bounds(column, b)
+		if err != nil {
+			return within, err
+		}
+		if ok && low <= n.High && high >= n.Low {
+			kept.Add(b)
+		}
+	}
+	return kept, nil
+}
+
+// Plan says what answering a query took.
+type Plan struct {
+	Query           string
+	Segments        int // in the case
+	SegmentsSkipped int // by kind, source or time, unopened
+	Unindexed       int // that had no block index
+	Blocks          int // of the segments that were opened
+	Candidates      int // blocks that may hold hits, by terms, bounds and filters
+	BlocksRead      int
+	Rows            int64 // in the case
+	RowsTested      int64
+	Hits            int64
+	Pages, Bytes    int64 // read from segments
+	Planning        time.Duration
+	Reading         time.Duration
+}
+
+func (p *Plan) add(o *Plan) {
+	p.Unindexed += o.Unindexed
+	p.Blocks += o.Blocks
+	p.Candidates += o.Candidates
+	p.BlocksRead += o.BlocksRead
+	p.RowsTested += o.RowsTested
+	p.Hits += o.Hits
+	p.Pages += o.Pages
+	p.Bytes += o.Bytes
+	p.Planning += o.Planning
+	p.Reading += o.Reading
+}
+
+// timeBounds gives the smallest and largest recorded time of a block.
+func timeBounds(seg *columns.Segment, block int) (low, high int64, err error) {
+	column, ok := seg.Column("time")
+	if !ok {
+		return math.MinInt64, math.MaxInt64, nil
+	}
+	low, high, ok, err = seg.Bounds(column, block)
+	if !ok {
+		return firetrail.Absent, firetrail.Absent, err
+	}
+	return low, high, err
+}
+
+// live returns ctx's error, wrapped, once it is cancelled.
+func live(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("search: %w", err)
+	}
+	return nil
+}
