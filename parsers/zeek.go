@@ -146,12 +146,12 @@ func (p *zeekTSV) compile(rec []byte) error {
 		case names != nil:
 			p.sep, p.plain, fields = sep, true, names
 		default:
-			sep, why := zeekHeadless(rec)
+			sep, names, kinds, why := zeekHeadless(rec)
 			if why != nil {
 				return why
 			}
 			p.sep, p.headless, p.path = sep, true, "conn"
-			fields, types = zeekConnColumns(bytes.Count(rec, sep) + 1)
+			fields, types = names, kinds
 		}
 		p.fields, p.types = fields, types
 	}

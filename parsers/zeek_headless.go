@@ -3,6 +3,7 @@ package parsers
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"strings"
 )
 
@@ -27,7 +28,7 @@ func sniffZeek(head []byte) error {
 		if names, _ := zeekHeaderRow(line); names != nil {
 			return nil
 		}
-		_, err := zeekHeadless(line)
+		_, _, _, err := zeekHeadless(line)
 		if err == nil {
 			return nil
 		}
@@ -72,16 +73,17 @@ func zeekHeaderRow(rec []byte) (names []string, sep []byte) {
 }
 
 // zeekConnFields are the columns of conn.log since Bro 2.2, in order; local_resp
-// came with 2.3 (without it a row has 20 columns), ip_proto with Zeek 7.
+// came with 2.3 (without it a row has 20 columns). What follows varies: see zeekConnExtra.
 const zeekConnFields = "ts:time uid:string id.orig_h:addr id.orig_p:port id.resp_h:addr id.resp_p:port proto:enum service:string " +
 	"duration:interval orig_bytes:count resp_bytes:count conn_state:string local_orig:bool local_resp:bool missed_bytes:count " +
-	"history:string orig_pkts:count orig_ip_bytes:count resp_pkts:count resp_ip_bytes:count tunnel_parents:set[string] ip_proto:count"
+	"history:string orig_pkts:count orig_ip_bytes:count resp_pkts:count resp_ip_bytes:count tunnel_parents:set[string]"
 
-// zeekConnColumns gives the names and types for a conn row of n columns, 20 to 22.
+// zeekConnColumns gives the names and types for the first 21 columns of a conn row
+// of n columns, or all of 20.
 func zeekConnColumns(n int) (names, types []string) {
 	for field := range strings.FieldsSeq(zeekConnFields) {
 		name, typ, _ := strings.Cut(field, ":")
-		if n == 20 && name == "local_resp" || len(names) == n {
+		if n == 20 && name == "local_resp" || len(names) == min(n, 21) {
 			continue
 		}
 		names, types = append(names, name), append(types, typ)
@@ -89,43 +91,69 @@ func zeekConnColumns(n int) (names, types []string) {
 	return names, types
 }
 
-// zeekHeadless judges a row without any header. Only conn rows can be told by
-// their columns; sep is their separator. Rows that begin as Zeek logs do, of
-// another log, are refused with the reason; all else is ErrOther.
-func zeekHeadless(rec []byte) (sep []byte, why error) {
-	if i := bytes.IndexAny(rec[:min(len(rec), 24)], "\t|"); i < 0 || !zeekDecimal(rec[:i]) {
-		return nil, ErrOther
-	}
-	var cells [][]byte
-	for _, c := range []byte{'\t', '|'} {
-		sep = []byte{c}
-		if cells = bytes.SplitN(rec, sep, 24); len(cells) >= 6 {
-			break
+// zeekConnExtra names the columns that policy scripts append to conn rows, by
+// the look of their values in the first row; where that tells nothing, by number.
+func zeekConnExtra(cells [][]byte) (names, types []string) {
+	l2 := []string{"orig_l2_addr", "resp_l2_addr"}
+	for i, v := range cells {
+		name, typ := fmt.Sprintf("column_%d", 22+i), "string"
+		switch {
+		case len(v) == 17 && bytes.Count(v, []byte{':'}) == 5 && len(l2) > 0:
+			name, l2 = l2[0], l2[1:]
+		case len(v) == 30 && bytes.HasPrefix(v, []byte("1:")):
+			name = "community_id"
+		case i == 0 && len(v) <= 3 && zeekDigits(v):
+			name, typ = "ip_proto", "count"
 		}
+		names, types = append(names, name), append(types, typ)
 	}
-	if len(cells) < 6 || !bytes.Contains(cells[0], []byte{'.'}) {
-		return nil, ErrOther
+	return names, types
+}
+
+var errZeekHeadless = &RejectError{Reason: "a row of a Zeek log without its header: only conn logs can be read without their column names, as the same columns mean other things in other logs"}
+
+// zeekHeadless judges a row without any header. Only conn rows can be told by
+// their columns; sep is their separator, names and types are their columns. Rows that begin as
+// Zeek logs do, of another log, are refused with the reason; all else is ErrOther.
+func zeekHeadless(rec []byte) (sep []byte, names, types []string, why error) {
+	i := bytes.IndexAny(rec[:min(len(rec), 24)], "\t|")
+	if i < 0 || !zeekDecimal(rec[:i]) || bytes.IndexByte(rec[:i], '.') < 0 {
+		return nil, nil, nil, ErrOther
 	}
-	id := 2
-	if zeekAddr.fits(cells[1]) {
-		id = 1
+	sep = []byte{rec[i]}
+	cells := bytes.SplitN(rec, sep, 32)
+	if len(cells) < 6 {
+		return nil, nil, nil, ErrOther
 	}
-	if !zeekAddr.fits(cells[id]) || !zeekPort.fits(cells[id+1]) || !zeekAddr.fits(cells[id+2]) || !zeekPort.fits(cells[id+3]) {
-		return nil, ErrOther
+	if len(cells) < 20 || len(cells) > 31 || !zeekConnection(cells[2:]) {
+		if zeekConnection(cells[1:]) || zeekConnection(cells[2:]) || rec[i] == '\t' && len(cells[0]) == 17 {
+			return nil, nil, nil, errZeekHeadless
+		}
+		return nil, nil, nil, ErrOther
 	}
-	refusal := reject(0, "a row of a Zeek log without its header: only conn logs can be read without their column names, as the same columns mean other things in other logs")
-	if id != 2 || len(cells) < 20 || len(cells) > 22 {
-		return nil, refusal
-	}
-	names, types := zeekConnColumns(len(cells))
+	names, types = zeekConnColumns(len(cells))
 	for i := 6; i < len(names); i++ {
 		v := cells[i]
 		switch {
-		case names[i] == "conn_state" && !bytes.Contains([]byte(" S0 S1 SF REJ S2 S3 RSTO RSTR RSTOS0 RSTRH SH SHR OTH "), []byte(" "+string(v)+" ")),
-			names[i] == "proto" && !bytes.Contains([]byte(" tcp udp icmp unknown_transport "), []byte(" "+string(v)+" ")),
+		case names[i] == "conn_state" && !zeekWord(v, " S0 S1 SF REJ S2 S3 RSTO RSTR RSTOS0 RSTRH SH SHR OTH "),
+			names[i] == "proto" && !zeekWord(v, " tcp udp icmp unknown_transport "),
 			string(v) != "-" && !zeekTypeNamed(types[i]).fits(v):
-			return nil, refusal
+			return nil, nil, nil, errZeekHeadless
 		}
 	}
-	return sep, nil
+	if len(cells) > 21 {
+		more, kinds := zeekConnExtra(cells[21:])
+		names, types = append(names, more...), append(types, kinds...)
+	}
+	return sep, names, types, nil
+}
+
+// zeekConnection reports whether cells begin with address, port, address, port.
+func zeekConnection(cells [][]byte) bool {
+	return len(cells) >= 4 && zeekAddr.fits(cells[0]) && zeekPort.fits(cells[1]) && zeekAddr.fits(cells[2]) && zeekPort.fits(cells[3])
+}
+
+// zeekWord reports whether v is one of the words, which blanks divide and enclose.
+func zeekWord(v []byte, words string) bool {
+	return strings.Contains(words, " "+string(v)+" ")
 }

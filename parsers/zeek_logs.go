@@ -77,6 +77,7 @@ var zeekGuesses = []struct{ log, columns string }{
 	{"ssl", "cipher"},
 	{"ssl", "server_name"},
 	{"x509", "certificate.serial"},
+	{"x509", "certificate.subject"},
 	{"files", "fuid seen_bytes"},
 	{"notice", "note actions"},
 	{"notice", "note suppress_for"},

@@ -44,6 +44,7 @@ type zeekObjects struct {
 	marks   zeekMarks
 	path    string // as a wrapper or a member of the record names it
 	told    bool   // path is told by the record
+	mixed   bool   // objects of Zeek logs came before: dated ones without known columns are of the same writer
 	name    []byte // scratch for joined names
 	logs    map[zeekLogKey]*zeekLog
 	log     *zeekLog // of the record before
@@ -84,6 +85,7 @@ func (p *zeekObjects) Parse(rec []byte, ev *firetrail.Event) error {
 	for i := range p.members {
 		p.order = append(p.order, p.members[i].column)
 	}
+	p.mixed = true
 	p.row.begin(p.logOf(), ev)
 	for i := range p.members {
 		m := &p.members[i]
@@ -202,7 +204,7 @@ func (p *zeekObjects) isZeek() bool {
 		return true
 	case orig && (ts || uid):
 		return true
-	case ts && zeekGuess(p.marks) != "":
+	case ts && (p.mixed || zeekGuess(p.marks) != ""):
 		return true
 	}
 	return script && len(p.members) == 1

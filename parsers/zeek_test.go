@@ -1,0 +1,275 @@
+package parsers
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/big"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"firetrail"
+)
+
+func TestZeekNanoseconds(t *testing.T) {
+	for in, want := range map[string]int64{
+		"0": 0, "-0.0": 0, "1300475173.475401": 1300475173475401000, "-0.5": -5e8, "0.09628199999999865": 96282000,
+		"9.059906005859375e-06": 9060, "1.5e2": 150e9, "1E+1": 10e9, "0.0000000004": 0, "0.0000000005": 1, "-0.0000000005": -1,
+		"1e-300": 0, "2136422885.0": 2136422885e9, "1575413104.9882599": 1575413104988259900, "5.": 5e9, ".5": 5e8,
+	} {
+		if got, ok := zeekNanoseconds([]byte(in)); got != want || !ok {
+			t.Errorf("%s: got %d %v, want %d", in, got, ok, want)
+		}
+	}
+	for _, in := range []string{"", "-", ".", "1.2.3", "1e", "1e+", "1e9999", "1x", "9223372037", "1e10", "nan", "inf", "1 ", strings.Repeat("9", 309)} {
+		if got, ok := zeekNanoseconds([]byte(in)); ok {
+			t.Errorf("%q: got %d, want a refusal", in, got)
+		}
+	}
+}
+
+// FuzzZeekNanoseconds compares with exact rational arithmetic.
+func FuzzZeekNanoseconds(f *testing.F) {
+	for _, s := range []string{"1300475173.475401", "-0.5", "9.06e-06", "0.09628199999999865", "123456789012345678901234567890.1"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		got, ok := zeekNanoseconds([]byte(s))
+		if !ok || len(s) > 17 || strings.ContainsAny(s, "eE") && len(s) > 10 {
+			return
+		}
+		want, good := new(big.Rat).SetString(strings.TrimSuffix(s, "."))
+		if !good {
+			t.Fatalf("%q read as %d, is no number", s, got)
+		}
+		want.Mul(want, big.NewRat(1e9, 1)).Sub(want, new(big.Rat).SetInt64(got))
+		if want.Abs(want).Cmp(big.NewRat(1, 2)) > 0 {
+			t.Fatalf("%q read as %d ns", s, got)
+		}
+	})
+}
+
+func TestZeekTime(t *testing.T) {
+	at := func(s string) int64 {
+		v, err := time.Parse(time.RFC3339Nano, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v.UnixNano()
+	}
+	for in, want := range map[string]int64{
+		"1215620010.005432":              at("2008-07-09T16:13:30.005432Z"),
+		"1215620010":                     at("2008-07-09T16:13:30Z"),
+		"1215620010005":                  at("2008-07-09T16:13:30.005Z"),
+		"1215620010005432":               at("2008-07-09T16:13:30.005432Z"),
+		"1215620010005432109":            at("2008-07-09T16:13:30.005432109Z"),
+		"2008-07-09T16:13:30.005432Z":    at("2008-07-09T16:13:30.005432Z"),
+		"2008-07-09T18:13:30.5+02:00":    at("2008-07-09T16:13:30.5Z"),
+		"2008-07-09T11:43:30-0430":       at("2008-07-09T16:13:30Z"),
+		"1969-12-31T23:59:59.600000Z":    -4e8,
+		"2024-02-29T00:00:00.000000001Z": at("2024-02-29T00:00:00.000000001Z"),
+		"22.335172":                      22335172000,
+		"-99.0":                          -99e9,
+	} {
+		ev := firetrail.NewEvent()
+		got, ok := zeekTime(newContext(Options{}), []byte(in), &ev)
+		if got != want || !ok || ev.Guess != 0 {
+			t.Errorf("%s: got %s %v %v, want %s", in, firetrail.Stamp(got), ok, ev.Guess, firetrail.Stamp(want))
+		}
+	}
+	ev := firetrail.NewEvent()
+	if got, ok := zeekTime(newContext(Options{}), []byte("2008-07-09T16:13:30"), &ev); !ok || got != at("2008-07-09T16:13:30Z") || ev.Guess != firetrail.GuessZone {
+		t.Errorf("without a zone: got %s %v, guessed %v", firetrail.Stamp(got), ok, ev.Guess)
+	}
+	for _, in := range []string{"2023-02-29T00:00:00Z", "2008-13-01T00:00:00Z", "2008-07-09T24:00:00Z", "2008-07-09T16:13:30X", "2008-07-09T16:13", "yesterday", "2008-07-09"} {
+		if got, ok := zeekTime(newContext(Options{}), []byte(in), &ev); ok {
+			t.Errorf("%s: got %s, want a refusal", in, firetrail.Stamp(got))
+		}
+	}
+}
+
+// TestZeekRejects: one bad value costs one row, with its column.
+func TestZeekRejects(t *testing.T) {
+	good := "1772355612.010877\tC1\t10.20.3.7\t50112\t203.0.113.9\t443\ttcp\tssl\t1.5\t10\t20\tSF\tT\tF\t0\tS\t1\t40\t1\t40\t-"
+	for _, c := range []struct {
+		column  int // of the row, from 0
+		value   string
+		reason  string
+		atBytes int
+	}{
+		{0, "yesterday", "column ts: expected seconds", 1},
+		{2, "10.20.3", "column id.orig_h: expected an address", 22},
+		{3, "65536", "column id.orig_p: expected a port", 32},
+		{9, "-10", "column orig_bytes: expected a count", 0},
+		{8, "1,5", "column duration: expected seconds", 0},
+		{12, "true", "column local_orig: expected T or F", 0},
+		{14, "x", "column missed_bytes: expected a count", 0},
+		{20, "-\textra", "expected 21 columns, found 22", 0},
+		{20, "", "", 0},
+	} {
+		cells := strings.Split(good, "\t")
+		cells[c.column] = c.value
+		s := readZeekSource(t, "row", []byte(zeekConnHeader+good+"\n"+strings.Join(cells, "\t")+"\n"+good+"\n"))
+		if c.reason == "" {
+			if len(s.rejects) != 0 {
+				t.Errorf("column %d = %q: %v", c.column, c.value, s.rejects)
+			}
+			continue
+		}
+		if len(s.events) != 2 || len(s.rejects) != 1 || !strings.HasPrefix(s.rejects[0].Reason, c.reason) || c.atBytes > 0 && s.rejects[0].Column != c.atBytes {
+			t.Errorf("column %d = %q: %d events, rejects %+v", c.column, c.value, len(s.events), s.rejects)
+		}
+	}
+	// A row that was cut off while Zeek was writing it.
+	s := readZeekSource(t, "cut", []byte(zeekConnHeader+good+"\n"+good[:40]))
+	if len(s.events) != 1 || len(s.rejects) != 1 || s.rejects[0].Reason != "expected 21 columns, found 5" {
+		t.Errorf("cut row: %d events, rejects %+v", len(s.events), s.rejects)
+	}
+}
+
+func TestZeekJSONRejects(t *testing.T) {
+	for in, want := range map[string]string{
+		`{"ts":1.5,"uid":"C1","id.orig_h":"10.20.3"}`:              `34: member id.orig_h: not of its type: "\"10.20.3\""`,
+		`{"ts":"soon","uid":"C1","id.orig_h":"10.20.3.7"}`:         `7: member ts: not of its type: "\"soon\""`,
+		`{"ts":1.5,"uid":"C1","id.orig_h":"10.20.3.7","id.orig_p"`: `57: not a JSON object: expected a colon`,
+		`{"ts":1.5,"uid":"C1","id.orig_h":"10.20.3.7"`:             `45: not a JSON object: expected a comma or a closing bracket`,
+	} {
+		ev := firetrail.NewEvent()
+		if err := ZeekJSON.New(newContext(Options{})).Parse([]byte(in), &ev); err == nil || err.Error() != want {
+			t.Errorf("%s: got %v, want %s", in, err, want)
+		}
+	}
+	for _, in := range []string{`{"a":1}`, `{}`, `[]x`, `{"timestamp":"2026-03-01T00:00:00Z","event_type":"flow","src_ip":"10.20.3.7"}`,
+		`{"level":"info","ts":1772355612.1,"msg":"started"}`, `{"__REALTIME_TIMESTAMP":"1","MESSAGE":"IN=eth0"}`, `plain text`} {
+		ev := firetrail.NewEvent()
+		if err := ZeekJSON.New(newContext(Options{})).Parse([]byte(in), &ev); err == nil || errors.As(err, new(*RejectError)) {
+			t.Errorf("%s: %v, want it left to other formats", in, err)
+		}
+	}
+}
+
+// TestZeekSideFiles: what lies beside the logs is refused by name.
+func TestZeekSideFiles(t *testing.T) {
+	for in, want := range map[string]string{
+		"### BTest baseline data generated by btest-diff.\n#separator \\x09\n": "baseline",
+		"#path\tconn\n#fields\tts\nXXXXXXXXXX.XXXXXX\n":                        "baseline",
+		".log\nLog::default_ascii_rotation\n":                                  ".shadow",
+		"\n>== Total === 2026-03-01-00-00-00 - 2026-03-01-01-00-00\n":          "connection summary",
+		"1772355612.1\t10.20.3.7\n":                                            "no Zeek header",
+		"1772355612.010877\tC1\t10.20.3.7\t50112\t203.0.113.9\t53\tudp\t1\n":   "without its header",
+	} {
+		if err := sniffZeek([]byte(in)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", in, err, want)
+		}
+	}
+}
+
+// TestZeekHeadless reads conn rows without a header, and a plain row of names.
+func TestZeekHeadless(t *testing.T) {
+	tsv, _ := zeekConnLog(3)
+	rows := bytes.SplitAfter(tsv, []byte{'\n'})[7:]
+	whole := readZeekSource(t, "whole", tsv)
+	for name, data := range map[string][]byte{
+		"rows": bytes.Join(rows, nil),
+		"bars": bytes.ReplaceAll(bytes.Join(rows, nil), []byte{'\t'}, []byte{'|'}),
+		"tsv":  append([]byte(strings.ReplaceAll("ts uid id.orig_h id.orig_p id.resp_h id.resp_p proto service duration orig_bytes resp_bytes conn_state local_orig local_resp missed_bytes history orig_pkts orig_ip_bytes resp_pkts resp_ip_bytes tunnel_parents\n", " ", "\t")), bytes.Join(rows, nil)...),
+	} {
+		s := readZeekSource(t, name, data)
+		if len(s.events) != 3 || s.events[2].Kind != "zeek.conn" || s.events[2].BytesIn != whole.events[2].BytesIn || len(s.events[2].X) != len(whole.events[2].X) {
+			t.Errorf("%s: %d events, %v", name, len(s.events), s.err)
+		}
+	}
+}
+
+// TestZeekLoss: what Zeek says about missed traffic becomes a fact.
+func TestZeekLoss(t *testing.T) {
+	s := readZeekSource(t, "loss", []byte(`{"ts":1772355600.0,"ts_delta":900.0,"peer":"w1","gaps":0,"acks":5988,"percent_lost":0.0}
+{"ts":1772356500.0,"ts_delta":900.0,"peer":"w1","gaps":600,"acks":5988,"percent_lost":10.02}
+{"ts":1772356500.0,"peer":"w1","mem":66,"pkts_proc":10,"pkts_dropped":7}
+`))
+	if len(s.events) != 3 || len(s.facts) != 2 || s.facts[0].Line != 2 || !strings.Contains(s.facts[0].Text, "10.02 percent") || !strings.Contains(s.facts[1].Text, "7 packets") {
+		t.Errorf("%d events, facts %+v", len(s.events), s.facts)
+	}
+}
+
+// TestZeekSteady: after the first records neither form allocates per event.
+func TestZeekSteady(t *testing.T) {
+	tsv, json := zeekConnLog(300)
+	for _, c := range []struct {
+		format Format
+		log    []byte
+	}{{Zeek, tsv}, {ZeekJSON, json}} {
+		p := c.format.New(newContext(Options{}))
+		records := bytes.Split(bytes.TrimSpace(c.log), []byte{'\n'})
+		ev := firetrail.NewEvent()
+		for _, rec := range records {
+			ev.Reset()
+			p.Parse(rec, &ev)
+		}
+		if n := testing.AllocsPerRun(5, func() {
+			for _, rec := range records[10:] {
+				ev.Reset()
+				if err := p.Parse(rec, &ev); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}); n > 1 {
+			t.Errorf("%s: %v allocations for %d records", c.format.Name, n, len(records)-10)
+		}
+	}
+}
+
+// FuzzZeek: no panic, every byte in one record, and what is read is sound.
+func FuzzZeek(f *testing.F) {
+	for _, format := range []string{"zeek", "zeekjson"} {
+		files, _ := filepath.Glob(filepath.Join("..", "samples", format, "*.log"))
+		for _, path := range files {
+			data, err := os.ReadFile(path)
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(data)
+		}
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		for _, format := range []string{"zeek", "zeekjson"} {
+			rd, err := NewReader(bytes.NewReader(data), Options{Format: format, MaxRecord: 4096})
+			if err != nil {
+				if errors.Is(err, ErrEmpty) {
+					continue
+				}
+				t.Fatal(err)
+			}
+			var b Batch
+			var n firetrail.Counts
+			end := int64(0)
+			for rd.Next(&b) == nil {
+				n.Add(b.Counts)
+				if b.End < end {
+					t.Fatal("offsets go back")
+				}
+				end = b.End
+				for i := range b.Events {
+					ev := &b.Events[i]
+					if ev.Offset+ev.Length > int64(len(data)) || !strings.HasPrefix(ev.Kind, "zeek") && ev.Kind == "" {
+						t.Fatalf("event %+v", ev)
+					}
+					if ev.SrcPort != firetrail.Absent && (ev.SrcPort < 0 || ev.SrcPort > 65535) {
+						t.Fatalf("port %d", ev.SrcPort)
+					}
+					fmt.Fprint(discard{}, ev.X)
+				}
+			}
+			if end != int64(len(data)) || n.Records != n.Events+n.Rejected+n.Headers+n.Other {
+				t.Fatalf("%s: %d of %d bytes, %+v", format, end, len(data), n)
+			}
+		}
+	})
+}
+
+type discard struct{}
+
+func (discard) Write(p []byte) (int, error) { return len(p), nil }
