@@ -102,7 +102,7 @@ func pfContinued(line []byte, tagged bool) []byte {
 
 func (p *pfTextParser) Parse(rec []byte, ev *firetrail.Event) error {
 	if !bytes.Contains(rec, []byte("rule ")) {
-		return ErrOther
+		return p.notice(rec)
 	}
 	line := rec
 	if bytes.IndexByte(rec, '\n') >= 0 {
@@ -126,7 +126,30 @@ func (p *pfTextParser) Parse(rec []byte, ev *firetrail.Event) error {
 	return nil
 }
 
-// joined puts the lines of a record into one.
+// notice handles what tcpdump says about itself.
+func (p *pfTextParser) notice(rec []byte) error {
+	for _, s := range [...]string{"tcpdump: ", "listening on ", "reading from file ", "dropped privs to "} {
+		if bytes.HasPrefix(rec, []byte(s)) {
+			return ErrHeader
+		}
+	}
+	count, rest := word(rec)
+	n, ok := number(count)
+	if !ok || !bytes.HasPrefix(rest, []byte("packet")) {
+		return ErrOther
+	}
+	switch {
+	case bytes.HasSuffix(rest, []byte(" dropped by kernel")):
+		if n > 0 {
+			p.ctx.Fact(firetrail.Absent, n, "tcpdump says that the kernel dropped packets")
+		}
+	case !bytes.HasSuffix(rest, []byte(" captured")) && !bytes.HasSuffix(rest, []byte(" received by filter")):
+		return ErrOther
+	}
+	return ErrHeader
+}
+
+// joined puts the lines of a record into one, without the hexadecimal ones of -x.
 func (p *pfTextParser) joined(rec []byte) []byte {
 	out := p.ctx.Arena.Make(len(rec) + 1)[:0]
 	tagged := false
@@ -135,12 +158,28 @@ func (p *pfTextParser) joined(rec []byte) []byte {
 		if len(out) == 0 {
 			tagged = bytes.Contains(line, []byte(" pf: "))
 		} else {
-			text = pfContinued(line, tagged)
+			if text = pfContinued(line, tagged); hexLine(text) {
+				continue
+			}
 			out = append(out, ' ')
 		}
 		out = append(out, text...)
 	}
 	return out
+}
+
+// hexLine reports whether b begins as "0x0010:  4500" or OpenBSD's "0010: 4500" do.
+func hexLine(b []byte) bool {
+	b = bytes.TrimPrefix(b, []byte("0x"))
+	if len(b) < 6 || b[4] != ':' || b[5] != ' ' {
+		return false
+	}
+	for _, c := range b[:4] {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
 }
 
 // time takes the packet's own stamp if it has a date, else syslog's.

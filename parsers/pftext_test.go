@@ -51,6 +51,8 @@ func TestPFText(t *testing.T) {
 			"kind=pf|action=deny|reason=fragment|direction=in|in_interface=em1|rule=11|x.rulenr=11|x.action=block|x.interface=em1|src_ip=192.0.2.1|dst_ip=192.0.2.2|x.id=1234|x.offset=2960|x.ip_flags=+|x.tos=0x4"},
 		{"anchors", "rule 0.a/b.c.5/0(match): rdr out on em1: 192.0.2.1 > 192.0.2.2: ESP(spi=0x00000001,seq=0x2), length 84",
 			"kind=pf|reason=match|direction=out|out_interface=em1|rule=0|x.rulenr=0|x.anchor=a/b.c|x.subrulenr=5|x.reason_code=0|x.action=rdr|x.interface=em1|proto=esp|src_ip=192.0.2.1|dst_ip=192.0.2.2|x.datalen=84"},
+		{"hexadecimal lines", "rule 11/0(match): block in on em1: 192.0.2.1.1 > 192.0.2.2.2: UDP, length 40\n\t0x0000:  4500 0044 0001 0000\n\t0x0010:  c000 0201",
+			open + "x.reason_code=0|proto=udp|src_ip=192.0.2.1|src_port=1|dst_ip=192.0.2.2|dst_port=2|x.payload_length=40"},
 		{"rewritten", "rule 11/(match) block in on em1: [rewritten: src 10.0.0.1:80, dst 10.0.0.2:81] 192.0.2.1.5 > 192.0.2.2.81: tcp 60",
 			open + "x.rewritten=src 10.0.0.1:80, dst 10.0.0.2:81|proto=tcp|src_ip=192.0.2.1|src_port=5|dst_ip=192.0.2.2|dst_port=81|x.datalen=60"},
 	}

@@ -71,28 +71,31 @@ func (t *packetText) packet(b []byte) (ok bool) {
 
 // end reads "192.0.2.1.22", "2001:db8::1.22", an address alone, or names.
 func (t *packetText) end(b []byte, source bool) {
-	addr, ok := address(b)
-	portText := []byte(nil)
+	host, portText := splitPort(b)
+	addr, ok := address(host)
 	if !ok {
-		host := b
-		if i := bytes.LastIndexByte(b, '.'); i > 0 {
-			host, portText = b[:i], b[i+1:]
+		if _, isPort := port(portText); !isPort {
+			host, portText = b, nil
 		}
-		if addr, ok = address(host); !ok {
-			if _, isPort := port(portText); !isPort {
-				host, portText = b, nil
-			}
-			t.put(side(source, "src", "dst"), host)
-		}
+		t.put(side(source, "src", "dst"), host)
 	}
 	if t.inner && ok {
-		t.put(side(source, "src_ip", "dst_ip"), b[:len(b)-len(portText)-min(len(portText), 1)])
+		t.put(side(source, "src_ip", "dst_ip"), host)
 	} else if source && !t.inner {
 		t.ev.SrcIP = addr
 	} else if !t.inner {
 		t.ev.DstIP = addr
 	}
 	t.port(portText, source)
+}
+
+// splitPort cuts behind the last dot, unless that belongs to an IPv4 address.
+func splitPort(b []byte) (host, port []byte) {
+	i := bytes.LastIndexByte(b, '.')
+	if i < 0 || bytes.Count(b, []byte{'.'}) == 3 && (bytes.IndexByte(b, ':') >= 0 || len(bytes.Trim(b, "0123456789.")) == 0) {
+		return b, nil
+	}
+	return b[:i], b[i+1:]
 }
 
 func (t *packetText) port(b []byte, source bool) {
