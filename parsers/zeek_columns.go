@@ -163,21 +163,21 @@ func zeekDigits(v []byte) bool {
 }
 
 // zeekDecimal accepts what Zeek prints for doubles: digits (up to 309 of them),
-// point, exponent, and inf and nan.
+// decimals, an exponent, and inf and nan.
 func zeekDecimal(v []byte) bool {
-	digits := 0
-	for i, c := range v {
-		switch {
-		case c >= '0' && c <= '9':
-			digits++
-		case c == '.' || c == '-' && i == 0:
-		case (c == 'e' || c == 'E') && digits > 0 || (c == '+' || c == '-') && v[i-1]|0x20 == 'e':
-		default:
-			s := string(bytes.TrimPrefix(v, []byte{'-'}))
-			return s == "inf" || s == "nan"
-		}
+	v = bytes.TrimPrefix(v, []byte{'-'})
+	i := jsonDigits(v, 0)
+	if i == 0 {
+		return string(v) == "inf" || string(v) == "nan"
 	}
-	return digits > 0
+	if i < len(v) && v[i] == '.' {
+		i = jsonDigits(v, i+1)
+	}
+	if i == len(v) {
+		return true
+	}
+	_, ok := zeekExponent(v[i:])
+	return ok
 }
 
 // zeekColumn is one column of a log.

@@ -158,6 +158,7 @@ func TestZeekSideFiles(t *testing.T) {
 		"#path\tconn\n#fields\tts\nXXXXXXXXXX.XXXXXX\n":                        "baseline",
 		".log\nLog::default_ascii_rotation\n":                                  ".shadow",
 		"\n>== Total === 2026-03-01-00-00-00 - 2026-03-01-01-00-00\n":          "connection summary",
+		"+1\t2\t3\t4\t5\t6\t7\n":                                               "no Zeek header",
 		"1772355612.1\t10.20.3.7\n":                                            "no Zeek header",
 		"1772355612.010877\tC1\t10.20.3.7\t50112\t203.0.113.9\t53\tudp\t1\n":   "without its header",
 	} {
