@@ -29,6 +29,7 @@ type Channel struct {
 
 	BytesOut, BytesIn int64
 	Longest           int64 // nanoseconds
+	Duration          int64 // sum
 	First, Last       int64 // Absent where undated
 
 	Hosts, Apps, Services []string
@@ -47,9 +48,9 @@ func (k peerKey) compare(o peerKey) int {
 
 // tally is one sensor's view of a channel.
 type tally struct {
-	sensor, kind           string
-	events, denied, failed int64
-	settled, out, in       int64
+	sensor, kind            string
+	events, denied, failed  int64
+	settled, out, in, spent int64
 }
 
 // connKind reports whether records of the kind stand for connections or packets.
@@ -147,6 +148,7 @@ func (c *Channel) observe(f *firetrail.Flow, views []tally) []tally {
 	t.failed += f.Failed
 	t.out += f.BytesOut
 	t.in += f.BytesIn
+	t.spent += f.Duration
 	if denied(f.Action) {
 		t.denied += f.Events
 	}
@@ -170,6 +172,7 @@ func (l *Lab) settle(c *Channel, views []tally) {
 		c.Settled = max(c.Settled, t.settled)
 		c.BytesOut = max(c.BytesOut, t.out)
 		c.BytesIn = max(c.BytesIn, t.in)
+		c.Duration = max(c.Duration, t.spent)
 	}
 	inside := l.Internal(c.Src) && Unicast(c.Src)
 	c.Out = inside && l.External(c.Dst)

@@ -94,6 +94,7 @@ type Want struct {
 // All are the detectors in the order in which they are listed. Read-only.
 var All = []Detector{
 	policyBurst, sshTunnel, mining, internalSweep, portScan, metadataAccess, bulkEgress, tunnelService,
+	longSession, refusedEgress, overlayVPN, tor,
 }
 
 // Named finds a detector.

@@ -164,6 +164,16 @@ func answersOf(ev *firetrail.Event) []netip.Addr {
 	return out
 }
 
+// alarmField reports whether a field holds the sensor's own words about a danger
+// (threat names, notices, signatures), not what a client or server wrote.
+func alarmField(name string) bool {
+	switch name {
+	case "note", "msg", "sub", "message", "addl":
+		return true
+	}
+	return strings.Contains(name, "threat") || strings.Contains(name, "signature") || strings.Contains(name, "alert")
+}
+
 // alarmOf is the text of the record in which one of the words occurs: threat
 // names, notices, applications. The words are of alarms, so that a part of a
 // longer word counts; hosts and URLs are not searched.
@@ -175,11 +185,7 @@ func alarmOf(ev *firetrail.Event, words []string) string {
 		return ev.App
 	}
 	for _, x := range ev.X {
-		switch x.Name {
-		case "query", "uri", "host", "server_name", "url_filename", "user_agent", "referrer", "referer", "answers":
-			continue // what the client or a third party wrote, not the sensor
-		}
-		if hasWord(x.Value, words) {
+		if alarmField(x.Name) && hasWord(x.Value, words) {
 			return x.Value
 		}
 	}

@@ -46,7 +46,6 @@ type Session struct {
 type Proof struct {
 	firetrail.Origin
 	Time int64
-	Kind string
 	Note string
 }
 
@@ -54,6 +53,14 @@ type Proof struct {
 type witness struct {
 	sensor, kind string
 	n            int64
+}
+
+// proofOf keeps an event's origin. The source's id is copied: the event's own text
+// is only good until the next event.
+func proofOf(ev *firetrail.Event, note string) Proof {
+	p := Proof{Origin: ev.Origin, Time: ev.Time, Note: note}
+	p.Source = strings.Clone(ev.Source)
+	return p
 }
 
 // maxProofs bounds the records a session keeps: one a sensor and kind.
@@ -101,11 +108,11 @@ func (l *Lab) readSessions(ctx context.Context, view View, wants []Want, states 
 
 func (f *sessions) add(ev *firetrail.Event) {
 	f.expire(ev.Time - sameSession)
-	key := tuple{ev.SrcIP, ev.DstIP, ev.SrcPort, ev.DstPort, ev.Proto}
+	key := tuple{ev.SrcIP, ev.DstIP, ev.SrcPort, ev.DstPort, protoName(ev.Proto)}
 	s := f.open[key]
 	if s == nil || s.another(ev) {
 		s = f.take()
-		s.Src, s.Dst, s.SrcPort, s.DstPort, s.Proto = ev.SrcIP, ev.DstIP, ev.SrcPort, ev.DstPort, ev.Proto
+		s.Src, s.Dst, s.SrcPort, s.DstPort, s.Proto = ev.SrcIP, ev.DstIP, ev.SrcPort, ev.DstPort, key.proto
 		s.Start, s.End, s.Reply = ev.Time, ev.Time, true
 		f.open[key] = s
 		f.queue = append(f.queue, s)
@@ -114,6 +121,16 @@ func (f *sessions) add(ev *firetrail.Event) {
 	if ev.NATSrcIP.IsValid() && ev.NATSrcIP != ev.SrcIP {
 		f.lab.translated(ev.NATSrcIP, ev.SrcIP)
 	}
+}
+
+// protoName is the protocol's name in memory of our own for the common ones.
+func protoName(p string) string {
+	for _, known := range [...]string{"tcp", "udp", "icmp", "icmpv6"} {
+		if p == known {
+			return known
+		}
+	}
+	return strings.Clone(p)
 }
 
 // translated remembers one inside source of a translated address: the lowest,
@@ -183,7 +200,7 @@ func (s *Session) observe(ev *firetrail.Event) {
 		s.Conn = true
 		s.Settled = s.Settled || timedKind(ev.Kind) || ev.Denied()
 		if s.UID == "" {
-			s.UID = ev.UID
+			s.UID = strings.Clone(ev.UID)
 		}
 	}
 	for i := range s.views {
@@ -195,10 +212,10 @@ func (s *Session) observe(ev *firetrail.Event) {
 			return
 		}
 	}
-	s.views = append(s.views, witness{ev.Sensor, ev.Kind, 1})
+	s.views = append(s.views, witness{strings.Clone(ev.Sensor), strings.Clone(ev.Kind), 1})
 	s.Events = max(s.Events, 1)
 	if len(s.Proofs) < maxProofs {
-		s.Proofs = append(s.Proofs, Proof{Origin: ev.Origin, Time: ev.Time, Kind: ev.Kind})
+		s.Proofs = append(s.Proofs, proofOf(ev, ""))
 	}
 }
 
@@ -208,7 +225,7 @@ func (s *Session) name(ev *firetrail.Event) {
 		s.Host = strings.Clone(ev.Host)
 	}
 	if ev.State != "" && connKind(ev.Kind) {
-		s.State = ev.State
+		s.State = strings.Clone(ev.State)
 	}
 	if ev.App != "" && (s.App == "" || s.App == "incomplete") {
 		s.App = strings.Clone(ev.App)

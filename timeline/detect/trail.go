@@ -63,7 +63,7 @@ func (t *trail) addEvent(ev *firetrail.Event) {
 	}
 	t.count++
 	t.sessions++
-	t.prove(Proof{Origin: ev.Origin, Time: ev.Time, Kind: ev.Kind}, 0)
+	t.prove(proofOf(ev, ""), 0)
 }
 
 func (t *trail) aim(ip netip.Addr, port int64, host string) {

@@ -1,13 +1,5 @@
 package detect
 
-import (
-	"fmt"
-	"slices"
-	"strings"
-
-	"firetrail"
-)
-
 // tunnelService looks for services that carry an inside port to the internet.
 // Names and ports are from the programs' own sources and documentation
 // (cloudflared, ngrok, bore, frp, rathole, localtunnel, serveo, pinggy …).
@@ -21,9 +13,10 @@ var tunnelService = Detector{
 		{"minutes", 10, "a connection of this many minutes stands"},
 	},
 	Names: sortedKeys(tunnelNames),
-	New: func(l *Lab, d *Detector) State {
-		return &tunnelState{lab: l, d: d, peers: map[peerKey]*tunnelPeer{}}
-	},
+	New: newServices(services{
+		what: "Tunnel service", names: tunnelNames, ports: tunnelPorts, apps: tunnelApps,
+		benign: []string{"a tunnel gateway that the training code itself starts (put it on the allow list)", "a page that is hosted behind the service"},
+	}),
 }
 
 // tunnelNames gives the service of a DNS suffix.
@@ -41,15 +34,8 @@ var tunnelNames = map[string]string{
 	"dnslog.cn": "dnslog", "requestbin.net": "requestbin", "webhook.site": "webhook.site",
 }
 
-// tunnelPort is a port that is customary for a service; points say how seldom
-// anything else uses it.
-type tunnelPort struct {
-	service string
-	protos  string
-	points  float64
-}
-
-var tunnelPorts = map[int64]tunnelPort{
+// tunnelPorts: seldom anything else uses the first two.
+var tunnelPorts = map[int64]servicePort{
 	7844: {"cloudflared", "tcp udp", 3},
 	7835: {"bore", "tcp", 3},
 	7000: {"frp", "tcp", 2},
@@ -61,211 +47,4 @@ var tunnelApps = map[string]string{
 	"ngrok": "ngrok", "cloudflare-tunnel": "cloudflared", "cloudflared": "cloudflared", "argo-tunnel": "cloudflared", "frp": "frp", "chisel": "chisel",
 	"localtunnel": "localtunnel", "pagekite": "pagekite", "tunnelbear": "tunnelbear", "wstunnel": "wstunnel",
 	"ssh-tunnel": "ssh-tunnel", "remote.it": "remote.it", "teleport": "teleport", "bore": "bore",
-}
-
-type tunnelPeer struct {
-	peerKey
-	proto    string
-	service  string
-	name     string
-	sure     bool
-	app      string
-	usual    tunnelPort
-	episodes []*tunnelEpisode
-}
-
-type tunnelEpisode struct {
-	trail          trail
-	host           string
-	denied, passed int64
-	settled, open  bool
-	longest        float64
-	out, in        int64
-}
-
-type tunnelState struct {
-	lab   *Lab
-	d     *Detector
-	peers map[peerKey]*tunnelPeer
-}
-
-func (s *tunnelState) Channel(c *Channel) {
-	if !c.Out || c.Port == 53 {
-		return
-	}
-	p := &tunnelPeer{peerKey: peerKey{c.Src, c.Dst, c.Port}, proto: c.Proto}
-	if name, sure, ok := namedIn(s.lab, c, tunnelNames); ok {
-		p.name, p.sure = name, sure
-		suffix, _ := suffixOf(name, tunnelNames)
-		p.service = tunnelNames[suffix]
-	}
-	for _, a := range c.Apps {
-		if svc, ok := tunnelApps[strings.ToLower(a)]; ok {
-			p.app, p.service = a, svc
-		}
-	}
-	if tp, ok := tunnelPorts[c.Port]; ok && strings.Contains(tp.protos, c.Proto) && !c.otherThanTLS() && (p.service == "" || p.service == tp.service) {
-		p.usual, p.service = tp, tp.service
-	}
-	if p.service == "" {
-		return
-	}
-	if old := s.peers[p.peerKey]; old != nil && old.name+old.app != "" { // TCP and UDP to one port
-		return
-	}
-	s.peers[p.peerKey] = p
-}
-
-// otherThanTLS reports whether the sensors named a protocol or application that
-// is not the mere wrapping in which a tunnel travels.
-func (c *Channel) otherThanTLS() bool {
-	for _, x := range slices.Concat(c.Services, c.Apps) {
-		switch strings.ToLower(x) {
-		case "ssl", "tls", "quic", "", "-", "incomplete", "insufficient-data", "not-applicable", "unknown-tcp", "unknown-udp", "unknown":
-		default:
-			return true
-		}
-	}
-	return false
-}
-
-func (s *tunnelState) Wants() []Want {
-	var out []Want
-	for k := range s.peers {
-		out = append(out, Want{Src: k.src, Dst: k.dst, Port: k.port})
-	}
-	return out
-}
-
-func (s *tunnelState) Session(x *Session) {
-	p := s.peers[peerKey{x.Src, x.Dst, x.DstPort}]
-	if p == nil || x.Reply && !x.Settled && x.Conn {
-		return
-	}
-	if p.name != "" && x.Host != "" { // the address serves other names too
-		if _, ok := suffixOf(x.Host, tunnelNames); !ok {
-			return
-		}
-	}
-	n := len(p.episodes)
-	if n == 0 || x.Start-p.episodes[n-1].trail.end > episodeGap {
-		p.episodes = append(p.episodes, &tunnelEpisode{trail: newTrail()})
-		n++
-	}
-	e := p.episodes[n-1]
-	e.trail.add(x, x.Seconds(), "")
-	if x.Denied {
-		e.denied++
-	} else {
-		e.passed++
-	}
-	if x.Host != "" {
-		e.host = x.Host
-	}
-	e.settled = e.settled || x.Settled
-	e.open = x.Open()
-	e.longest = max(e.longest, x.Seconds())
-	e.out += max(x.BytesOut, 0)
-	e.in += max(x.BytesIn, 0)
-}
-
-func (s *tunnelState) Findings() []*Draft {
-	var out []*Draft
-	told := map[string]bool{}
-	for _, k := range sortedBy(s.peers, peerKey.compare) {
-		p := s.peers[k]
-		for _, e := range p.episodes {
-			if d := s.judge(p, e); d != nil {
-				out = append(out, d)
-				told[k.src.String()+" "+p.service] = true
-			}
-		}
-	}
-	return append(out, s.lookups(told)...)
-}
-
-func (s *tunnelState) judge(p *tunnelPeer, e *tunnelEpisode) *Draft {
-	d := &Draft{src: p.src, dst: p.dst.String(), port: p.peerKey.port, host: p.name, trail: e.trail, open: e.open}
-	if e.host != "" {
-		d.host = e.host
-	}
-	switch {
-	case p.name != "" && p.sure:
-		d.part("name", 1, 1, 4, "%q is a server of %s", d.host, p.service)
-	case p.name != "":
-		d.part("name", 1, 1, 2.5, "another host was told this address for %q, a server of %s", p.name, p.service)
-	}
-	if p.app != "" {
-		d.part("application", 1, 1, 4, "the sensor identified the application as %q", p.app)
-	}
-	if p.usual.service != "" {
-		points := p.usual.points
-		if p.name != "" || p.app != "" {
-			points = 1
-		}
-		d.part("port", float64(p.peerKey.port), 0, points, "port %d is customary for %s", p.peerKey.port, p.service)
-	}
-	if e.longest >= 60*s.lab.threshold(s.d, "minutes") {
-		d.part("duration", round3(e.longest), 60*s.lab.threshold(s.d, "minutes"), 1.5, "a connection of %s stood, %s sent and %s received", span(e.longest), size(e.out), size(e.in))
-	}
-	if !e.settled && e.passed >= 3 {
-		d.part("repetition", float64(e.passed), 3, 1, "let through %d times", e.passed)
-	}
-	if e.passed == 0 {
-		d.part("refused", float64(e.denied), 1, -1, "every attempt was refused")
-	}
-	if n := s.lab.Prevalence(p.dst); n == 1 {
-		d.part("prevalence", 1, 1, 0.5, "no other inside host contacts %s", p.dst)
-	} else if p.name == "" && p.app == "" && n > 3 {
-		d.part("prevalence", float64(n), 3, -2, "%d inside hosts contact it: more likely a service of the lab on the same port", n)
-	}
-	if d.points() < 1 {
-		return nil
-	}
-	d.title = fmt.Sprintf("Tunnel service %s: %s to %s", p.service, p.src, endpoint(p.dst, p.peerKey.port))
-	if d.host != "" {
-		d.title += " (" + d.host + ")"
-	}
-	if e.passed == 0 {
-		d.title += ", refused"
-	}
-	d.benign = []string{"a tunnel gateway that the training code itself starts (put it on the allow list)", "a page that is hosted behind the service"}
-	if !e.settled {
-		d.untested = []string{"whether a tunnel stood: these logs record neither duration nor bytes"}
-	}
-	return d
-}
-
-// lookups makes findings of names that were asked for without a connection that
-// could be told.
-func (s *tunnelState) lookups(told map[string]bool) []*Draft {
-	service := func(name string) string {
-		suffix, _ := suffixOf(name, tunnelNames)
-		return tunnelNames[suffix]
-	}
-	groups := newHitGroups(s.lab, func(h *hit) bool {
-		svc := service(h.name)
-		return svc != "" && s.lab.Internal(h.src) && !told[h.src.String()+" "+svc]
-	})
-	var out []*Draft
-	for _, g := range groups {
-		d := &Draft{src: g.src, port: firetrail.Absent, host: g.name, trail: g.trail}
-		g.address(d)
-		if g.dns {
-			d.part("lookup", float64(g.count), 1, 2.5, "%s of %q, a server of %s", plural(g.count, "lookup", "lookups"), g.name, service(g.name))
-			d.untested = []string{"whether it connected: no connection to the answers was found"}
-		} else {
-			d.part("name", float64(g.count), 1, 4, "%q is a server of %s", g.name, service(g.name))
-		}
-		if s.lab.resolvers[g.src] {
-			d.part("resolver", 1, 1, -2, "%s is a resolver: it asks for others", g.src)
-		}
-		if d.points() < 1 && s.lab.resolvers[g.src] {
-			continue
-		}
-		d.title = fmt.Sprintf("Tunnel service %s: %s used the name %s", service(g.name), g.src, g.name)
-		d.benign = []string{"a page that is hosted behind the service", "a security tool looking the name up"}
-		out = append(out, d)
-	}
-	return out
 }

@@ -1,0 +1,134 @@
+package detect
+
+import "firetrail"
+
+// longSession looks for connections that stay. The bounds are RITA's, on the
+// longest single connection and on the pair's total; rows of connections that
+// still run count.
+var longSession = Detector{
+	Name:   "long_session",
+	Title:  "connections to the internet that stay for hours",
+	Doc:    "The longest connection of a pair, or all its connections together, against 1, 4, 8 and 12 hours.",
+	Attack: []string{"T1571", "T1572"},
+	Needs:  []Need{NeedDuration},
+	Defaults: []Setting{
+		{"base", 3600, "seconds from which it counts"},
+		{"low", 14400, "seconds"},
+		{"medium", 28800, "seconds"},
+		{"high", 43200, "seconds"},
+	},
+	New: func(l *Lab, d *Detector) State {
+		return &longState{lab: l, d: d, peers: map[peerKey]*longPeer{}}
+	},
+}
+
+// bucket is RITA's threat score of a value against four bounds: 0 below base, .2
+// at base, .4 at low, .6 at medium, .8 at high and above.
+func bucket(v, base, low, medium, high float64) float64 {
+	switch {
+	case v < base:
+		return 0
+	case v < low:
+		return .2 + (v-base)/(low-base)*.2
+	case v < medium:
+		return .4 + (v-low)/(medium-low)*.2
+	}
+	return .6 + (min(v, high)-medium)/(high-medium)*.2
+}
+
+type longPeer struct {
+	peerKey
+	names    []string
+	trail    trail
+	longest  float64
+	total    float64
+	out, in  int64
+	open     bool
+	uid      string
+	uidSpent float64
+}
+
+type longState struct {
+	lab   *Lab
+	d     *Detector
+	peers map[peerKey]*longPeer
+}
+
+func (s *longState) Channel(c *Channel) {
+	base := int64(1e9 * s.lab.threshold(s.d, "base"))
+	if c.Out && (c.Longest >= base || c.Duration >= 4*base) {
+		s.peers[peerKey{c.Src, c.Dst, c.Port}] = &longPeer{peerKey: peerKey{c.Src, c.Dst, c.Port}, names: append([]string(nil), c.Hosts...), trail: newTrail()}
+	}
+}
+
+func (s *longState) Wants() []Want {
+	var out []Want
+	for k := range s.peers {
+		out = append(out, Want{Src: k.src, Dst: k.dst, Port: k.port})
+	}
+	return out
+}
+
+func (s *longState) Session(x *Session) {
+	p := s.peers[peerKey{x.Src, x.Dst, x.DstPort}]
+	if p == nil || x.Duration <= 0 {
+		return
+	}
+	p.trail.add(x, x.Seconds(), "")
+	p.open = x.Open()
+	if p.uid != "" && p.uid == x.UID { // a later row of the same connection
+		p.total -= p.uidSpent
+	}
+	p.uid, p.uidSpent = x.UID, x.Seconds()
+	p.total += x.Seconds()
+	p.out, p.in = p.out+max(x.BytesOut, 0), p.in+max(x.BytesIn, 0)
+	p.longest = max(p.longest, x.Seconds())
+}
+
+func (s *longState) Findings() []*Draft {
+	var out []*Draft
+	for _, k := range sortedBy(s.peers, peerKey.compare) {
+		if d := s.judge(s.peers[k]); d != nil {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+func (s *longState) judge(p *longPeer) *Draft {
+	t := func(name string) float64 { return s.lab.threshold(s.d, name) }
+	score := func(v float64) float64 { return round3(bucket(v, t("base"), t("low"), t("medium"), t("high"))) }
+	d := &Draft{src: p.src, dst: p.dst.String(), port: p.port, trail: p.trail, open: p.open}
+	if len(p.names) > 0 {
+		d.host = p.names[0]
+	}
+	longest, total := score(p.longest), score(p.total)
+	if longest > 0 {
+		d.part("duration", p.longest, t("base"), FullScore*longest, "the longest connection stood %s (RITA's score %.2f)", span(p.longest), longest)
+	}
+	if total > longest && p.total >= 4*t("base") {
+		d.part("total", p.total, t("base"), FullScore*(total-longest)/2, "all together %s", span(p.total))
+	}
+	s.lab.prevalenceParts(d, p.peerKey)
+	if len(d.parts) == 0 || d.points() < 1 {
+		return nil
+	}
+	d.title = "Long session: " + p.src.String() + " to " + endpoint(p.dst, p.port) + " for " + span(max(p.longest, p.total))
+	d.benign = []string{"trackers, message queues and push channels that stay connected", "an allowed VPN or tunnel"}
+	if p.port == firetrail.Absent {
+		d.untested = []string{"which service it is: the record has no port"}
+	}
+	return d
+}
+
+// prevalenceParts adds RITA's modifier: rare peers count more, common ones less.
+func (l *Lab) prevalenceParts(d *Draft, k peerKey) {
+	n := l.Prevalence(k.dst)
+	share := float64(n) / float64(max(l.Hosts, 1))
+	switch {
+	case n == 1 || n > 0 && share <= 0.02:
+		d.part("prevalence", round3(share), 0.02, 1.2, "%s of %d inside contact %s", plural(n, "host", "hosts"), l.Hosts, k.dst)
+	case share >= 0.5 && n >= 3:
+		d.part("prevalence", round3(share), 0.5, -2.4, "%d of %d inside hosts contact it: a service of the lab", n, l.Hosts)
+	}
+}

@@ -1,0 +1,122 @@
+package detect
+
+// refusedEgress looks for a source that keeps trying one peer in vain: a call home
+// that the policy stops, or a server that is gone. Five attempts is Slips' value
+// for reconnects.
+var refusedEgress = Detector{
+	Name:   "refused_egress",
+	Title:  "attempts at one peer in the internet that keep failing",
+	Doc:    "Refused or unanswered attempts at one external address and port; what most hosts are refused alike counts less.",
+	Attack: []string{"T1041", "T1095"},
+	Needs:  []Need{NeedOutcome},
+	Defaults: []Setting{
+		{"attempts", 5, "attempts that failed, at least"},
+		{"many", 20, "attempts that are many"},
+		{"failed", 0.8, "share of the attempts that failed, at least"},
+		{"hours", 1, "hours over which it is kept up"},
+	},
+	New: func(l *Lab, d *Detector) State {
+		return &refusedState{lab: l, d: d, peers: map[peerKey]*refusedPeer{}, shared: map[target]int64{}}
+	},
+}
+
+type refusedPeer struct {
+	peerKey
+	proto    string
+	host     string
+	trail    trail
+	failed   int64
+	answered int64
+	denied   int64
+}
+
+type refusedState struct {
+	lab    *Lab
+	d      *Detector
+	peers  map[peerKey]*refusedPeer
+	shared map[target]int64 // inside sources that fail at it
+}
+
+func (s *refusedState) Channel(c *Channel) {
+	if !c.Out || float64(c.Failed) < 1 || float64(c.Failed) < s.lab.threshold(s.d, "failed")*float64(c.Settled) {
+		return
+	}
+	if k := (target{c.Dst, c.Port}); len(s.shared) < 1<<18 || s.shared[k] > 0 {
+		s.shared[k]++
+	}
+	if float64(c.Failed) >= s.lab.threshold(s.d, "attempts") {
+		p := &refusedPeer{peerKey: peerKey{c.Src, c.Dst, c.Port}, proto: protoName(c.Proto), trail: newTrail()}
+		if len(c.Hosts) > 0 {
+			p.host = c.Hosts[0]
+		}
+		s.peers[p.peerKey] = p
+	}
+}
+
+func (s *refusedState) Wants() []Want {
+	var out []Want
+	for k := range s.peers {
+		out = append(out, Want{Src: k.src, Dst: k.dst, Port: k.port})
+	}
+	return out
+}
+
+func (s *refusedState) Session(x *Session) {
+	p := s.peers[peerKey{x.Src, x.Dst, x.DstPort}]
+	if p == nil || x.Reply && (x.Denied || !x.Settled) || x.Proto != p.proto {
+		return
+	}
+	switch {
+	case x.Failed:
+		p.failed++
+	case x.Settled:
+		p.answered++
+		return
+	default:
+		return
+	}
+	if x.Denied {
+		p.denied++
+	}
+	p.trail.add(x, 0, "")
+}
+
+func (s *refusedState) Findings() []*Draft {
+	var out []*Draft
+	for _, k := range sortedBy(s.peers, peerKey.compare) {
+		if d := s.judge(s.peers[k]); d != nil {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+func (s *refusedState) judge(p *refusedPeer) *Draft {
+	t := func(name string) float64 { return s.lab.threshold(s.d, name) }
+	if float64(p.failed) < t("attempts") || float64(p.failed) < t("failed")*float64(p.failed+p.answered) {
+		return nil
+	}
+	d := &Draft{src: p.src, dst: p.dst.String(), port: p.port, host: p.host, trail: p.trail}
+	d.part("attempts", float64(p.failed), t("attempts"), 1, "%d attempts, %d refused by a firewall, %d unanswered or reset", p.failed, p.denied, p.failed-p.denied)
+	if float64(p.failed) >= t("many") {
+		d.part("many", float64(p.failed), t("many"), 1, "that is many")
+	}
+	if hours := float64(p.trail.end-p.trail.start) / 3600e9; hours >= t("hours") {
+		d.part("persistence", round3(hours), t("hours"), 1, "kept up for %s", span(hours*3600))
+	}
+	if sshPort(p.port) || minePorts[p.port] || remotePorts[p.port] {
+		d.part("port", float64(p.port), 0, 1, "port %d is one of remote access or mining", p.port)
+	}
+	if n := s.shared[target{p.dst, p.port}]; n >= 3 && 4*n >= s.lab.Hosts {
+		d.part("shared", float64(n), 3, -2, "%d of %d inside hosts fail at it: a service that is gone or forgotten by the policy", n, s.lab.Hosts)
+	}
+	if p.dst.Is6() && !p.dst.Is4In6() {
+		d.part("IPv6", 6, 6, -1, "programs try IPv6 first and fall back where the network has none")
+	}
+	if d.points() < 1 {
+		return nil
+	}
+	d.title = plural(p.failed, "failed attempt", "failed attempts") + " of " + p.src.String() + " at " + endpoint(p.dst, p.port)
+	d.benign = []string{"an update, licence or telemetry server that the policy does not know", "a server that is down"}
+	return d
+}
