@@ -332,8 +332,10 @@ func observeHabits(x *index, findings []firetrail.Finding, opt *Options) habits 
 		f := &findings[i]
 		k := keyOf(f, true)
 		h, any := get(k), get(keyOf(f, false))
-		if src := k.src; src.IsValid() && !slices.Contains(any.sources, src) {
-			any.sources = append(any.sources, src)
+		for _, src := range append([]netip.Addr{k.src}, f.Sources...) {
+			if src.IsValid() && !slices.Contains(any.sources, src) {
+				any.sources = append(any.sources, src)
+			}
 		}
 		if held[k] == nil {
 			held[k] = map[string]bool{}

@@ -72,7 +72,8 @@ type exposure struct {
 // posterior from equal priors; every verdict comes with its figures, the
 // assumptions, and what speaks against it. "agent" asks for a posterior of 0.95,
 // a shift p of 0.01 and nothing that contradicts, or for matching tool calls on
-// two bursts.
+// two bursts; "host" for something that points to it: bursts in idle time, a
+// way in, or a trace that would have shown the act and does not.
 func Causes(inv firetrail.Inventory, incidents []firetrail.Incident, findings []firetrail.Finding, observed []firetrail.Interval, opt Options) {
 	opt = opt.filled()
 	x := newIndex(&inv, &opt)
@@ -197,6 +198,7 @@ type inquiry struct {
 	doubts   []string // what weakens without contradicting
 	shift    float64
 	matches  int
+	shown    bool // something points to the host itself, not only away from known agents
 }
 
 // cause answers for one incident.
@@ -239,13 +241,15 @@ func (q *inquiry) gather() {
 	bySrc := map[netip.Addr][]moment{}
 	var order []netip.Addr
 	for _, f := range q.findings {
-		src := f.SrcIP.Unmap().WithZone("")
-		if _, known := bySrc[src]; !known {
-			order = append(order, src)
-		}
 		_, eps := q.opt.clock(f)
-		for _, b := range q.x.bursts(f, q.opt) {
-			bySrc[src] = append(bySrc[src], q.moment(src, &b, eps))
+		for _, one := range split(f) {
+			src := one.SrcIP.Unmap().WithZone("")
+			if _, known := bySrc[src]; !known {
+				order = append(order, src)
+			}
+			for _, b := range q.x.bursts(&one, q.opt) {
+				bySrc[src] = append(bySrc[src], q.moment(src, &b, eps))
+			}
 		}
 	}
 	slices.SortFunc(order, netip.Addr.Compare)
@@ -263,6 +267,20 @@ func (q *inquiry) gather() {
 		}
 	}
 	slices.SortStableFunc(q.moments, func(a, b moment) int { return cmp.Compare(a.at.Start, b.at.Start) })
+}
+
+// split gives a finding of several sources once for each of them.
+func split(f *firetrail.Finding) []firetrail.Finding {
+	if f.SrcIP.IsValid() || len(f.Sources) == 0 {
+		return []firetrail.Finding{*f}
+	}
+	out := make([]firetrail.Finding, 0, len(f.Sources))
+	for _, src := range f.Sources {
+		one := *f
+		one.SrcIP, one.Sources = src, nil
+		out = append(out, one)
+	}
+	return out
 }
 
 func (q *inquiry) moment(src netip.Addr, b *burst, eps int64) moment {
@@ -318,7 +336,7 @@ func (q *inquiry) conclude() firetrail.Cause {
 	switch {
 	case q.run != nil && clean && p[byAgent] >= verdictPosterior && (q.shift <= verdictShift || q.matches >= verdictMatches):
 		verdict = firetrail.VerdictAgent
-	case p[byHost] >= verdictPosterior:
+	case p[byHost] >= verdictPosterior && q.shown:
 		verdict = firetrail.VerdictHost
 	case p[byConfiguration] >= verdictPosterior:
 		verdict = firetrail.VerdictMisconfiguration
@@ -353,6 +371,8 @@ func (q *inquiry) why(p [3]float64) {
 		q.fact("undetermined: a fact contradicts an agent")
 	case p[byAgent] >= verdictPosterior:
 		q.fact("undetermined: the shift test gives p = %.3g, above %.2f, and matching tool calls cover %d bursts, fewer than %d", q.shift, verdictShift, q.matches, verdictMatches)
+	case p[byHost] >= verdictPosterior:
+		q.fact("undetermined: a run without a usable trace held the address at every burst, so it cannot be told from the host")
 	default:
 		q.fact("undetermined: no cause reaches a posterior of %.2f", verdictPosterior)
 	}

@@ -62,6 +62,7 @@ func (q *inquiry) idleTime() {
 			own++
 		}
 	}
+	q.shown = q.shown || own > 0
 	if own == len(q.moments) {
 		text := fmt.Sprintf("no run held %s during any of %d bursts", q.sources(), own)
 		q.contrary = append(q.contrary, text)
@@ -79,9 +80,13 @@ func (q *inquiry) idleTime() {
 		return
 	}
 	idle = max(idle, own)
+	q.shown = true
 	text := fmt.Sprintf("%d of %d bursts of the same behaviour came while no run held the address", idle, q.cells.all)
 	q.term(byAgent, "idle", float64(idle), -float64(idle), termBound, text)
 	q.term(byHost, "idle", float64(idle), 0.7*float64(idle), termBound, text)
+	if len(q.cells.host) >= manySources {
+		q.term(byConfiguration, "idle", float64(idle), 0.7*float64(idle), termBound, text)
+	}
 	if q.matches < verdictMatches || idle > 1 {
 		q.contrary = append(q.contrary, text)
 	} else {
@@ -144,6 +149,7 @@ func (q *inquiry) inbound() {
 			text := fmt.Sprintf("%s was reached from %s (%s, finding %s) before it began: a way in for someone else", src, f.SrcIP, f.Detector, f.ID)
 			q.doubts = append(q.doubts, text)
 			q.term(byHost, "inbound", 1, 1, termBound, text)
+			q.shown = true
 			return
 		}
 	}
@@ -154,6 +160,9 @@ func aims(f *firetrail.Finding, a netip.Addr) bool {
 	dst, _ := parseDst(f.Dst)
 	return dst == a || slices.ContainsFunc(f.Targets, func(t firetrail.Target) bool { return t.IP == a })
 }
+
+// manySources is from how many sources the same thing has a common cause.
+const manySources = 3
 
 // refusedOnly are detectors of traffic that got nowhere: all that a mistaken
 // rule for wanted traffic leaves behind.
@@ -170,16 +179,17 @@ func (q *inquiry) reach() {
 		denied = denied && refusedOnly(f.Detector)
 	}
 	switch {
-	case sources >= 3 && denied:
+	case sources >= manySources && denied:
 		text := fmt.Sprintf("%d sources were refused at the same destinations", sources)
 		q.term(byConfiguration, "reach", float64(sources), 0.5*float64(sources), termBound, text)
+		q.term(byHost, "reach", float64(sources), -1, termBound, "one host does not account for several")
 		if q.matches == 0 {
 			q.contrary = append(q.contrary, text)
 		}
 		q.fact("%s", text)
-	case sources >= 3:
+	case sources >= manySources:
 		q.fact("%d sources show the same behaviour", sources)
-	case len(q.places) >= 3:
+	case len(q.places) >= manySources:
 		text := fmt.Sprintf("%d of %d known addresses show the behaviour", sources, len(q.places))
 		q.term(byConfiguration, "reach", float64(sources), -1, termBound, text)
 	}

@@ -53,7 +53,7 @@ func Estimate(pairs []Pair) (o Offset, ok bool) {
 	o.Drift = slope(pairs) * 1e6
 	rest := o.Shift % quarter
 	rest = min(abs(rest), quarter-abs(rest))
-	o.Zone = abs(o.Shift) >= 30*minute && rest <= 5*second
+	o.Zone = abs(o.Shift) >= 30*minute-5*second && rest <= 5*second
 	return o, true
 }
 

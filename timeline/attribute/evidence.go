@@ -178,6 +178,7 @@ func (q *inquiry) content() {
 		text := fmt.Sprintf("the arguments of run %s's tool calls are recorded, and nothing in them has to do with it", id)
 		q.doubts = append(q.doubts, text)
 		q.term(byAgent, "content", 0, -1, contentBound, text)
+		q.shown = true
 	default:
 		q.doubts = append(q.doubts, fmt.Sprintf("the trace of run %s records no arguments, so what its calls did is not known", id))
 	}
@@ -192,7 +193,7 @@ func (q *inquiry) related() []*firetrail.Finding {
 	}
 	var out []*firetrail.Finding
 	for i := range q.caseFile.findings {
-		if f := &q.caseFile.findings[i]; keys[keyOf(f, false)] && f.SrcIP.IsValid() {
+		if f := &q.caseFile.findings[i]; keys[keyOf(f, false)] {
 			out = append(out, f)
 		}
 	}
@@ -215,8 +216,10 @@ func (q *inquiry) count() cells {
 	c := cells{host: map[netip.Addr]int{}, tool: map[string]int{}, runs: map[string]bool{}}
 	bySrc := map[netip.Addr][]burst{}
 	for _, f := range q.related() {
-		src := f.SrcIP.Unmap().WithZone("")
-		bySrc[src] = append(bySrc[src], q.x.bursts(f, q.opt)...)
+		for _, one := range split(f) {
+			src := one.SrcIP.Unmap().WithZone("")
+			bySrc[src] = append(bySrc[src], q.x.bursts(&one, q.opt)...)
+		}
 	}
 	srcs := make([]netip.Addr, 0, len(bySrc))
 	for src := range bySrc {
@@ -308,10 +311,13 @@ func (q *inquiry) factors() {
 	}
 	slices.Sort(host) // the mean must not depend on the order of a map
 	var single []float64
-	n, t := 0, 0.0
+	n, agents, t := 0, 0, 0.0
 	for _, e := range q.runs {
 		if e.agentic {
-			n, t = n+c.tool[e.id], t+e.tool
+			n, t, agents = n+c.tool[e.id], t+e.tool, agents+1
+		}
+		// A run without a trace may be an agent's as well: its whole time counts.
+		if e.hours > 0 {
 			single = append(single, rest(c.tool[e.id], min(e.tool, total)))
 		}
 	}
@@ -323,7 +329,7 @@ func (q *inquiry) factors() {
 	}
 	models[byAgent] = agent
 	mean := logMean(models)
-	text := fmt.Sprintf("%d bursts at %d sources, %d of them in tool calls of %d agentic runs (%.1f h), over %d addresses (%.0f h)", c.all, len(c.host), n, len(single), t, len(q.places), total)
+	text := fmt.Sprintf("%d bursts at %d sources, %d of them in tool calls of %d agentic runs (%.1f h), over %d addresses (%.0f h)", c.all, len(c.host), n, agents, t, len(q.places), total)
 	for h, name := range [...]string{"tool calls of agentic runs carry them", "one host carries them", "everywhere alike"} {
 		ln := models[h] - mean
 		q.term(hypothesis(h), "factor", ln/math.Ln10, ln/math.Ln10, termBound, name+": "+text)

@@ -56,6 +56,8 @@ func (x *index) hopeless(f *firetrail.Finding) string {
 	switch {
 	case len(x.runs) == 0:
 		return "no inventory of runs was imported"
+	case !f.SrcIP.IsValid() && len(f.Sources) > 0:
+		return fmt.Sprintf("%d sources show it at once, so it is no single run's", len(f.Sources))
 	case !f.SrcIP.IsValid():
 		return "the finding has no source address"
 	case len(burstsOf(f)) == 0:
@@ -106,7 +108,7 @@ const (
 	bgIdle    = 20 // the same went on while no run held the address
 	bgOnce    = 5  // it did so once
 	bgRuns    = 4  // the same went on under several runs of the address
-	bgCommon  = 4  // the same came from three sources or more
+	bgCommon  = 10 // the same came from three sources or more
 	bgReuse   = 2  // another run held the address within minutes, or the zone is a guess
 )
 

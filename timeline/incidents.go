@@ -1,0 +1,345 @@
+package timeline
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"firetrail"
+)
+
+const (
+	minute = int64(60e9)
+	hour   = 60 * minute
+)
+
+// Options are the settings of incidents; the zero value works.
+type Options struct {
+	RunGap    int64   // findings of one run belong together up to this far apart; 0: 6 h
+	SourceGap int64   // findings of one address that no run is known for; 0: 1 h
+	SpreadGap int64   // from a host's being reached to its own first finding; 0: 6 h
+	Certain   float64 // probability from which a run is a finding's subject; 0: 0.5
+	Level     string  // least severity of an incident's gravest finding; "": low
+}
+
+func (o Options) filled() Options {
+	if o.RunGap <= 0 {
+		o.RunGap = 6 * hour
+	}
+	if o.SourceGap <= 0 {
+		o.SourceGap = hour
+	}
+	if o.SpreadGap <= 0 {
+		o.SpreadGap = 6 * hour
+	}
+	if o.Certain <= 0 {
+		o.Certain = 0.5
+	}
+	if o.Level == "" {
+		o.Level = firetrail.SeverityLow
+	}
+	return o
+}
+
+// Incidents puts findings together that belong together, by four rules:
+//
+//  1. one subject - the run, where it is known well enough, else the source
+//     address - and close in time (RunGap, SourceGap) or with a common target;
+//  2. one source and one peer at the same time, whatever the attribution: what
+//     several detectors see in one session;
+//  3. spread: a host that a finding reached begins a finding of its own within
+//     SpreadGap, unless both are known to be of different runs;
+//  4. a storm: three sources or more, refused at the same destination within
+//     SourceGap of each other, none of them explained by a tool call. What
+//     belongs to a storm is no sign of its sources: rules 1 to 3 leave it out.
+//
+// Undated findings form incidents of their own. The result is sorted by start
+// and id and does not depend on the order of the findings.
+func Incidents(findings []firetrail.Finding, opt Options) []firetrail.Incident {
+	opt = opt.filled()
+	fs := make([]*firetrail.Finding, len(findings))
+	for i := range findings {
+		fs[i] = &findings[i]
+	}
+	slices.SortFunc(fs, compareFindings)
+	g := grouping{opt: opt, fs: fs, parent: make([]int, len(fs)), storm: make([]bool, len(fs))}
+	for i := range g.parent {
+		g.parent[i] = i
+	}
+	g.storms()
+	g.subjects()
+	g.sessions()
+	g.spread()
+	var out []firetrail.Incident
+	for _, group := range g.groups() {
+		if inc := makeIncident(group); firetrail.SeverityRank(inc.Severity) >= firetrail.SeverityRank(opt.Level) {
+			out = append(out, inc)
+		}
+	}
+	slices.SortFunc(out, func(a, b firetrail.Incident) int {
+		return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(a.ID, b.ID))
+	})
+	elsewhere(out, findings)
+	return out
+}
+
+func compareFindings(a, b *firetrail.Finding) int {
+	return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(a.End, b.End), cmp.Compare(a.Detector, b.Detector), cmp.Compare(a.ID, b.ID))
+}
+
+// grouping joins findings, sorted by start, into sets (union-find).
+type grouping struct {
+	opt    Options
+	fs     []*firetrail.Finding
+	parent []int
+	storm  []bool // part of one
+}
+
+func (g *grouping) root(i int) int {
+	for g.parent[i] != i {
+		g.parent[i] = g.parent[g.parent[i]]
+		i = g.parent[i]
+	}
+	return i
+}
+
+// join keeps the earlier finding as the root.
+func (g *grouping) join(i, j int) {
+	i, j = g.root(i), g.root(j)
+	g.parent[max(i, j)] = min(i, j)
+}
+
+func (g *grouping) groups() [][]*firetrail.Finding {
+	place := map[int]int{}
+	var out [][]*firetrail.Finding
+	for i, f := range g.fs {
+		r := g.root(i)
+		if _, known := place[r]; !known {
+			place[r] = len(out)
+			out = append(out, nil)
+		}
+		out[place[r]] = append(out[place[r]], f)
+	}
+	return out
+}
+
+// runOf is the run that a finding is attributed to well enough, else "".
+func (g *grouping) runOf(f *firetrail.Finding) string {
+	if f.Run == nil || f.Run.Probability < g.opt.Certain {
+		return ""
+	}
+	return f.Run.ID
+}
+
+// parted reports that two findings are known to be of different runs.
+func (g *grouping) parted(a, b *firetrail.Finding) bool {
+	x, y := g.runOf(a), g.runOf(b)
+	return x != "" && y != "" && x != y
+}
+
+func dated(f *firetrail.Finding) bool { return f.Start != firetrail.Absent }
+
+// sourcesOf are the sources of a finding, of one or of several.
+func sourcesOf(f *firetrail.Finding) []netip.Addr {
+	if len(f.Sources) > 0 {
+		return f.Sources
+	}
+	if f.SrcIP.IsValid() {
+		return []netip.Addr{f.SrcIP}
+	}
+	return nil
+}
+
+// subjects is rule 1. Findings come in order of start, so each needs to be
+// held against the latest end of its subject so far.
+func (g *grouping) subjects() {
+	type last struct {
+		finding int
+		end     int64
+	}
+	type peer struct{ subject, target string }
+	latest := map[string]last{}
+	targets := map[peer]int{}
+	for i, f := range g.fs {
+		subject, gap := g.runOf(f), g.opt.RunGap
+		if subject == "" {
+			subject, gap = firetrail.AddrText(f.SrcIP), g.opt.SourceGap
+		} else {
+			subject = "run " + subject
+		}
+		if subject == "" || !dated(f) || g.storm[i] {
+			continue
+		}
+		l, known := latest[subject]
+		if known && f.Start <= l.end+gap {
+			g.join(i, l.finding)
+		}
+		latest[subject] = last{i, max(f.End, f.Start, l.end)}
+		for _, t := range peersOf(f) {
+			k := peer{subject, t}
+			if j, shared := targets[k]; shared {
+				g.join(i, j)
+			}
+			targets[k] = i
+		}
+	}
+}
+
+// maxPeers bounds the targets by which findings are told to have some in common:
+// a sweep touches everything, which says nothing.
+const maxPeers = 8
+
+// peersOf names the few peers of a finding: the name or address with its port.
+func peersOf(f *firetrail.Finding) []string {
+	add := func(out []string, host, ip string, port int64) []string {
+		if host = cmp.Or(host, ip); host == "" {
+			return out
+		}
+		return append(out, fmt.Sprintf("%s %d", host, max(port, -1)))
+	}
+	out := add(nil, f.Host, f.Dst, f.DstPort)
+	if f.Targeted > maxPeers || len(f.Targets) > maxPeers {
+		return out
+	}
+	for _, t := range f.Targets {
+		out = add(out, t.Host, firetrail.AddrText(t.IP), t.Port)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// sessions is rule 2.
+func (g *grouping) sessions() {
+	type pair struct {
+		src  netip.Addr
+		peer string
+	}
+	latest := map[pair]int{}
+	for i, f := range g.fs {
+		if !f.SrcIP.IsValid() || !dated(f) || g.storm[i] {
+			continue
+		}
+		for _, p := range peersOf(f) {
+			k := pair{f.SrcIP, p}
+			if j, known := latest[k]; known && !g.parted(f, g.fs[j]) && f.Start <= g.fs[j].End+minute {
+				g.join(i, j)
+				if g.fs[j].End > f.End {
+					continue
+				}
+			}
+			latest[k] = i
+		}
+	}
+}
+
+// refusedOnly are detectors of traffic that got nowhere.
+func refusedOnly(f *firetrail.Finding) bool {
+	return f.Detector == "policy_burst" || f.Detector == "refused_egress"
+}
+
+// explained reports a finding that a tool call's content explains.
+func explained(f *firetrail.Finding) bool {
+	return f.Run != nil && (f.Run.Level == "A4" || f.Run.Level == "A5")
+}
+
+// stormSources is from how many sources the same refusal is one matter.
+const stormSources = 3
+
+// storms is rule 4.
+func (g *grouping) storms() {
+	byPeer := map[string][]int{}
+	var order []string
+	for i, f := range g.fs {
+		if !refusedOnly(f) || explained(f) || !dated(f) {
+			continue
+		}
+		for _, p := range peersOf(f) {
+			if byPeer[p] == nil {
+				order = append(order, p)
+			}
+			byPeer[p] = append(byPeer[p], i)
+		}
+	}
+	for _, p := range order {
+		members := byPeer[p]
+		for from := 0; from < len(members); {
+			to, end := from+1, g.fs[members[from]].End
+			for to < len(members) && g.fs[members[to]].Start <= end+g.opt.SourceGap {
+				end = max(end, g.fs[members[to]].End)
+				to++
+			}
+			var sources []netip.Addr
+			for _, m := range members[from:to] {
+				sources = append(sources, sourcesOf(g.fs[m])...)
+			}
+			if distinct(sources) >= stormSources {
+				for _, m := range members[from:to] {
+					g.join(members[from], m)
+					g.storm[m] = true
+				}
+			}
+			from = to
+		}
+	}
+}
+
+func distinct(a []netip.Addr) int {
+	a = slices.Clone(a)
+	slices.SortFunc(a, netip.Addr.Compare)
+	return len(slices.Compact(a))
+}
+
+// spread is rule 3. What a refused burst aimed at was not reached; a host that
+// was one of many in a sweep has to do more than be refused itself.
+func (g *grouping) spread() {
+	bySource := map[netip.Addr][]int{}
+	for i, f := range g.fs {
+		if f.SrcIP.IsValid() && dated(f) && !g.storm[i] {
+			bySource[f.SrcIP] = append(bySource[f.SrcIP], i)
+		}
+	}
+	for i, a := range g.fs {
+		if !dated(a) || refusedOnly(a) || !a.SrcIP.IsValid() {
+			continue
+		}
+		many := a.Targeted > maxPeers || len(a.Targets) > maxPeers
+		for _, ip := range reached(a) {
+			for _, j := range bySource[ip] {
+				b := g.fs[j]
+				soon := b.Start >= a.Start && b.Start <= max(a.End, a.Start)+g.opt.SpreadGap
+				if ip != a.SrcIP && soon && !g.parted(a, b) && !(many && refusedOnly(b)) {
+					g.join(i, j)
+				}
+			}
+		}
+	}
+}
+
+func reached(f *firetrail.Finding) []netip.Addr {
+	var out []netip.Addr
+	if a, err := netip.ParseAddr(f.Dst); err == nil {
+		out = append(out, a)
+	}
+	for _, t := range f.Targets {
+		if t.IP.IsValid() {
+			out = append(out, t.IP)
+		}
+	}
+	slices.SortFunc(out, netip.Addr.Compare)
+	return slices.Compact(out)
+}
+
+// incidentID is the same for the same findings.
+func incidentID(group []*firetrail.Finding) string {
+	ids := make([]string, len(group))
+	for i, f := range group {
+		ids[i] = f.ID
+	}
+	slices.Sort(ids)
+	h := sha256.Sum256([]byte(strings.Join(ids, "\n")))
+	return "i-" + hex.EncodeToString(h[:6])
+}

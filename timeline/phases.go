@@ -1,0 +1,129 @@
+package timeline
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"firetrail"
+)
+
+// step is what a detector's findings are called in the course of an incident,
+// and how a title tells them.
+var steps = [...]struct{ detector, phase, told string }{
+	{"policy_burst", "refused", "was refused"},
+	{"refused_egress", "refused", "was refused"},
+	{"internal_sweep", "probe", "probed the internal network"},
+	{"port_scan", "probe", "probed hosts"},
+	{"first_contact", "probe", "probed hosts"},
+	{"metadata_access", "metadata", "asked a metadata service"},
+	{"ssh_tunnel", "tunnel", "tunnelled over SSH"},
+	{"tunnel_service", "tunnel", "used a tunnel service"},
+	{"dns_tunnel", "tunnel", "tunnelled over DNS"},
+	{"icmp_tunnel", "tunnel", "tunnelled over ICMP"},
+	{"overlay_vpn", "tunnel", "joined an overlay network"},
+	{"tor", "tunnel", "used Tor"},
+	{"protocol_mismatch", "session", "spoke another protocol than its port's"},
+	{"long_session", "session", "held long sessions"},
+	{"beacon", "beacon", "called out at intervals"},
+	{"mining", "mining", "mined"},
+	{"bulk_egress", "volume", "sent a large volume"},
+}
+
+// stepOf is the phase of a finding; "other" for a detector without one.
+func stepOf(detector string) (phase, told string) {
+	for _, s := range steps {
+		if s.detector == detector {
+			return s.phase, s.told
+		}
+	}
+	return "other", "set off " + detector
+}
+
+// phaseGap is how far findings of one sort may lie apart within one phase.
+const phaseGap = 15 * minute
+
+// phases puts findings of one sort that lie together into steps, by start. A
+// session that a tunnel's finding covers is part of that tunnel.
+func phases(group []*firetrail.Finding) []firetrail.Phase {
+	tunnels := map[string]bool{}
+	for _, f := range group {
+		if name, _ := stepOf(f.Detector); name == "tunnel" {
+			for _, p := range peersOf(f) {
+				tunnels[firetrail.AddrText(f.SrcIP)+" "+p] = true
+			}
+		}
+	}
+	var out []firetrail.Phase
+	open := map[string]int{} // phase by name → the latest of it
+	for _, f := range group {
+		name, _ := stepOf(f.Detector)
+		if name == "session" && slices.ContainsFunc(peersOf(f), func(p string) bool { return tunnels[firetrail.AddrText(f.SrcIP)+" "+p] }) {
+			name = "tunnel"
+		}
+		i, known := open[name]
+		if known && (!dated(f) || f.Start <= out[i].End+phaseGap) {
+			out[i].End = max(out[i].End, f.End)
+			out[i].Findings = append(out[i].Findings, f.ID)
+			continue
+		}
+		open[name] = len(out)
+		out = append(out, firetrail.Phase{Name: name, Start: f.Start, End: max(f.Start, f.End), Findings: []string{f.ID}})
+	}
+	slices.SortStableFunc(out, func(a, b firetrail.Phase) int { return cmp.Compare(a.Start, b.Start) })
+	return out
+}
+
+// title tells an incident in a sentence: who, on which address, did what.
+func title(inc *firetrail.Incident, group []*firetrail.Finding) string {
+	var acts []string
+	for _, f := range group {
+		if _, told := stepOf(f.Detector); !slices.Contains(acts, told) {
+			acts = append(acts, told)
+		}
+	}
+	who := sourceText(inc.Sources)
+	who = strings.ToUpper(who[:1]) + who[1:]
+	if inc.Run != nil {
+		who = fmt.Sprintf("Run %s on %s", inc.Run.ID, sourceText(inc.Sources))
+	}
+	where := ""
+	if peer := mainPeer(group); peer != "" {
+		where = " (" + peer + ")"
+	}
+	return who + " " + list(acts) + where
+}
+
+// mainPeer is the peer of the gravest finding, the earliest of those.
+func mainPeer(group []*firetrail.Finding) string {
+	best := group[0]
+	for _, f := range group[1:] {
+		if firetrail.SeverityRank(f.Severity) > firetrail.SeverityRank(best.Severity) {
+			best = f
+		}
+	}
+	peer := cmp.Or(best.Host, best.Dst)
+	if peer == "" {
+		return ""
+	}
+	if best.DstPort != firetrail.Absent && !strings.Contains(peer, ":") {
+		return fmt.Sprintf("%s:%d", peer, best.DstPort)
+	}
+	if best.DstPort != firetrail.Absent {
+		return fmt.Sprintf("[%s]:%d", peer, best.DstPort)
+	}
+	return peer
+}
+
+// list joins words as a sentence does: "a, b and c".
+func list(words []string) string {
+	switch n := len(words); n {
+	case 0:
+		return ""
+	case 1:
+		return words[0]
+	default:
+		return strings.Join(words[:n-1], ", ") + " and " + words[n-1]
+	}
+}
