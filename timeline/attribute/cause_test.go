@@ -283,7 +283,7 @@ func TestCalibration(t *testing.T) {
 			if ref.ID == tr.run {
 				continue
 			}
-			if if ref.Probability >= .9 {
+			if ref.Probability >= .9 {
 				wrong++
 				t.Errorf("run %+v, but it was %q (%s): %v", *ref, tr.run, tr.cause, tr.fs[i].Candidates[0].Reasons)
 			}
