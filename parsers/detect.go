@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"firetrail"
@@ -30,9 +31,14 @@ type Verdict struct {
 	Reason   string           // why it was declined, or the first reject
 }
 
-// Why judges the head of a source (up to SniffSize bytes, cut anywhere) by every format, in the order of All.
-func Why(head []byte) []Verdict {
-	head = head[:min(len(head), SniffSize)]
+// Why judges the beginning of a source by every format, in the order of All.
+func Why(r io.Reader) ([]Verdict, error) {
+	head := make([]byte, SniffSize)
+	n, err := io.ReadFull(r, head)
+	if err != nil && n == 0 && err != io.EOF {
+		return nil, fmt.Errorf("read source: %w", err)
+	}
+	head = head[:n]
 	chosen, _ := choose(head)
 	var out []Verdict
 	for _, f := range All {
@@ -45,7 +51,7 @@ func Why(head []byte) []Verdict {
 		}
 		out = append(out, v)
 	}
-	return out
+	return out, nil
 }
 
 // UnknownFormatError says that no format reads a source, and each one's reason.
