@@ -99,7 +99,7 @@ func zeekSeparator(rec []byte) (prefix, sep []byte, ok bool) {
 	if c := rec[i+len(word)]; c != ' ' && c != '\t' {
 		return nil, nil, false
 	}
-	if bytes.ContainsAny(rec[:i], " \t_") { // "#set_separator ,"
+	if bytes.ContainsAny(rec[:i], " \t") || bytes.HasSuffix(rec[:i], []byte("set_")) {
 		return nil, nil, false
 	}
 	sep = zeekUnescape(rec[i+len(word)+1:], &Arena{}, "")

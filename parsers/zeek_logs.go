@@ -23,12 +23,17 @@ var zeekServices = map[string]string{
 // newZeekLog makes the log named path (may be "") whose columns look like guess.
 func newZeekLog(path, guess string) *zeekLog {
 	l := &zeekLog{path: path, name: guess}
-	if base := strings.TrimPrefix(path, "open_"); zeekKnown[base] {
+	lower := strings.ToLower(path)
+	base := strings.TrimPrefix(lower, "open_")
+	for _, more := range []string{"_red", "_agg", "_long"} { // reduced, aggregated and long-lived logs of Corelight
+		base = strings.TrimSuffix(base, more)
+	}
+	if zeekKnown[base] {
 		l.name = base
 	}
 	switch {
 	case zeekPathName(path):
-		l.kind = "zeek." + path
+		l.kind = "zeek." + lower
 	case guess != "":
 		l.kind = "zeek." + guess
 	default:

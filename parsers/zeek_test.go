@@ -151,6 +151,27 @@ func TestZeekJSONRejects(t *testing.T) {
 	}
 }
 
+// TestZeekJSONEnvelopes reads objects behind syslog headers and inside the
+// objects of collectors.
+func TestZeekJSONEnvelopes(t *testing.T) {
+	const object = `{"_path":"conn","ts":1772355612.010877,"uid":"C1","id.orig_h":"10.20.3.7","id.orig_p":50112,"id.resp_h":"203.0.113.9","id.resp_p":443,"proto":"tcp"}`
+	quoted := strings.ReplaceAll(object, `"`, `\"`)
+	for in, sensor := range map[string]string{
+		object: "",
+		"<14>1 2026-03-01T09:00:13Z sensor-a corelight - - - " + object:                          "sensor-a",
+		"Mar  1 09:00:13 sensor-b corelight_conn: " + object:                                     "sensor-b",
+		`{"log":"` + quoted + `\n","stream":"stdout","time":"2026-03-01T09:00:14Z"}`:             "",
+		`{"@timestamp":"2026-03-01T09:00:14Z","hostname":"sensor-c","message":"` + quoted + `"}`: "sensor-c",
+		"[" + object + ",": "",
+		object + "]":       "",
+	} {
+		s := readZeekSource(t, in, []byte(in+"\n"))
+		if len(s.events) != 1 || s.events[0].Kind != "zeek.conn" || s.events[0].DstPort != 443 || s.events[0].Sensor != sensor || s.events[0].Time != 1772355612010877000 {
+			t.Errorf("%s: %v %+v", in, s.err, s.events)
+		}
+	}
+}
+
 // TestZeekSideFiles: what lies beside the logs is refused by name.
 func TestZeekSideFiles(t *testing.T) {
 	for in, want := range map[string]string{

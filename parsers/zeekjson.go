@@ -58,16 +58,37 @@ func newZeekObjects(ctx *Context) *zeekObjects {
 }
 
 // Parse reads one object; brackets and commas of an array around the objects
-// are passed over.
+// are passed over. An object behind a syslog header, or kept as a string by a
+// collector, is read too; the header's host is the sensor then.
 func (p *zeekObjects) Parse(rec []byte, ev *firetrail.Event) error {
-	start := cap(rec)
-	rec = bytes.TrimSpace(rec)
-	if len(rec) > 0 && (rec[0] != '{' || rec[len(rec)-1] != '}') {
-		rec = zeekTrimArray(rec)
-		if len(rec) == 0 {
+	body := bytes.TrimSpace(rec)
+	if len(body) > 0 && (body[0] != '{' || body[len(body)-1] != '}') {
+		body = zeekTrimArray(body)
+		if len(body) == 0 {
 			return ErrHeader
 		}
 	}
+	err := p.object(body, ev, cap(rec)-cap(body))
+	if err != ErrOther || len(body) == 0 || body[len(body)-1] != '}' {
+		return err
+	}
+	if body[0] == '{' && !bytes.Contains(body, []byte(`"{\"`)) || !bytes.Contains(body, []byte(`":`)) && body[0] != '{' {
+		return ErrOther
+	}
+	env, inner, ok := p.row.ctx.envelope(rec)
+	inner = bytes.TrimSpace(inner)
+	if !ok || len(inner) == 0 || inner[0] != '{' {
+		return ErrOther
+	}
+	if err = p.object(inner, ev, -1); err == nil && ev.Sensor == "" {
+		ev.Sensor = env.host
+	}
+	return err
+}
+
+// object reads rec, which stands offset bytes behind the start of the record
+// (-1: not in the record as it is).
+func (p *zeekObjects) object(rec []byte, ev *firetrail.Event, offset int) error {
 	if len(rec) < 2 || rec[0] != '{' {
 		return ErrOther
 	}
@@ -76,7 +97,7 @@ func (p *zeekObjects) Parse(rec []byte, ev *firetrail.Event) error {
 		if !p.isZeek() && !bytes.Contains(rec[:min(len(rec), 400)], []byte("orig_h\"")) {
 			return ErrOther
 		}
-		return reject(start-cap(rec)+at+1, "not a JSON object: %s", why)
+		return reject(zeekColumnAt(offset, at), "not a JSON object: %s", why)
 	}
 	if !p.isZeek() {
 		return ErrOther
@@ -90,11 +111,19 @@ func (p *zeekObjects) Parse(rec []byte, ev *firetrail.Event) error {
 	for i := range p.members {
 		m := &p.members[i]
 		if !p.set(m.column, m.value) {
-			return reject(start-cap(m.value)+1, "member %s: not of its type: %s", firetrail.Inert(m.column.name), quoted(m.value))
+			return reject(zeekColumnAt(offset, cap(rec)-cap(m.value)), "member %s: not of its type: %s", firetrail.Inert(m.column.name), quoted(m.value))
 		}
 	}
 	p.row.finish()
 	return nil
+}
+
+// zeekColumnAt counts bytes from 1; 0 is unknown.
+func zeekColumnAt(offset, at int) int {
+	if offset < 0 {
+		return 0
+	}
+	return offset + at + 1
 }
 
 // zeekTrimArray removes what an array around the objects adds to their lines.
@@ -261,6 +290,9 @@ func (p *zeekObjects) set(c *zeekColumn, v []byte) bool {
 			v = bytes.TrimSuffix(v, []byte(".0"))
 		}
 	}
+	if c.role != zeekOwn && len(v) == 1 && v[0] == '-' {
+		return true // unset, by a tool that made JSON of a tab-separated log
+	}
 	if len(v) == 0 && c.role < zeekLate && c.role != zeekOwn {
 		z.ev.Put(c.name, "")
 		return true
@@ -400,7 +432,7 @@ func sniffZeekJSON(head []byte) error {
 		n := p.Frame(head, true)
 		rec := bytes.TrimSpace(head[:n])
 		head = head[n:]
-		if len(rec) == 0 || rec[0] != '{' && rec[0] != '[' {
+		if len(rec) == 0 || rec[len(rec)-1] != '}' && rec[0] != '[' && rec[0] != '{' {
 			continue
 		}
 		objects++
