@@ -22,12 +22,13 @@ var PaloAlto = Format{
 // panParser reads one source. It keeps the header of an exported CSV; all else
 // is scratch space for one record.
 type panParser struct {
-	ctx     *Context
-	columns []csvColumn
-	header  []panColumn // of an exported CSV, nil before there is one
-	aligned bool        // the header has the order of the syslog columns
-	pairs   []panPair   // of a CEF extension
-	rec     []byte
+	ctx       *Context
+	columns   []csvColumn
+	header    []panColumn // of an exported CSV, nil before there is one
+	aligned   bool        // the header has the order of the syslog columns
+	pairs     []panPair   // of a CEF extension
+	rec       []byte
+	enveloped bool // rec has a syslog header
 	panRecord
 }
 
@@ -66,7 +67,8 @@ func (p *panParser) Parse(rec []byte, ev *firetrail.Event) error {
 	if body := bytes.TrimPrefix(rec, []byte("\xef\xbb\xbf")); panHeaderLine(body) {
 		return p.readHeader(body)
 	}
-	env, msg, _ := p.ctx.envelope(rec)
+	env, msg, enveloped := p.ctx.envelope(rec)
+	p.enveloped = enveloped
 	err := p.body(msg, ev)
 	if err == ErrOther && len(env.body) > len(msg) {
 		err = p.body(env.body, ev)
@@ -95,7 +97,7 @@ func (p *panParser) body(msg []byte, ev *firetrail.Event) error {
 		}
 		return p.readLEEF(msg[i:], ev)
 	}
-	if p.header != nil && panFields(msg) {
+	if p.header != nil && !p.enveloped && bytes.IndexByte(msg, ',') >= 0 {
 		return p.readExport(msg, ev)
 	}
 	return p.readCSV(msg, ev)

@@ -215,6 +215,10 @@ func (p *panParser) layout(at int) (layout []panColumn, first int) {
 		if n == 16 && is(15-first, "0x") {
 			return panSystemNoVsys, first
 		}
+	case "DECRYPTION":
+		if is(104-first, "yes") || is(104-first, "no") {
+			return panDecryptionOld, first
+		}
 	case "TRAFFIC", "THREAT":
 		received := p.columns[1-first].text
 		if len(received) > 10 && received[10] == 'T' && !is(28-first, "0x") {
@@ -251,11 +255,6 @@ func panColumnAt(layout []panColumn, i int) panColumn {
 		return layout[i]
 	}
 	return panColumn{name: panSurplus[i]}
-}
-
-// panFields reports whether b begins as a line of an exported CSV may, not as text.
-func panFields(b []byte) bool {
-	return bytes.IndexByte(b, ',') >= 0
 }
 
 // panHeaderLine reports whether a line is the header of an exported CSV.

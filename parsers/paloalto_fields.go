@@ -34,9 +34,9 @@ func (p *panParser) set(ev *firetrail.Event, c panColumn, v []byte) error {
 	case panDst:
 		return p.setAddress(c, v, &ev.DstIP)
 	case panNATSrc:
-		return p.setNAT(c, v, &ev.NATSrcIP)
+		return p.setNAT(ev, c, v, &ev.NATSrcIP)
 	case panNATDst:
-		return p.setNAT(c, v, &ev.NATDstIP)
+		return p.setNAT(ev, c, v, &ev.NATDstIP)
 	case panClient:
 		setClient(ev, c, v)
 	case panSrcPort:
@@ -91,6 +91,10 @@ func (p *panParser) setText(ev *firetrail.Event, c panColumn, v []byte) {
 	case panDstCountry:
 		setCountry(ev, c, v, &ev.DstCountry)
 	case panURL:
+		if len(p.url) > 0 {
+			ev.Put(c.name, text(v))
+			return
+		}
 		p.url = v
 	case panThreat:
 		p.threat = v
@@ -167,9 +171,15 @@ func (p *panParser) setAddress(c panColumn, v []byte, to *netip.Addr) error {
 	return nil
 }
 
-// setNAT leaves out 0.0.0.0 and ::, which mean that nothing was translated.
-func (p *panParser) setNAT(c panColumn, v []byte, to *netip.Addr) error {
+// setNAT leaves out 0.0.0.0 and ::, which mean that nothing was translated. In a
+// CSV something else than an address shows that the columns are shifted; under a
+// key of its own it is kept as it is.
+func (p *panParser) setNAT(ev *firetrail.Event, c panColumn, v []byte, to *netip.Addr) error {
 	a, ok := address(v)
+	if !ok && p.dialect != panCSV {
+		ev.Put(c.name, text(v))
+		return nil
+	}
 	if !ok {
 		return p.bad(c.name, v, "an IP address")
 	}
@@ -379,17 +389,18 @@ func panWall(s *stamp) int64 {
 // it belongs, by subtype.
 func (p *panParser) finishURL(ev *firetrail.Event) {
 	u := p.url
+	is := func(subtype string) bool { return bytes.EqualFold(p.subtype, []byte(subtype)) }
 	slash := bytes.IndexByte(u, '/') >= 0
 	switch {
 	case len(u) == 0:
-	case string(p.subtype) == "url", slash && (string(p.subtype) == "vulnerability" || string(p.subtype) == "spyware"):
+	case is("url"), slash && (len(p.subtype) == 0 || is("vulnerability") || is("spyware")):
 		ev.URL = text(u)
 		if ev.Host == "" {
 			ev.Host = hostOf(u)
 		}
 	default:
 		ev.Put("url_filename", text(u))
-		if string(p.subtype) == "spyware" && ev.App == "dns" {
+		if is("spyware") && ev.App == "dns" {
 			ev.Host = hostOf(u)
 		}
 	}

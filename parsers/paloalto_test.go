@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -304,6 +305,74 @@ func TestPaloAltoZone(t *testing.T) {
 	}
 }
 
+// TestPaloAltoChunks: what is read does not depend on how the bytes arrive.
+func TestPaloAltoChunks(t *testing.T) {
+	for _, file := range panSamples(t) {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got [2]string
+		for i, r := range []io.Reader{bytes.NewReader(data), iotest.OneByteReader(bytes.NewReader(data))} {
+			rd, err := NewReader(r, Options{Format: "paloalto"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for {
+				var b Batch
+				if rd.Next(&b) != nil {
+					break
+				}
+				got[i] += string(printPan(b.Events, b.Rejects, b.Counts))
+			}
+		}
+		if diff := cmp.Diff(got[0], got[1]); diff != "" {
+			t.Errorf("%s (-whole +bytes)\n%s", file, diff)
+		}
+	}
+}
+
+// TestPaloAltoFrame: a quote joins lines only until it is closed, until the next
+// record, and never beyond the look-ahead.
+func TestPaloAltoFrame(t *testing.T) {
+	const open = "1,2026/03/01 10:00:00,007,SYSTEM,vpn,0,2026/03/01 10:00:00,,e,o,0,0,general,high,\"first\n"
+	long := strings.Repeat("x\n", panLookAhead)
+	for _, tt := range []struct {
+		name, data string
+		eof        bool
+		want       int
+	}{
+		{"closed", open + "second\",1,0x0\nmore\n", false, len(open) + len("second\",1,0x0\n")},
+		{"closed at the end", open + "second\",1,0x0", true, len(open) + len("second\",1,0x0")},
+		{"needs more", open + "second", false, 0},
+		{"needs more to see the next", open, false, 0},
+		{"never closed", open + "second\n", true, len(open)},
+		{"next record", open + open, false, len(open)},
+		{"far away", open + long, false, len(open)},
+		{"not ours", "a \"quote\nand \"another\n", false, len("a \"quote\n")},
+		{"sound", "1,a,\"b\"\nx", false, len("1,a,\"b\"\n")},
+	} {
+		p := PaloAlto.New(newContext(Options{})).(*panParser)
+		if got := p.Frame([]byte(tt.data), tt.eof); got != tt.want {
+			t.Errorf("%s: %d, want %d", tt.name, got, tt.want)
+		}
+	}
+}
+
+// TestPaloAltoHeaderAndSyslog: a line with a syslog header below the header of an
+// export is read by position.
+func TestPaloAltoHeaderAndSyslog(t *testing.T) {
+	data := "Receive Time,Serial #,Type,Action,Source address\n" +
+		"2026/03/01 10:00:00,007,TRAFFIC,allow,192.0.2.1\n" + "Mar  1 10:00:00 fw 1,2026/03/01 10:00:00,008,SYSTEM,vpn,0,2026/03/01 10:00:00,,e,o,0,0,general,high,text,1,0x0\n"
+	events, rejects, _ := readPan(t, []byte(data), Options{Format: "paloalto"})
+	if len(events) != 2 || len(rejects) != 0 {
+		t.Fatalf("%d events, %v", len(events), rejects)
+	}
+	if v, _ := events[1].Get("description"); v != "text" || events[1].Sensor != "fw" || events[0].Action != firetrail.ActionAllow {
+		t.Errorf("got %+v", events)
+	}
+}
+
 // FuzzPaloAlto: no input is lost, hangs or panics, and the columns of rejects lie in the record.
 func FuzzPaloAlto(f *testing.F) {
 	for _, file := range panSamples(f) {
@@ -318,10 +387,23 @@ func FuzzPaloAlto(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		PaloAlto.Sniff(data)
-		_, rejects, _ := readPan(t, data, Options{Format: "paloalto"})
-		for _, r := range rejects {
-			if r.Column < 0 || int64(r.Column) > r.Length+1 {
-				t.Errorf("column %d of a record of %d bytes: %s", r.Column, r.Length, r.Reason)
+		p := PaloAlto.New(newContext(Options{})).(*panParser)
+		ev := firetrail.NewEvent()
+		for len(data) > 0 {
+			n := p.Frame(data, true)
+			if n <= 0 || n > len(data) {
+				t.Fatalf("frame of %d bytes in %d", n, len(data))
+			}
+			rec := bytes.TrimRight(data[:n:n], "\r\n")
+			data = data[n:]
+			ev.Reset()
+			var refused *RejectError
+			if err := p.Parse(rec, &ev); errors.As(err, &refused) {
+				if refused.Column < 0 || refused.Column > len(rec)+1 || refused.Reason == "" {
+					t.Errorf("column %d of a record of %d bytes: %s", refused.Column, len(rec), refused.Reason)
+				}
+			} else if err == nil && !strings.HasPrefix(ev.Kind, "paloalto.") {
+				t.Errorf("kind %q", ev.Kind)
 			}
 		}
 	})

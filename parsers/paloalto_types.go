@@ -109,6 +109,7 @@ var (
 	panConfigShort        = panLayout(panConfigShortColumns, "host:client", "admin:user")
 	panConfigOld          = append(panConfigShort[:16:16], panColumn{name: "before_change_detail"}, panColumn{name: "after_change_detail"}) // 6.x
 	panSystemNoVsys       = without(panSystem.columns, 8)
+	panDecryptionOld      = without(panDecryption.columns, 105) // 10.1
 	panThreatFlowFirst    = swapped(panThreatType.columns, 122, 123)
 	panTrafficNoContainer = without(panTraffic.columns, 111)
 	panTrafficStrata      = without(panTraffic.columns, 22, 29, 39, 41, 44)
