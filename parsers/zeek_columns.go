@@ -61,6 +61,7 @@ var zeekRoles = map[string]zeekRole{
 	"id.orig_p": zeekOrigP, "id_orig_p": zeekOrigP, "orig_p": zeekOrigP,
 	"id.resp_h": zeekRespH, "id_resp_h": zeekRespH, "resp_h": zeekRespH,
 	"id.resp_p": zeekRespP, "id_resp_p": zeekRespP, "resp_p": zeekRespP,
+	"id.src_ip": zeekOrigH, "id.src_p": zeekOrigP, "id.dst_ip": zeekRespH, "id.dst_p": zeekRespP, // unified2
 	"src": zeekSrc, "src_ip": zeekSrc, "src_port": zeekSrcPort,
 	"dst": zeekDst, "dst_ip": zeekDst, "dst_port": zeekDstPort,
 	"proto": zeekProto, "service": zeekService, "duration": zeekDuration,

@@ -270,6 +270,7 @@ var zeekCommon = map[string]string{
 	"ts": "time", "t": "time", "uid": "uid", "proto": "proto", "service": "service", "duration": "duration",
 	"id.orig_h": "src_ip", "id.orig_p": "src_port", "id.resp_h": "dst_ip", "id.resp_p": "dst_port",
 	"orig_h": "src_ip", "orig_p": "src_port", "resp_h": "dst_ip", "resp_p": "dst_port",
+	"id.src_ip": "src_ip", "id.src_p": "src_port", "id.dst_ip": "dst_ip", "id.dst_p": "dst_port",
 	"id_orig_h": "src_ip", "id_orig_p": "src_port", "id_resp_h": "dst_ip", "id_resp_p": "dst_port",
 	"src": "src_ip", "src_port": "src_port", "dst": "dst_ip", "dst_port": "dst_port", "src_ip": "src_ip", "dst_ip": "dst_ip",
 	"orig_bytes": "bytes_out", "resp_bytes": "bytes_in", "orig_pkts": "packets_out", "resp_pkts": "packets_in",

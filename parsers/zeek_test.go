@@ -295,3 +295,46 @@ func FuzzZeek(f *testing.F) {
 type discard struct{}
 
 func (discard) Write(p []byte) (int, error) { return len(p), nil }
+
+// TestZeekHostile: time and memory stay in proportion to the bytes, whatever
+// they are.
+func TestZeekHostile(t *testing.T) {
+	const size = 2 << 20
+	fill := func(piece string) []byte { return bytes.Repeat([]byte(piece), size/len(piece)) }
+	for name, data := range map[string][]byte{
+		"open objects":     fill(" {\n"),
+		"objects, blanks":  fill(" {\n" + strings.Repeat(" \n", 1000)),
+		"empty objects":    append([]byte(`{"a":{}`), fill(`,"a":{}`)...),
+		"one long string":  append([]byte(`{"ts":"`), fill("a")...),
+		"quotes":           fill(`{"` + "\n"),
+		"backslashes":      append([]byte(`{"ts":"`), fill(`\`)...),
+		"members":          append([]byte(`{"ts":1,"id.orig_h":"10.20.3.7"`), fill(`,"a":1`)...),
+		"nested":           append([]byte(`{"ts":`), fill(`[`)...),
+		"distinct columns": distinctObjects(20000),
+		"headers":          fill("#separator \\x09\n#fields\tts\ta\n1.5\tb\n"),
+		"wide header":      append([]byte("#separator \\x09\n#fields"), fill("\ta")...),
+		"tabs":             append([]byte(zeekConnHeader), fill("\t")...),
+	} {
+		for _, format := range []string{"zeek", "zeekjson"} {
+			start := time.Now()
+			rd, err := NewReader(bytes.NewReader(data), Options{Format: format})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var b Batch
+			for rd.Next(&b) == nil {
+			}
+			if d := time.Since(start); d > 3*time.Second {
+				t.Errorf("%s: %s took %v for %d bytes", name, format, d, len(data))
+			}
+		}
+	}
+}
+
+func distinctObjects(n int) []byte {
+	var b bytes.Buffer
+	for i := range n {
+		fmt.Fprintf(&b, `{"_path":"p%d","ts":%d.5,"uid":"C%d","id.orig_h":"10.20.3.7","c%d":1}`+"\n", i, i, i, i)
+	}
+	return b.Bytes()
+}
