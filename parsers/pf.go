@@ -14,7 +14,7 @@ var PF = Format{
 	Doc:  "filterlog lines of pfSense and OPNsense: one packet that pf logged, as CSV",
 	Spec: "filterlog.c, print-ip.c, print-ip6.c, print-tcp.c, print-icmp.c of pfsense/FreeBSD-ports and of opnsense/ports",
 	Sniff: func(head []byte) error {
-		return sniffLines(head, "no filterlog line", looksLikeFilterlog)
+		return sniffLines(head, "no filterlog line", readable(&pfParser{newContext(Options{})}))
 	},
 	New: func(ctx *Context) Parser { return &pfParser{ctx} },
 }
@@ -44,7 +44,7 @@ func (p *pfParser) Parse(rec []byte, ev *firetrail.Event) error {
 	env, msg, ok := p.ctx.envelope(rec)
 	msg = bytes.TrimRight(msg, " \t\r")
 	if env.tag != "filterlog" && !filterlogColumns(msg) {
-		if i := bytes.Index(rec, []byte("filterlog")); i >= 0 && bytes.Count(rec[i:], []byte{','}) > 7 {
+		if looksLikeFilterlog(rec) {
 			return reject(1, "a filterlog line behind a syslog header that cannot be read")
 		}
 		return ErrOther
@@ -75,10 +75,17 @@ func (p *pfParser) notice(msg []byte) error {
 	return ErrSkip
 }
 
-// looksLikeFilterlog reports whether a line is from filterlog, or is its CSV alone.
+// looksLikeFilterlog reports whether a line holds filterlog's CSV behind its
+// name, whatever the header, or is the CSV alone. Lines in JSON are left to the
+// formats that know their members.
 func looksLikeFilterlog(line []byte) bool {
+	if len(line) == 0 || line[0] == '{' {
+		return false
+	}
 	if i := bytes.Index(line, []byte("filterlog")); i >= 0 {
-		return bytes.Count(line[i:], []byte{','}) > 7
+		line = line[i+len("filterlog"):]
+		comma := max(bytes.IndexByte(line, ','), 0)
+		line = line[bytes.LastIndexByte(line[:comma], ' ')+1:]
 	}
 	return filterlogColumns(line)
 }
@@ -444,9 +451,20 @@ func lowered(b []byte, arena *Arena) string {
 	return text(b)
 }
 
+// readable reports whether p reads a line, or refuses it as damaged.
+func readable(p Parser) func(line []byte) bool {
+	ev := firetrail.NewEvent()
+	return func(line []byte) bool {
+		ev.Reset()
+		err := p.Parse(line, &ev)
+		_, damaged := errors.AsType[*RejectError](err)
+		return err == nil || damaged
+	}
+}
+
 // sniffLines accepts a head with a line that is. Of a long head the last line
 // may be cut and is left out.
-func sniffLines(head []byte, why string, is func([]byte) bool) error {
+func sniffLines(head []byte, why string, is func(line []byte) bool) error {
 	whole := head
 	if len(head) == SniffSize {
 		if i := bytes.LastIndexByte(head, '\n'); i > 0 {

@@ -362,6 +362,35 @@ func TestCorpusPFHub(t *testing.T) {
 	t.Logf("%d lines, %d fields checked; not compared: %v", lines, checked, unknown)
 }
 
+// TestPFSniff: neighbours are declined, lines of ours are found behind others.
+func TestPFSniff(t *testing.T) {
+	const csv = "9,,,1000000103,em0,match,block,in,4,0x0,,64,1,0,DF,17,udp,78,192.0.2.7,198.51.100.9,137,137,58"
+	tests := []struct {
+		head       string
+		pf, pfText bool
+	}{
+		{"Mar  1 08:00:00 fw sshd[3]: x\nMar  1 08:00:01 fw filterlog[7]: " + csv + "\n", true, false},
+		{csv + "\n", true, false},
+		{`{"message":"<134>Mar  1 08:00:00 fw filterlog[7]: ` + csv + `","host":"relay"}`, true, false},
+		{`{"line":"Mar  1 08:00:00 fw filterlog[7]: ` + csv + `"}`, false, false},
+		{"Mar  1 08:00:00 fw php-fpm[3]: the filterlog of a, b, c, d, e, f, g, h, i, j", false, false},
+		{"Mar  1 08:00:00 gw kernel: [UFW BLOCK] IN=eth0 OUT= SRC=192.0.2.1 DST=192.0.2.2 LEN=40 PROTO=TCP", false, false},
+		{"1,2026/03/01 08:00:00,007,TRAFFIC,end,1,2026/03/01,192.0.2.1,192.0.2.2,0.0.0.0,0.0.0.0,rule 5", false, false},
+		{"tcpdump: listening on pflog0\nMar 01 08:00:00.000001 rule 2/(match) pass in on em0: 192.0.2.1.5 > 192.0.2.2.6: udp 9", false, true},
+		{"Mar  1 08:00:00 fw pf: rule 2/0(match): pass in on em0: (tos 0x0, ttl 64)\n", false, true},
+		{"Mar  1 08:00:00.000001 192.0.2.1.5 > 192.0.2.2.6: udp 9\n", false, false},
+		{"", false, false},
+	}
+	for _, tt := range tests {
+		if got := PF.Sniff([]byte(tt.head)) == nil; got != tt.pf {
+			t.Errorf("pf accepts %v: %s", got, tt.head)
+		}
+		if got := PFText.Sniff([]byte(tt.head)) == nil; got != tt.pfText {
+			t.Errorf("pftext accepts %v: %s", got, tt.head)
+		}
+	}
+}
+
 func FuzzPF(f *testing.F) {
 	for line := range strings.Lines(pfBenchLines) {
 		f.Add([]byte(strings.TrimSuffix(line, "\n")))

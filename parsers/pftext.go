@@ -12,10 +12,7 @@ var PFText = Format{
 	Doc:  "tcpdump -e text of pflog, of tcpdump.org and of OpenBSD, also behind syslog's pf: tag, also several lines a packet (-v)",
 	Spec: "print-pflog.c, print-ip.c, print-ip6.c, print-tcp.c, print-icmp.c of tcpdump.org 4.99 and of OpenBSD's usr.sbin/tcpdump",
 	Sniff: func(head []byte) error {
-		return sniffLines(head, "no line of tcpdump with a pf rule", func(line []byte) bool {
-			_, _, ok := findPFHead(nil, line)
-			return ok
-		})
+		return sniffLines(head, "no line of tcpdump with a pf rule", readable(&pfTextParser{newContext(Options{})}))
 	},
 	New: func(ctx *Context) Parser { return &pfTextParser{ctx} },
 }
@@ -218,18 +215,12 @@ func (h *pfHead) column(rec, line []byte) int {
 }
 
 // findPFHead finds the rule at the start of line, or behind a syslog header.
-// Without a context no header in JSON is looked for.
 func findPFHead(ctx *Context, line []byte) (h pfHead, env envelope, ok bool) {
 	env.near, env.priority = firetrail.Absent, -1
 	if h, ok = readPFHead(line); ok {
 		return h, env, true
 	}
-	msg := line
-	if ctx != nil {
-		env, msg, ok = ctx.envelope(line)
-	} else {
-		msg, ok = env.read(trimLeft(line))
-	}
+	env, msg, ok := ctx.envelope(line)
 	if !ok {
 		return h, env, false
 	}

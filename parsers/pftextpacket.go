@@ -130,7 +130,7 @@ func (t *packetText) header(b []byte) (proto string) {
 		name, value := word(piece)
 		switch string(name) {
 		case "tos", "ttl", "id", "offset", "length", "class":
-			t.put(string(name), value)
+			t.put(text(name), value)
 		case "len":
 			t.put("length", value)
 		case "hlim":
@@ -349,7 +349,7 @@ func (t *packetText) tcp(b []byte) {
 		case "Flags":
 			t.flags(bytes.Trim(value, "[]"))
 		case "seq", "ack", "urg":
-			t.put(string(name), value)
+			t.put(text(name), value)
 		case "win":
 			t.put("window", value)
 		case "options":
@@ -386,7 +386,7 @@ func (t *packetText) openTCP(b []byte) {
 		switch string(first) {
 		case "ack", "urg":
 			value, _ := word(rest)
-			t.put(string(first), leadingDigits(value))
+			t.put(text(first), leadingDigits(value))
 		case "win":
 			value, _ := word(rest)
 			t.put("window", leadingDigits(value))
