@@ -84,6 +84,12 @@ type State interface {
 	Findings() []*Draft
 }
 
+// observer is a State that looks at single events of phase 2 as well, those of
+// other detectors' wants included: each is given before it is folded.
+type observer interface {
+	Event(*firetrail.Event)
+}
+
 // Want asks for events in phase 2. An invalid Dst, an Absent Port mean any.
 type Want struct {
 	Src, Dst netip.Addr
@@ -94,7 +100,7 @@ type Want struct {
 // All are the detectors in the order in which they are listed. Read-only.
 var All = []Detector{
 	policyBurst, sshTunnel, mining, internalSweep, portScan, metadataAccess, bulkEgress, tunnelService,
-	longSession, refusedEgress, overlayVPN, tor,
+	longSession, refusedEgress, dnsTunnel, beacon, protocolMismatch, icmpTunnel, overlayVPN, tor, firstContact,
 }
 
 // Named finds a detector.

@@ -15,6 +15,7 @@ const (
 	NeedDuration             // how long a connection lasted
 	NeedBytes                // how much was sent
 	NeedNames                // names of peers: DNS, SNI, HTTP host
+	NeedService              // the protocol, as a sensor identified it
 	NeedAddress              // addresses: any packet or connection record
 	needCount
 )
@@ -26,6 +27,7 @@ var lacking = [needCount]string{
 	NeedDuration: "no record says how long a connection lasted (PAN-OS TRAFFIC and Zeek conn do)",
 	NeedBytes:    "no record counts bytes (PAN-OS TRAFFIC and Zeek conn do)",
 	NeedNames:    "no record names a peer (Zeek dns, ssl and http, PAN-OS url logs do)",
+	NeedService:  "no record names the protocol or application (Zeek service, PAN-OS application do)",
 	NeedAddress:  "no record of a connection or packet with addresses was read",
 }
 
@@ -40,6 +42,7 @@ func (l *Lab) notice(f *firetrail.Flow) {
 	l.have[NeedOutcome] = l.have[NeedOutcome] || timed || denied(f.Action)
 	l.have[NeedDuration] = l.have[NeedDuration] || timed || f.Duration > 0
 	l.have[NeedBytes] = l.have[NeedBytes] || timed || f.BytesOut+f.BytesIn > 0
+	l.have[NeedService] = l.have[NeedService] || len(f.Services)+len(f.Apps) > 0
 	l.have[NeedNames] = l.have[NeedNames] || len(f.Hosts) > 0 || strings.HasPrefix(f.Kind, "zeek.dns")
 }
 

@@ -89,6 +89,12 @@ func (l *Lab) readSessions(ctx context.Context, view View, wants []Want, states 
 			st.Session(s)
 		}
 	}
+	var observers []observer
+	for _, st := range states {
+		if o, ok := st.(observer); ok {
+			observers = append(observers, o)
+		}
+	}
 	for _, q := range queries(wants) {
 		fold := sessions{lab: l, open: map[tuple]*Session{}, emit: emit}
 		for ev, err := range view.Events(ctx, q) {
@@ -98,6 +104,9 @@ func (l *Lab) readSessions(ctx context.Context, view View, wants []Want, states 
 			if ev.Time == firetrail.Absent {
 				l.undated++
 				continue
+			}
+			for _, o := range observers {
+				o.Event(ev)
 			}
 			fold.add(ev)
 		}

@@ -1,0 +1,301 @@
+package detect
+
+import (
+	"math"
+	"slices"
+
+	"firetrail"
+)
+
+// beacon looks for contacts at regular intervals, by RITA's formula: regularity of
+// the intervals and of the sizes, spread over the day, evenness of its histogram.
+// Evenly spread traffic scores high without any beacon, so that the peer's
+// prevalence weighs in and the sub-scores are told.
+var beacon = Detector{
+	Name:   "beacon",
+	Title:  "contacts at regular intervals",
+	Doc:    "RITA's beacon score of a source and an external peer over the last day; NTP, DNS and what much of the lab contacts are left out.",
+	Attack: []string{"T1071"},
+	Needs:  []Need{NeedAddress},
+	Defaults: []Setting{
+		{"contacts", 10, "distinct seconds with a contact, at least"},
+		{"score", 0.8, "beacon score from which it is told"},
+		{"time", 0.75, "score of the intervals alone, at least"},
+		{"common", 0.3, "share of inside hosts that contact the peer, from which it is the lab's own service"},
+	},
+	New: func(l *Lab, d *Detector) State {
+		return &beaconState{lab: l, d: d, peers: map[peerKey]*beaconPeer{}}
+	},
+}
+
+const (
+	beaconWindow  = int64(86400)
+	maxContacts   = 6000 // a contact every 14 s for a day; more often is no beacon but a stream
+	maxCandidates = 2000
+)
+
+type beaconPeer struct {
+	peerKey
+	host  string
+	named bool
+	times []int64 // seconds, in order
+	sizes []int64 // bytes sent, where recorded
+	trail trail
+	last  int64
+}
+
+type beaconState struct {
+	lab   *Lab
+	d     *Detector
+	peers map[peerKey]*beaconPeer
+	full  bool
+}
+
+func (s *beaconState) Channel(c *Channel) {
+	if !c.Out || c.Port == 123 || c.Port == 53 || c.Port == 853 || c.Proto == "icmp" || c.Proto == "icmpv6" || 2*c.Failed > c.Events ||
+		float64(c.Events) < s.lab.threshold(s.d, "contacts") || c.Events > maxContacts || c.First == firetrail.Absent || c.Last-c.First < 600e9 {
+		return
+	}
+	if len(s.peers) == maxCandidates {
+		s.full = true
+		return
+	}
+	p := &beaconPeer{peerKey: peerKey{c.Src, c.Dst, c.Port}, named: len(c.Hosts) > 0, trail: newTrail(), last: c.Last / 1e9}
+	if p.named {
+		p.host = c.Hosts[0]
+	}
+	s.peers[p.peerKey] = p
+}
+
+func (s *beaconState) Wants() []Want {
+	var out []Want
+	for k := range s.peers {
+		out = append(out, Want{Src: k.src, Dst: k.dst, Port: k.port})
+	}
+	return out
+}
+
+func (s *beaconState) Session(x *Session) {
+	p := s.peers[peerKey{x.Src, x.Dst, x.DstPort}]
+	if p == nil || x.Reply && !x.Settled && x.Conn || len(p.times) == maxContacts || x.Start/1e9 < p.last-beaconWindow {
+		return
+	}
+	p.times = append(p.times, x.Start/1e9)
+	if x.BytesOut >= 0 {
+		p.sizes = append(p.sizes, x.BytesOut)
+	}
+	p.trail.add(x, 0, "")
+}
+
+func (s *beaconState) Findings() []*Draft {
+	var out []*Draft
+	for _, k := range sortedBy(s.peers, peerKey.compare) {
+		if d := s.judge(s.peers[k]); d != nil {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+func (s *beaconState) judge(p *beaconPeer) *Draft {
+	t := func(name string) float64 { return s.lab.threshold(s.d, name) }
+	end := s.lab.End() / 1e9
+	start := max(end-beaconWindow, s.lab.First/1e9)
+	b, ok := beaconScore(p.times, p.sizes, start, end)
+	if !ok || float64(b.contacts) < t("contacts") || b.score < t("score") || b.time < t("time") {
+		return nil
+	}
+	if n := s.lab.Prevalence(p.dst); n >= 3 && float64(n) >= t("common")*float64(s.lab.Hosts) {
+		return nil
+	}
+	d := &Draft{src: p.src, dst: p.dst.String(), port: p.port, host: p.host, trail: p.trail}
+	d.part("beacon", b.score, t("score"), round3(FullScore*bucket(100*b.score, 50, 70, 90, 100)),
+		"score %.3f of %d contacts, most often %s apart: intervals %.3f, sizes %.3f, duration %.3f, histogram %.3f",
+		b.score, b.contacts, span(float64(b.mode)), b.time, b.data, b.duration, b.histogram)
+	d.part("ordinary", 1, 1, -3, "most regular traffic is a program checking in with its own service")
+	s.lab.prevalenceParts(d, p.peerKey)
+	if !p.named && s.lab.have[NeedNames] {
+		d.part("nameless", 1, 1, 0.5, "no record names the peer")
+	}
+	if d.points() < 1 {
+		return nil
+	}
+	d.title = "Beacon: " + p.src.String() + " to " + endpoint(p.dst, p.port) + " every " + span(float64(b.mode))
+	d.benign = []string{"update checks, trackers, health checks, licence servers", "evenly spread traffic without any beacon scores high too"}
+	if len(p.sizes) == 0 {
+		d.untested = []string{"the regularity of sizes: these logs count no bytes"}
+	}
+	if s.full {
+		d.untested = append(d.untested, "further pairs: more candidates than are followed")
+	}
+	return d
+}
+
+// beaconParts are RITA's sub-scores, each 0 to 1 with three decimals.
+type beaconParts struct {
+	contacts                        int
+	mode                            int64 // most frequent interval, seconds
+	time, data, duration, histogram float64
+	score                           float64
+}
+
+// beaconScore computes RITA v5's beacon score of contacts at the given seconds
+// with the given sizes inside the window [lo, hi] (seconds). ok is false where there
+// are too few contacts: at least 4 distinct seconds and 3 intervals are needed.
+func beaconScore(times, sizes []int64, lo, hi int64) (b beaconParts, ok bool) {
+	var inside []int64
+	for _, t := range times {
+		if t >= lo && t <= hi {
+			inside = append(inside, t)
+		}
+	}
+	slices.Sort(inside)
+	var deltas []int64
+	for i := 1; i < len(inside); i++ {
+		if d := inside[i] - inside[i-1]; d != 0 {
+			deltas = append(deltas, d)
+		}
+	}
+	b.contacts = len(deltas) + 1
+	if b.contacts < 4 || len(inside) >= 86400 || hi <= lo {
+		return b, false
+	}
+	slices.Sort(deltas)
+	b.mode = mode(deltas)
+	b.time = round3((skewScore(deltas) + madScore(deltas, 1)) / 2)
+	if len(sizes) > 0 {
+		sorted := slices.Sorted(slices.Values(sizes))
+		b.data = round3((skewScore(sorted) + madScore(sorted, 0)) / 2)
+	}
+	bins := histogram(inside, lo, hi)
+	b.histogram = histogramScore(bins)
+	b.duration = durationScore(bins, inside[0], inside[len(inside)-1], lo, hi)
+	b.score = round3(0.25 * (b.time + b.data + b.duration + b.histogram))
+	return b, true
+}
+
+// skewScore is 1 - |Bowley skew| of sorted values.
+func skewScore(v []int64) float64 {
+	q1, q2, q3 := quartiles(v)
+	if q3-q1 < 10 || q2 == q1 || q2 == q3 {
+		return 1
+	}
+	return 1 - math.Abs((q1+q3-2*q2)/(q3-q1))
+}
+
+// madScore is (median - median absolute deviation)/median, or the default where
+// the median is below 1; not below 0.
+func madScore(v []int64, byDefault float64) float64 {
+	m := median(v)
+	if m < 1 {
+		return byDefault
+	}
+	dev := make([]float64, len(v))
+	for i, x := range v {
+		dev[i] = math.Abs(float64(x) - m)
+	}
+	slices.Sort(dev)
+	return max(0, (m-median(dev))/m)
+}
+
+func median[T int64 | float64](v []T) float64 {
+	n := len(v)
+	if n == 0 {
+		return 0
+	}
+	return (float64(v[(n-1)/2]) + float64(v[n/2])) / 2
+}
+
+// quartiles are the medians of the halves, the middle element left out of both
+// where the number is odd.
+func quartiles(v []int64) (q1, q2, q3 float64) {
+	n := len(v)
+	return median(v[:n/2]), median(v), median(v[(n+1)/2:])
+}
+
+func mode(sorted []int64) int64 {
+	best, most := int64(0), 0
+	for i := 0; i < len(sorted); {
+		j := i
+		for j < len(sorted) && sorted[j] == sorted[i] {
+			j++
+		}
+		if j-i > most {
+			best, most = sorted[i], j-i
+		}
+		i = j
+	}
+	return best
+}
+
+const beaconBins = 24
+
+// histogram counts contacts in 24 equal bins over [lo, hi].
+func histogram(times []int64, lo, hi int64) (bins [beaconBins]int) {
+	for _, t := range times {
+		bins[min(int((t-lo)*beaconBins/(hi-lo)), beaconBins-1)]++
+	}
+	return bins
+}
+
+// histogramScore is the better of evenness (1 - coefficient of variation) and, with
+// at least 11 bins in use, of how well two heights explain them.
+func histogramScore(bins [beaconBins]int) float64 {
+	sum, highest, used := 0.0, 0, 0
+	for _, n := range bins {
+		sum += float64(n)
+		highest = max(highest, n)
+		if n > 0 {
+			used++
+		}
+	}
+	mean, squares := sum/beaconBins, 0.0
+	for _, n := range bins {
+		squares += (float64(n) - mean) * (float64(n) - mean)
+	}
+	even := 0.0
+	if cv := math.Sqrt(squares/beaconBins) / mean; cv <= 1 {
+		even = round3(1 - cv)
+	}
+	if used < 11 {
+		return even
+	}
+	grain := max(1, int(math.Ceil(float64(highest)*0.05)))
+	heights := map[int]int{}
+	for _, n := range bins {
+		if n > 0 {
+			heights[n/grain]++
+		}
+	}
+	first, second := 0, 0
+	for _, n := range heights {
+		if n > first {
+			first, second = n, first
+		} else if n > second {
+			second = n
+		}
+	}
+	return max(even, min(1, float64(first+second)/float64(max(used-1, 1))))
+}
+
+// durationScore is the better of coverage of the window and of the longest run of
+// bins in use (the day is a circle) against twelve; 0 below six bins in use.
+func durationScore(bins [beaconBins]int, first, last, lo, hi int64) float64 {
+	used, run, longest := 0, 0, 0
+	for i := range 2 * beaconBins {
+		if bins[i%beaconBins] == 0 {
+			run = 0
+			continue
+		}
+		if i < beaconBins {
+			used++
+		}
+		run++
+		longest = min(max(longest, run), beaconBins)
+	}
+	if used < 6 {
+		return 0
+	}
+	ceil3 := func(v float64) float64 { return min(1, math.Ceil(v*1000)/1000) }
+	return max(ceil3(float64(last-first)/float64(hi-lo)), ceil3(float64(longest)/12))
+}

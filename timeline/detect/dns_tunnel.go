@@ -1,0 +1,223 @@
+package detect
+
+import (
+	"cmp"
+	"hash/fnv"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"golang.org/x/net/publicsuffix"
+
+	"firetrail"
+)
+
+// dnsTunnel looks for data carried in DNS questions. Every tool measured puts all of
+// its questions under one registered domain, so the number of distinct names under
+// one domain and source is the robust sign; lengths and entropy miss idle tunnels.
+var dnsTunnel = Detector{
+	Name:   "dns_tunnel",
+	Title:  "data carried in DNS questions",
+	Doc:    "Distinct names under one registered domain (by the public suffix list) and source: RITA's bounds, raised by rare query types, rate and length.",
+	Attack: []string{"T1071.004", "T1048.003"},
+	Needs:  []Need{NeedNames},
+	Defaults: []Setting{
+		{"base", 100, "distinct names under one domain from which it counts"},
+		{"low", 500, "distinct names"},
+		{"medium", 800, "distinct names"},
+		{"high", 1000, "distinct names"},
+		{"rare", 0.5, "share of query types that carry data (NULL, TXT, KEY, CNAME, MX, SRV)"},
+		{"rate", 60, "questions in a minute"},
+		{"length", 50, "mean length of the names"},
+	},
+	New: func(l *Lab, d *Detector) State {
+		return &dnsState{lab: l, d: d, sources: map[netip.Addr]bool{}, zones: map[zoneKey]*zone{}, crowd: map[string]int64{}}
+	},
+}
+
+type zoneKey struct {
+	src    netip.Addr
+	domain string
+}
+
+// zone is what one source asked under one registered domain.
+type zone struct {
+	zoneKey
+	resolver    netip.Addr
+	names       map[uint64]bool // hashes of the names, up to maxNames
+	questions   int64
+	rare        int64
+	missing     int64 // NXDOMAIN
+	length      int64 // sum over the questions
+	first, last int64
+	minute      int64
+	inMinute    int64
+	peakMinute  int64
+	longest     int64
+	trail       trail
+}
+
+const (
+	maxZones = 100_000
+	maxNames = 4096 // four times the highest bound
+)
+
+type dnsState struct {
+	lab     *Lab
+	d       *Detector
+	sources map[netip.Addr]bool
+	zones   map[zoneKey]*zone
+	crowd   map[string]int64 // inside sources that ask a lot under a domain
+}
+
+func (s *dnsState) Channel(c *Channel) {
+	if len(c.Hosts) > 0 && (c.Port == 53 || c.Port == 5353 && Unicast(c.Dst)) && s.lab.Internal(c.Src) &&
+		float64(c.Events) >= s.lab.threshold(s.d, "base") {
+		s.sources[c.Src] = true
+	}
+}
+
+func (s *dnsState) Wants() []Want {
+	var out []Want
+	for src := range s.sources {
+		out = append(out, Want{Src: src, Port: 53})
+	}
+	return out
+}
+
+func (s *dnsState) Session(*Session) {}
+
+// Event counts a question. Sessions would hide questions that share a socket.
+func (s *dnsState) Event(ev *firetrail.Event) {
+	if !s.sources[ev.SrcIP] || ev.DstPort != 53 || ev.Host == "" || connKind(ev.Kind) {
+		return
+	}
+	name := lowerHost(ev.Host)
+	domain := registered(name)
+	if domain == "" || domain == name {
+		return
+	}
+	k := zoneKey{ev.SrcIP, domain}
+	z := s.zones[k]
+	if z == nil {
+		if len(s.zones) == maxZones {
+			return
+		}
+		k.domain = strings.Clone(domain)
+		z = &zone{zoneKey: k, resolver: ev.DstIP, names: map[uint64]bool{}, first: ev.Time, trail: newTrail()}
+		s.zones[k] = z
+	}
+	h := fnv.New64a()
+	h.Write([]byte(name))
+	if len(z.names) < maxNames {
+		z.names[h.Sum64()] = true
+	}
+	z.questions++
+	z.length += int64(len(name))
+	z.last = ev.Time
+	if m := ev.Time / 60e9; m != z.minute {
+		z.minute, z.inMinute = m, 0
+	}
+	z.inMinute++
+	z.peakMinute = max(z.peakMinute, z.inMinute)
+	if dataType(ev) {
+		z.rare++
+	}
+	if v, _ := ev.Get("rcode_name"); v == "NXDOMAIN" {
+		z.missing++
+	}
+	weight := 0.0
+	if n := int64(len(name)); n > z.longest {
+		z.longest, weight = n, float64(n)
+	}
+	z.trail.span(ev.Time, ev.Last())
+	z.trail.count++
+	z.trail.sessions++
+	z.trail.aim(ev.DstIP, 53, "")
+	z.trail.prove(proofOf(ev, ""), weight)
+}
+
+// registered gives the name's registered domain by the public suffix list; "" for
+// names of local zones and reverse lookups, which tunnels do not use.
+func registered(name string) string {
+	for _, local := range [...]string{".arpa", ".local", ".localdomain", ".internal", ".lan", ".consul", ".corp", ".home"} {
+		if strings.HasSuffix(name, local) {
+			return ""
+		}
+	}
+	domain, err := publicsuffix.EffectiveTLDPlusOne(name)
+	if err != nil {
+		return ""
+	}
+	return domain
+}
+
+// dataType reports a query type that carries data and is rare in other use.
+func dataType(ev *firetrail.Event) bool {
+	v, ok := ev.Get("qtype_name")
+	if !ok {
+		v, _ = ev.Get("qtype")
+	}
+	switch v {
+	case "NULL", "TXT", "KEY", "CNAME", "MX", "SRV", "PRIVATE":
+		return true
+	}
+	n, err := strconv.Atoi(v)
+	return err == nil && (n == 5 || n == 10 || n == 15 || n == 16 || n == 25 || n == 33 || n >= 65280)
+}
+
+func (s *dnsState) Findings() []*Draft {
+	base := s.lab.threshold(s.d, "base")
+	keys := sortedBy(s.zones, func(a, b zoneKey) int { return cmp.Or(a.src.Compare(b.src), strings.Compare(a.domain, b.domain)) })
+	for _, k := range keys {
+		if float64(len(s.zones[k].names)) >= base && !s.lab.resolvers[k.src] {
+			s.crowd[k.domain]++
+		}
+	}
+	var out []*Draft
+	for _, k := range keys {
+		if d := s.judge(s.zones[k]); d != nil {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+func (s *dnsState) judge(z *zone) *Draft {
+	t := func(name string) float64 { return s.lab.threshold(s.d, name) }
+	names := float64(len(z.names))
+	score := round3(bucket(names, t("base"), t("low"), t("medium"), t("high")))
+	if score == 0 || s.lab.resolvers[z.src] && s.crowd[z.domain] > 0 {
+		return nil // what a resolver passes on is told of the client
+	}
+	d := &Draft{src: z.src, dst: z.resolver.String(), port: 53, host: z.domain, trail: z.trail}
+	d.part("names", names, t("base"), FullScore*score, "%d distinct names under %s (RITA's score %.2f)", len(z.names), z.domain, score)
+	if share := float64(z.rare) / float64(z.questions); share > t("rare") {
+		d.part("types", round3(share), t("rare"), 1.2, "%.0f %% of the questions are of types that carry data", 100*share)
+	}
+	if float64(z.peakMinute) > t("rate") {
+		d.part("rate", float64(z.peakMinute), t("rate"), 0.8, "up to %d questions in a minute", z.peakMinute)
+	}
+	mean := float64(z.length) / float64(z.questions)
+	if mean >= t("length") {
+		d.part("length", mean, t("length"), 0.8, "the names are %.0f characters long on average", mean)
+	}
+	if s.lab.resolvers[z.src] {
+		d.part("resolver", 1, 1, -1, "%s is a resolver: it asks for others", z.src)
+	}
+	if n := s.crowd[z.domain]; n >= 3 {
+		d.part("prevalence", float64(n), 3, -3, "%d inside hosts ask as much under it: a service that uses many names", n)
+	}
+	if len(d.parts) == 1 && score < .6 {
+		d.part("plain", names, 0, -1, "short names, ordinary types and a low rate: content networks look like this too")
+	}
+	if d.points() < 1 {
+		return nil
+	}
+	d.title = "DNS tunnel: " + z.src.String() + " asked for " + plural(int64(len(z.names)), "name", "names") + " under " + z.domain
+	d.benign = []string{"content networks, reputation lists and telemetry that put data into names", "a resolver passing on the questions of many hosts"}
+	if len(z.names) == maxNames {
+		d.untested = []string{"the exact number of names: counting stopped"}
+	}
+	return d
+}
