@@ -1,0 +1,272 @@
+// Package index is the case: a folder that holds the events of all sources in
+// Parquet segments, their block terms and flow rollups, and everything that was
+// concluded from them. It is the only package with worker goroutines.
+//
+// # The folder
+//
+//	case.json       version of the layout
+//	manifest.jsonl  what is committed: a line for each commit, checksummed and chained
+//	segments/       <source>-<n>.parquet: events of one kind of one source
+//	flows/          <source>-<n>.flow: rollup of that segment
+//	blocks/         <source>-<n>.fst: terms of its blocks; derived, may be missing
+//	rejects/        <source>-<n>.jsonl: quarantined records
+//	spool/          content that cannot be read again from where it came (stdin)
+//	staging/        what is being written; removed by the next writer
+//	runs/ findings/ custody.jsonl notes.jsonl lock
+//
+// A file counts only if the manifest names it. Writers hold the lock; readers
+// take none: an open Case is a snapshot of the manifest, and the files it names
+// never change.
+package index
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"firetrail"
+	"firetrail/index/columns"
+)
+
+const (
+	caseFile = "case.json"
+	layout   = 1
+)
+
+// Case is an open case. Its methods may be called from several goroutines.
+type Case struct {
+	dir string
+
+	mu   sync.RWMutex
+	snap *snapshot
+	lock *caseLock // held while this process writes
+	open segmentCache
+}
+
+// caseInfo is the content of case.json.
+type caseInfo struct {
+	Firetrail string `json:"firetrail"` // what the folder is
+	Layout    int    `json:"layout"`
+}
+
+// ErrNoCase is wrapped where a folder is no case.
+var ErrNoCase = errors.New("no case here")
+
+// Create makes the folder of a case if it is not there and opens it.
+func Create(dir string) (*Case, error) {
+	if _, err := os.Stat(filepath.Join(dir, caseFile)); err == nil {
+		return Open(dir)
+	}
+	for _, sub := range []string{"", "segments", "flows", "blocks", "rejects", "spool", "staging", "runs", "findings"} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
+			return nil, fmt.Errorf("create case: %w", err)
+		}
+	}
+	b, err := json.Marshal(caseInfo{Firetrail: "case", Layout: layout})
+	if err != nil {
+		return nil, err
+	}
+	c := &Case{dir: dir}
+	if err := c.writeAtomic(caseFile, append(b, '\n')); err != nil {
+		return nil, fmt.Errorf("create case: %w", err)
+	}
+	if err := syncDir(dir); err != nil {
+		return nil, err
+	}
+	return Open(dir)
+}
+
+// Open opens a case for reading: a snapshot of what is committed now.
+func Open(dir string) (*Case, error) {
+	b, err := os.ReadFile(filepath.Join(dir, caseFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: %w", dir, ErrNoCase)
+	} else if err != nil {
+		return nil, fmt.Errorf("open case: %w", err)
+	}
+	var info caseInfo
+	if err := json.Unmarshal(b, &info); err != nil {
+		return nil, fmt.Errorf("open case: %s: %w", filepath.Join(dir, caseFile), err)
+	}
+	if info.Firetrail != "case" || info.Layout != layout {
+		return nil, fmt.Errorf("open case: %s has layout %d; this version reads layout %d", dir, info.Layout, layout)
+	}
+	c := &Case{dir: dir}
+	if err := c.Refresh(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Find returns the nearest folder at or above start that holds a case. The
+// error wraps ErrNoCase if there is none.
+func Find(start string) (string, error) {
+	dir, err := filepath.Abs(start)
+	if err != nil {
+		return "", err
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, caseFile)); err == nil {
+			return dir, nil
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return "", fmt.Errorf("%s and the folders above it: %w", start, ErrNoCase)
+		}
+		dir = parent
+	}
+}
+
+// Dir is the folder of the case.
+func (c *Case) Dir() string { return c.dir }
+
+// Close releases open segments and the lock.
+func (c *Case) Close() error {
+	c.open.close()
+	return c.unlock()
+}
+
+// Refresh moves to what is committed now.
+func (c *Case) Refresh() error {
+	st, err := loadState(c.dir)
+	if err != nil {
+		return err
+	}
+	c.show(st)
+	return nil
+}
+
+// show makes a state the one that readers see.
+func (c *Case) show(st *state) {
+	snap := st.snapshot()
+	c.mu.Lock()
+	c.snap = snap
+	c.mu.Unlock()
+}
+
+// snapshot is the state of a case after some commits. It never changes.
+type snapshot struct {
+	commits  int
+	chain    string             // checksum of the last line of the manifest
+	sources  []firetrail.Source // sorted by path, then id
+	byID     map[string]*taken
+	segments []segment // sorted by name
+}
+
+// taken is a source with what the next ingest must know of it.
+type taken struct {
+	firetrail.Source
+	last    commit   // the latest one that took in content
+	also    []string // other paths under which the same content was seen
+	files   int      // number for the next file
+	rejects []rejectFile
+}
+
+// segment is one file of events, as the manifest names it.
+type segment struct {
+	Name   string `json:"name"` // "<source>-<n>", of the files in segments, flows and blocks
+	Kind   string `json:"kind"`
+	Source string `json:"source"`
+	Rows   int64  `json:"rows"`
+	Dated  int64  `json:"dated"` // rows that have a time
+	First  int64  `json:"first"` // bounds of time, Absent without dated rows
+	Last   int64  `json:"last"`
+	NAT    bool   `json:"nat,omitempty"` // some row has a translated address or port
+	Size   int64  `json:"size"`          // and SHA-256 of the files
+	SHA256 string `json:"sha256"`
+	Flows  string `json:"flows"`
+}
+
+// view is the present snapshot.
+func (c *Case) view() *snapshot {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.snap
+}
+
+// Sources lists the sources taken in, sorted by path, then id.
+func (c *Case) Sources() []firetrail.Source { return slices.Clone(c.view().sources) }
+
+func (c *Case) path(folder, name, ext string) string {
+	return filepath.Join(c.dir, folder, name+ext)
+}
+
+// segmentCache keeps segments open, the latest used ones: opening one means
+// decoding its footer.
+type segmentCache struct {
+	mu    sync.Mutex
+	items []*openSegment // the latest used last
+}
+
+type openSegment struct {
+	name string
+	seg  *columns.Segment
+	uses int
+}
+
+const maxOpen = 128
+
+// segment opens a segment or finds it open. release must be called once.
+func (c *Case) segment(name string) (seg *columns.Segment, release func(), err error) {
+	o := &c.open
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	i := slices.IndexFunc(o.items, func(it *openSegment) bool { return it.name == name })
+	var it *openSegment
+	if i >= 0 {
+		it = o.items[i]
+		o.items = append(slices.Delete(o.items, i, i+1), it)
+	} else {
+		seg, err := columns.Open(c.path("segments", name, ".parquet"))
+		if err != nil {
+			return nil, nil, err
+		}
+		it = &openSegment{name: name, seg: seg}
+		o.items = append(o.items, it)
+	}
+	it.uses++
+	o.trim()
+	var once sync.Once
+	return it.seg, func() {
+		once.Do(func() {
+			o.mu.Lock()
+			defer o.mu.Unlock()
+			it.uses--
+			o.trim()
+		})
+	}, nil
+}
+
+// trim closes what has not been used for longest.
+func (o *segmentCache) trim() {
+	for i := 0; len(o.items) > maxOpen && i < len(o.items); {
+		if it := o.items[i]; it.uses == 0 {
+			it.seg.Close()
+			o.items = slices.Delete(o.items, i, i+1)
+		} else {
+			i++
+		}
+	}
+}
+
+func (o *segmentCache) close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, it := range o.items {
+		it.seg.Close()
+	}
+	o.items = nil
+}
+
+func compareSources(a, b firetrail.Source) int {
+	if c := strings.Compare(a.Path, b.Path); c != 0 {
+		return c
+	}
+	return strings.Compare(a.ID, b.ID)
+}

@@ -1,0 +1,241 @@
+package index
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"firetrail"
+	"firetrail/index/columns"
+	"firetrail/parsers"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// IngestOptions say how sources are taken in. The zero value is good.
+type IngestOptions struct {
+	parsers.Options
+	Stdin       io.Reader      // what "-" means
+	Workers     int            // sources and row groups worked on at a time; 0: GOMAXPROCS
+	MemoryLimit int64          // bytes that collected events may take; 0: 512 MiB
+	Progress    func(Progress) // called now and then from one goroutine, and at the end
+}
+
+// Progress is how far an ingest has come.
+type Progress struct {
+	Path                               string // a source that is being read
+	Bytes, TotalBytes, Events, Records int64  // decompressed bytes read; bytes of all inputs as they lie on disk
+	Elapsed                            time.Duration
+}
+
+// Status of a source after an ingest.
+const (
+	StatusNew     = "new"     // taken in
+	StatusKnown   = "known"   // its content was in the case already
+	StatusGrown   = "grown"   // what was added since the last time was taken in
+	StatusEmpty   = "empty"   // nothing in it
+	StatusRefused = "refused" // could not be read, or no format reads it: see Err
+)
+
+// SourceReport is what became of one input.
+type SourceReport struct {
+	firetrail.Source        // as it stands in the case now; only Path where it is not in it
+	Status           string // one of the Status constants
+	Added            firetrail.Counts
+	Err              error // why it was refused or only taken in partly
+}
+
+// Ingested is what became of all inputs, sorted by path.
+type Ingested struct {
+	Sources []SourceReport
+	Skipped []parsers.SkippedError // files in folders and archives that are no logs
+	Totals  firetrail.Counts       // of what was added
+	Bytes   int64                  // decompressed bytes read
+	Elapsed time.Duration
+}
+
+// Partial reports whether some input was unreadable, broken off or quarantined.
+func (i *Ingested) Partial() bool {
+	return i.Totals.Rejected > 0 || slices.ContainsFunc(i.Sources, func(s SourceReport) bool { return s.Err != nil })
+}
+
+// ingest is the state of one call of Ingest.
+type ingest struct {
+	c       *Case
+	opt     IngestOptions
+	workers int
+	slots   chan *columns.Encoder // encoders; who has one may use a core
+	began   time.Time
+
+	mu    sync.Mutex // guards what follows
+	state *state
+	busy  map[string]chan struct{} // heads of sources being read, closed when done
+	next  int                      // number of the next staging name
+
+	bytes, total, events, records atomic.Int64
+	path                          atomic.Pointer[string]
+}
+
+// Ingest takes in files, folders, archives and "-" (standard input). Content
+// that the case has already adds nothing; a file that grew adds what is new.
+// Bad records are quarantined and bad sources reported: the error is for what
+// stops the whole (the case cannot be written, ctx ended). What was committed
+// until then stays.
+func (c *Case) Ingest(ctx context.Context, paths []string, opt IngestOptions) (Ingested, error) {
+	if err := c.acquire(); err != nil {
+		return Ingested{}, err
+	}
+	defer c.unlock()
+	st, err := loadState(c.dir)
+	if err != nil {
+		return Ingested{}, err
+	}
+	defer c.show(st)
+	if err := c.tidy(st); err != nil {
+		return Ingested{}, err
+	}
+	in := &ingest{c: c, opt: opt, workers: opt.Workers, state: st, busy: map[string]chan struct{}{}, began: time.Now()}
+	if in.workers <= 0 {
+		in.workers = runtime.GOMAXPROCS(0)
+	}
+	if in.opt.MemoryLimit <= 0 {
+		in.opt.MemoryLimit = 512 << 20
+	}
+	in.slots = make(chan *columns.Encoder, in.workers)
+	for range in.workers {
+		in.slots <- columns.NewEncoder()
+	}
+	stop := in.report()
+	defer stop()
+	return in.all(ctx, paths)
+}
+
+// all takes in the inputs in the order of their paths, some at a time.
+func (in *ingest) all(ctx context.Context, paths []string) (Ingested, error) {
+	var res Ingested
+	inputs, err := in.inputs(paths, &res)
+	if err != nil {
+		return res, err
+	}
+	reports := make([]SourceReport, len(inputs))
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(in.workers)
+	for i := range inputs {
+		if gctx.Err() != nil {
+			break
+		}
+		// The head is read here, in order, so that of two inputs with the same
+		// content it is always the same one that is taken in.
+		t := &inputs[i]
+		if err := t.begin(gctx); err != nil {
+			reports[i] = refused(t.input.Path, err)
+			continue
+		}
+		g.Go(func() error {
+			defer t.done()
+			var err error
+			reports[i], err = t.run(gctx)
+			return err
+		})
+	}
+	err = g.Wait()
+	if err == nil {
+		err = ctx.Err()
+	}
+	for _, r := range reports {
+		if r.Status != "" {
+			res.Sources = append(res.Sources, r)
+		}
+	}
+	slices.SortStableFunc(res.Sources, func(a, b SourceReport) int { return strings.Compare(a.Path, b.Path) })
+	for _, r := range res.Sources {
+		res.Totals.Add(r.Added)
+	}
+	res.Bytes, res.Elapsed = in.bytes.Load(), time.Since(in.began)
+	return res, err
+}
+
+func refused(path string, err error) SourceReport {
+	status := StatusRefused
+	if errors.Is(err, parsers.ErrEmpty) {
+		status, err = StatusEmpty, nil
+	}
+	return SourceReport{Source: firetrail.Source{Path: path}, Status: status, Err: err}
+}
+
+// tidy removes what a writer that was killed left behind: staged files, and
+// files that were named but never committed.
+func (c *Case) tidy(st *state) error {
+	staging := filepath.Join(c.dir, "staging")
+	if err := os.RemoveAll(staging); err != nil {
+		return fmt.Errorf("tidy case: %w", err)
+	}
+	if err := os.MkdirAll(staging, 0o700); err != nil {
+		return fmt.Errorf("tidy case: %w", err)
+	}
+	known := map[string]bool{}
+	for name := range st.segments {
+		known[name] = true
+	}
+	for id, t := range st.byID {
+		known[id] = true
+		for _, r := range t.rejects {
+			known[r.Name] = true
+		}
+	}
+	for _, folder := range []string{"segments", "flows", "blocks", "rejects", "spool"} {
+		entries, err := os.ReadDir(filepath.Join(c.dir, folder))
+		if err != nil {
+			return fmt.Errorf("tidy case: %w", err)
+		}
+		for _, e := range entries {
+			name, _, _ := strings.Cut(e.Name(), ".")
+			if known[name] {
+				continue
+			}
+			if err := os.Remove(filepath.Join(c.dir, folder, e.Name())); err != nil {
+				return fmt.Errorf("tidy case: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// report calls Progress until the returned function is called.
+func (in *ingest) report() (stop func()) {
+	if in.opt.Progress == nil {
+		return func() {}
+	}
+	tell := func() {
+		p := Progress{Bytes: in.bytes.Load(), TotalBytes: in.total.Load(), Events: in.events.Load(), Records: in.records.Load(), Elapsed: time.Since(in.began)}
+		if s := in.path.Load(); s != nil {
+			p.Path = *s
+		}
+		in.opt.Progress(p)
+	}
+	quit, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		t := time.NewTicker(200 * time.Millisecond)
+		defer t.Stop()
+		for {
+			select {
+			case <-t.C:
+				tell()
+			case <-quit:
+				tell()
+				return
+			}
+		}
+	}()
+	return func() { close(quit); <-ended }
+}

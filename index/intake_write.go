@@ -1,0 +1,405 @@
+package index
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+
+	"firetrail"
+	"firetrail/index/blocks"
+	"firetrail/index/columns"
+	"firetrail/parsers"
+)
+
+// sourceWriter spreads the records of one source over segments: one writer for
+// each kind at a time.
+type sourceWriter struct {
+	ctx    context.Context
+	t      *intake
+	kinds  map[string]*segmentWriter
+	all    []*segmentWriter // in the order of their first event, the tail's last
+	counts firetrail.Counts
+	facts  []firetrail.Fact
+	first  int64
+	last   int64
+	sensor string // of all events so far, "" where they differ
+	mixed  bool
+
+	rejects []firetrail.Reject
+	tail    *tail
+	// The record of the tail, if it is an event or a reject.
+	lastEvent  []firetrail.Event
+	lastReject []firetrail.Reject
+	staged     []string // files in staging and the names they get
+	final      []string
+}
+
+func newSourceWriter(ctx context.Context, t *intake) *sourceWriter {
+	return &sourceWriter{ctx: ctx, t: t, kinds: map[string]*segmentWriter{}, first: firetrail.Absent, last: firetrail.Absent}
+}
+
+// add takes the records of a batch that are not in the case yet.
+func (w *sourceWriter) add(b *parsers.Batch) error {
+	w.counts.Add(b.Counts)
+	w.facts = append(w.facts, b.Facts...)
+	events, rejects := b.Events, b.Rejects
+	for len(events) > 0 && events[0].Offset < w.t.skip {
+		events = events[1:]
+	}
+	for len(rejects) > 0 && rejects[0].Offset < w.t.skip {
+		rejects = rejects[1:]
+	}
+	if b.Unfinished {
+		events, rejects = w.split(b, events, rejects)
+	}
+	w.rejects = append(w.rejects, rejects...)
+	return w.events(events)
+}
+
+// events hands runs of events of one kind to their segments.
+func (w *sourceWriter) events(events []firetrail.Event) error {
+	for len(events) > 0 {
+		n := 1
+		for n < len(events) && events[n].Kind == events[0].Kind {
+			n++
+		}
+		for run := events[:n]; len(run) > 0; {
+			s, err := w.segment(run[0].Kind)
+			if err != nil {
+				return err
+			}
+			took, err := s.append(run)
+			if err != nil {
+				return err
+			}
+			run = run[took:]
+		}
+		w.observe(events[:n])
+		events = events[n:]
+	}
+	return nil
+}
+
+// observe keeps what the source says of itself.
+func (w *sourceWriter) observe(events []firetrail.Event) {
+	for i := range events {
+		ev := &events[i]
+		if ev.Time != firetrail.Absent {
+			w.first, w.last = earliest(w.first, ev.Time), latest(w.last, ev.Time)
+		}
+		if ev.Sensor != w.sensor && !w.mixed {
+			w.mixed = w.sensor != ""
+			w.sensor = string([]byte(ev.Sensor))
+		}
+	}
+}
+
+// sensorName is the sensor of a source that has only one.
+func (w *sourceWriter) sensorName(before string) string {
+	switch {
+	case w.mixed, before != "" && w.sensor != "" && before != w.sensor:
+		return ""
+	case w.sensor == "":
+		return before
+	}
+	return w.sensor
+}
+
+// segment gives the segment that the next event of a kind goes to.
+func (w *sourceWriter) segment(kind string) (*segmentWriter, error) {
+	if s := w.kinds[kind]; s != nil && !s.cols.Ended() {
+		return s, nil
+	}
+	kind = string([]byte(kind)) // the event's memory need not stay for it
+	s, err := newSegmentWriter(w, kind)
+	if err != nil {
+		return nil, err
+	}
+	w.kinds[kind] = s
+	w.all = append(w.all, s)
+	return s, nil
+}
+
+// split sets the last record of a source aside that has no line end: when the
+// source grows it is read again, so it must be possible to drop it alone.
+func (w *sourceWriter) split(b *parsers.Batch, events []firetrail.Event, rejects []firetrail.Reject) ([]firetrail.Event, []firetrail.Reject) {
+	w.tail = &tail{Offset: b.End}
+	if n := len(events) - 1; n >= 0 && events[n].Offset+events[n].Length >= b.End {
+		w.tail.Offset = events[n].Offset
+		w.lastEvent = []firetrail.Event{events[n]}
+		w.lastEvent[0].X = slices.Clone(events[n].X)
+		return events[:n], rejects
+	}
+	if n := len(rejects) - 1; n >= 0 && rejects[n].Offset+rejects[n].Length >= b.End {
+		w.tail.Offset = rejects[n].Offset
+		w.lastReject = rejects[n : n+1 : n+1]
+		return events, rejects[:n]
+	}
+	return events, rejects
+}
+
+// segmentWriter writes one segment with its flows and block terms. Groups are
+// encoded side by side and written in their order.
+type segmentWriter struct {
+	w       *sourceWriter
+	path    string // in staging, without extension
+	file    *os.File
+	sum     hash.Hash
+	size    int64
+	cols    *columns.Writer
+	terms   *blocks.Writer
+	blocks  int      // whose terms were added
+	flows   [][]byte // packed rollup of each group
+	pending []*groupJob
+	info    segment
+}
+
+// groupJob is a row group on its way.
+type groupJob struct {
+	g     *columns.Group
+	done  chan struct{}
+	flows []byte
+	err   error
+}
+
+func newSegmentWriter(w *sourceWriter, kind string) (*segmentWriter, error) {
+	s := &segmentWriter{w: w, path: w.t.stage + "-" + strconv.Itoa(len(w.all)), sum: sha256.New(), terms: blocks.NewWriter()}
+	s.info = segment{Kind: kind, First: firetrail.Absent, Last: firetrail.Absent}
+	f, err := os.OpenFile(s.path+".parquet", os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("write segment: %w", err)
+	}
+	s.file = f
+	s.cols = columns.NewWriter(s, kind)
+	return s, nil
+}
+
+// Write passes the segment's bytes to the file and the checksum.
+func (s *segmentWriter) Write(p []byte) (int, error) {
+	n, err := s.file.Write(p)
+	s.sum.Write(p[:n])
+	s.size += int64(n)
+	return n, err
+}
+
+// append takes as many events as the segment has room for.
+func (s *segmentWriter) append(evs []firetrail.Event) (int, error) {
+	n := s.cols.Append(evs)
+	if s.cols.Full() {
+		return n, s.cut()
+	}
+	return n, nil
+}
+
+// cut sends the collected rows on to be encoded. At most two groups of a
+// segment are under way beside the one being collected.
+func (s *segmentWriter) cut() error {
+	g := s.cols.Cut()
+	if g == nil {
+		return nil
+	}
+	for len(s.pending) >= 2 {
+		if err := s.settle(); err != nil {
+			return err
+		}
+	}
+	j := &groupJob{g: g, done: make(chan struct{})}
+	s.pending = append(s.pending, j)
+	slots := s.w.t.in.slots
+	go func() {
+		defer close(j.done)
+		enc := <-slots
+		defer func() { slots <- enc }()
+		if j.err = g.Encode(enc); j.err == nil {
+			j.flows, j.err = packFlows(rollup(g, s.info.Kind))
+		}
+	}()
+	return nil
+}
+
+// settle waits for the oldest group and writes it.
+func (s *segmentWriter) settle() error {
+	j := s.pending[0]
+	s.pending = s.pending[1:]
+	select {
+	case <-j.done:
+	case <-s.w.ctx.Done():
+		<-j.done
+		return s.w.ctx.Err()
+	}
+	if j.err != nil {
+		return j.err
+	}
+	s.flows = append(s.flows, j.flows)
+	s.bounds(j.g)
+	s.blocks = blockTerms(s.terms, s.blocks, j.g)
+	return s.cols.Write(j.g)
+}
+
+// bounds keeps the rows and times of a group.
+func (s *segmentWriter) bounds(g *columns.Group) {
+	s.info.Rows += int64(g.Rows())
+	for _, name := range [...]string{"nat_src_ip", "nat_dst_ip", "nat_src_port", "nat_dst_port"} {
+		s.info.NAT = s.info.NAT || g.Vector(name) != nil
+	}
+	times := g.Vector("time")
+	if times == nil {
+		return
+	}
+	for _, t := range times.Ints() {
+		if t != firetrail.Absent {
+			s.info.Dated++
+			s.info.First, s.info.Last = earliest(s.info.First, t), latest(s.info.Last, t)
+		}
+	}
+}
+
+// close completes the files of the segment in staging.
+func (s *segmentWriter) close(source string) error {
+	if err := s.cut(); err != nil {
+		return err
+	}
+	for len(s.pending) > 0 {
+		if err := s.settle(); err != nil {
+			return err
+		}
+	}
+	if err := s.cols.Close(source); err != nil {
+		return err
+	}
+	if err := closeSynced(s.file); err != nil {
+		return err
+	}
+	s.info.Source, s.info.Size, s.info.SHA256 = source, s.size, hex.EncodeToString(s.sum.Sum(nil))
+	var err error
+	if s.info.Flows, err = writeFlows(s.path+".flow", s.flows); err != nil {
+		return err
+	}
+	s.terms.Blocks(s.blocks)
+	if err := s.terms.WriteFile(s.path + termsExt); err != nil {
+		return err
+	}
+	return os.Chmod(s.path+termsExt, 0o600)
+}
+
+func closeSynced(f *os.File) error {
+	err := f.Sync()
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", f.Name(), err)
+	}
+	return nil
+}
+
+// close completes all files and describes them in the commit; first is the number
+// of the first file.
+func (w *sourceWriter) close(source string, first int, e *commit) error {
+	if len(w.lastEvent) > 0 {
+		clear(w.kinds) // a segment of its own
+		if err := w.events(w.lastEvent); err != nil {
+			return err
+		}
+	}
+	number := first
+	name := func() string {
+		n := fmt.Sprintf("%s-%06d", source, number)
+		number++
+		return n
+	}
+	for i, s := range w.all {
+		if err := s.close(source); err != nil {
+			return err
+		}
+		s.info.Name = name()
+		e.Segments = append(e.Segments, s.info)
+		if len(w.lastEvent) > 0 && i == len(w.all)-1 {
+			w.tail.Files = []string{s.info.Name}
+		}
+		for _, f := range [...]struct{ folder, ext string }{{"segments", ".parquet"}, {"flows", ".flow"}, {"blocks", termsExt}} {
+			w.staged = append(w.staged, s.path+f.ext)
+			w.final = append(w.final, w.t.in.c.path(f.folder, s.info.Name, f.ext))
+		}
+	}
+	if w.t.spool != "" {
+		w.staged, w.final = append(w.staged, w.t.spool), append(w.final, w.t.in.c.path("spool", source, ""))
+	}
+	e.Tail = w.tail
+	if err := w.closeRejects(w.rejects, name, e); err != nil {
+		return err
+	}
+	if len(w.lastReject) > 0 {
+		if err := w.closeRejects(w.lastReject, name, e); err != nil {
+			return err
+		}
+		w.tail.Files = []string{e.Rejects[len(e.Rejects)-1].Name}
+	}
+	return nil
+}
+
+func (w *sourceWriter) closeRejects(rejects []firetrail.Reject, name func() string, e *commit) error {
+	if len(rejects) == 0 {
+		return nil
+	}
+	var b bytes.Buffer
+	if err := writeRejects(&b, rejects); err != nil {
+		return err
+	}
+	sum := sha256.Sum256(b.Bytes())
+	rf := rejectFile{Name: name(), Count: int64(len(rejects)), SHA256: hex.EncodeToString(sum[:])}
+	staged := w.t.stage + "-" + rf.Name + ".jsonl"
+	if err := writeSynced(staged, &b); err != nil {
+		return err
+	}
+	w.staged = append(w.staged, staged)
+	w.final = append(w.final, w.t.in.c.path("rejects", rf.Name, ".jsonl"))
+	e.Rejects = append(e.Rejects, rf)
+	return nil
+}
+
+func writeSynced(path string, r io.Reader) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(f, r); err != nil {
+		f.Close()
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return closeSynced(f)
+}
+
+// publish gives the staged files their names and makes those durable.
+func (w *sourceWriter) publish() error {
+	for i := range w.staged {
+		if err := os.Rename(w.staged[i], w.final[i]); err != nil {
+			return fmt.Errorf("commit: %w", err)
+		}
+	}
+	for _, folder := range [...]string{"segments", "flows", "blocks", "rejects", "spool"} {
+		if err := syncDir(w.t.in.c.path(folder, "", "")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// abandon waits for the groups under way and closes what is still open; the
+// files are removed by the next writer.
+func (w *sourceWriter) abandon() {
+	for _, s := range w.all {
+		for _, j := range s.pending {
+			<-j.done
+		}
+		s.pending = nil
+		s.file.Close()
+	}
+}

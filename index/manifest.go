@@ -1,0 +1,174 @@
+package index
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"firetrail"
+)
+
+const manifestName = "manifest.jsonl"
+
+// manifestLine is a line of the manifest. Sum is the SHA-256 of the former
+// line's sum and the bytes of Commit, so that no line can be changed, taken
+// out or moved without all that follow.
+type manifestLine struct {
+	Commit json.RawMessage `json:"commit"`
+	Sum    string          `json:"sum"`
+}
+
+// commit says that content of one source is in the case.
+type commit struct {
+	Source   firetrail.Source `json:"source"` // as it stands after the commit; content fields unchanged where Also is set
+	Also     string           `json:"also,omitempty"`
+	From     int64            `json:"from"` // bytes that were in the case before
+	Head     string           `json:"head"` // SHA-256 of the first headSize bytes
+	Segments []segment        `json:"segments,omitempty"`
+	Rejects  []rejectFile     `json:"rejects,omitempty"`
+	Drop     []string         `json:"drop,omitempty"` // names of files that no longer count
+	Tail     *tail            `json:"tail,omitempty"`
+}
+
+// tail is the last record of a source that ends without a line end. If the
+// source grows, it is read again and its files are dropped.
+type tail struct {
+	Offset int64    `json:"offset"`
+	Files  []string `json:"files,omitempty"`
+}
+
+// ErrManifest is wrapped where the manifest is not what was written.
+var ErrManifest = errors.New("manifest is damaged")
+
+func chain(former string, commit []byte) string {
+	h := sha256.New()
+	h.Write([]byte(former))
+	h.Write(commit)
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// state is what the manifest says, as a writer keeps it up to date.
+type state struct {
+	commits  int
+	chain    string // checksum of the last line
+	end      int64  // bytes of the manifest up to there
+	byID     map[string]*taken
+	segments map[string]segment
+}
+
+// loadState reads the manifest. A last line that was cut off by a crash was never
+// committed and does not count; any other damage is an error.
+func loadState(dir string) (*state, error) {
+	s := &state{byID: map[string]*taken{}, segments: map[string]segment{}}
+	data, err := os.ReadFile(filepath.Join(dir, manifestName))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read manifest: %w", err)
+	}
+	for line := range bytes.Lines(data) {
+		if line[len(line)-1] != '\n' {
+			break
+		}
+		var l manifestLine
+		if err := json.Unmarshal(line, &l); err != nil {
+			return nil, fmt.Errorf("%w: line %d: %w", ErrManifest, s.commits+1, err)
+		}
+		sum := chain(s.chain, l.Commit)
+		if l.Sum != sum {
+			return nil, fmt.Errorf("%w: line %d: checksum does not match", ErrManifest, s.commits+1)
+		}
+		var c commit
+		if err := json.Unmarshal(l.Commit, &c); err != nil {
+			return nil, fmt.Errorf("%w: line %d: %w", ErrManifest, s.commits+1, err)
+		}
+		s.apply(c)
+		s.chain, s.commits = sum, s.commits+1
+		s.end += int64(len(line))
+	}
+	return s, nil
+}
+
+// snapshot freezes the state for readers.
+func (s *state) snapshot() *snapshot {
+	v := &snapshot{commits: s.commits, chain: s.chain, byID: make(map[string]*taken, len(s.byID))}
+	for id, t := range s.byID {
+		frozen := *t
+		frozen.also, frozen.rejects = slices.Clone(t.also), slices.Clone(t.rejects)
+		v.byID[id] = &frozen
+		v.sources = append(v.sources, t.Source)
+	}
+	slices.SortFunc(v.sources, compareSources)
+	for _, seg := range s.segments {
+		v.segments = append(v.segments, seg)
+	}
+	slices.SortFunc(v.segments, func(a, b segment) int { return strings.Compare(a.Name, b.Name) })
+	return v
+}
+
+// apply adds a commit.
+func (s *state) apply(c commit) {
+	t := s.byID[c.Source.ID]
+	if t == nil {
+		t = &taken{}
+		s.byID[c.Source.ID] = t
+	}
+	if c.Also != "" {
+		t.also = append(t.also, c.Also)
+		return
+	}
+	t.Source, t.last = c.Source, c
+	for _, name := range c.Drop {
+		delete(s.segments, name)
+		t.rejects = slices.DeleteFunc(t.rejects, func(r rejectFile) bool { return r.Name == name })
+	}
+	for _, seg := range c.Segments {
+		s.segments[seg.Name] = seg
+	}
+	t.files += len(c.Segments) + len(c.Rejects)
+	t.rejects = append(t.rejects, c.Rejects...)
+}
+
+// commit appends a line to the manifest and makes it durable: from then on the
+// files that it names belong to the case. The caller holds the lock and has made
+// the files durable.
+func (s *state) commit(dir string, e commit) error {
+	raw, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	sum := chain(s.chain, raw)
+	line, err := json.Marshal(manifestLine{Commit: raw, Sum: sum})
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(filepath.Join(dir, manifestName), os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	defer f.Close()
+	if err := f.Truncate(s.end); err != nil { // a torn line of a crash
+		return fmt.Errorf("commit: %w", err)
+	}
+	if _, err := f.WriteAt(append(line, '\n'), s.end); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	if err := f.Sync(); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	if s.commits == 0 {
+		if err := syncDir(dir); err != nil {
+			return err
+		}
+	}
+	s.apply(e)
+	s.chain, s.commits = sum, s.commits+1
+	s.end += int64(len(line)) + 1
+	return nil
+}

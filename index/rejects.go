@@ -1,0 +1,84 @@
+package index
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+
+	"firetrail"
+)
+
+// rejectFile names a file of quarantined records.
+type rejectFile struct {
+	Name   string `json:"name"`
+	Count  int64  `json:"count"`
+	SHA256 string `json:"sha256"`
+}
+
+// rejectLine is a line of such a file.
+type rejectLine struct {
+	Line   int64  `json:"line"`
+	Offset int64  `json:"offset"`
+	Length int64  `json:"length"`
+	Column int    `json:"column,omitempty"`
+	Reason string `json:"reason"`
+}
+
+func writeRejects(w io.Writer, rejects []firetrail.Reject) error {
+	enc := json.NewEncoder(w)
+	for _, r := range rejects {
+		if err := enc.Encode(rejectLine{r.Line, r.Offset, r.Length, r.Column, r.Reason}); err != nil {
+			return fmt.Errorf("write rejects: %w", err)
+		}
+	}
+	return nil
+}
+
+// Rejects yields the quarantined records of a source in record order; of all
+// sources, by path, if source is "".
+func (c *Case) Rejects(ctx context.Context, source string) iter.Seq2[firetrail.Reject, error] {
+	return func(yield func(firetrail.Reject, error) bool) {
+		view := c.view()
+		for _, src := range view.sources {
+			if source != "" && src.ID != source {
+				continue
+			}
+			for _, f := range view.byID[src.ID].rejects {
+				if err := ctx.Err(); err != nil {
+					yield(firetrail.Reject{}, err)
+					return
+				}
+				if !c.rejectsOf(src.ID, f, yield) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// rejectsOf yields the records of one file; it returns false to stop.
+func (c *Case) rejectsOf(source string, rf rejectFile, yield func(firetrail.Reject, error) bool) bool {
+	f, err := os.Open(c.path("rejects", rf.Name, ".jsonl"))
+	if err != nil {
+		return yield(firetrail.Reject{}, fmt.Errorf("read rejects: %w", err))
+	}
+	defer f.Close()
+	dec := json.NewDecoder(bufio.NewReader(f))
+	for {
+		var l rejectLine
+		if err := dec.Decode(&l); err == io.EOF {
+			return true
+		} else if err != nil {
+			yield(firetrail.Reject{}, fmt.Errorf("read rejects %s: %w", rf.Name, err))
+			return false
+		}
+		o := firetrail.Origin{Source: source, Line: l.Line, Offset: l.Offset, Length: l.Length}
+		if !yield(firetrail.Reject{Origin: o, Column: l.Column, Reason: l.Reason}, nil) {
+			return false
+		}
+	}
+}
