@@ -43,6 +43,8 @@ type zeekTSV struct {
 	fields       []string
 	types        []string
 	columns      []zeekColumn
+	tails        bool      // some columns are divided by blanks
+	ends         []zeekEnd // of the columns of the row
 	log          *zeekLog
 	headless     bool
 	begun, rows  bool // a line was read; a row was read under this header
@@ -157,8 +159,10 @@ func (p *zeekTSV) compile(rec []byte) error {
 	}
 	p.columns = zeekPlan(fields, types)
 	var marks zeekMarks
+	p.tails = false
 	for i := range p.columns {
 		marks.add(p.columns[i].marks)
+		p.tails = p.tails || p.columns[i].tail
 	}
 	p.log = newZeekLog(p.path, zeekGuess(marks))
 	return nil
@@ -224,22 +228,16 @@ func (c *zeekColumn) demote() {
 
 // parseRow reads one row by the plan.
 func (p *zeekTSV) parseRow(rec []byte, ev *firetrail.Event) error {
+	if !p.split(rec) {
+		return p.wrongCount(rec)
+	}
 	z := &p.row
 	z.begin(p.log, ev)
 	escaped := bytes.IndexByte(rec, '\\') >= 0
-	pos, last := 0, len(p.columns)-1
+	pos := 0
 	for i := range p.columns {
-		c := &p.columns[i]
-		end, next := 0, 0
-		if len(p.sep) == 1 && !c.tail {
-			end, next = cutByte(rec, pos, p.sep[0])
-		} else {
-			end, next = p.cut(rec, pos, c)
-		}
-		if (next < 0) != (i == last) {
-			return p.wrongCount(rec)
-		}
-		v := rec[pos:end]
+		c, end := &p.columns[i], p.ends[i]
+		v := rec[pos:end.at]
 		switch {
 		case len(v) == len(p.unset) && string(v) == string(p.unset):
 		case c.typ == zeekSet:
@@ -254,43 +252,68 @@ func (p *zeekTSV) parseRow(rec []byte, ev *firetrail.Event) error {
 				return reject(pos+1, "column %s: expected %s, found %s", firetrail.Inert(c.name), c.typ.what(), quoted(v))
 			}
 		}
-		pos = next
+		pos = end.next
 	}
 	z.finish()
 	return nil
 }
 
-// cutByte finds the end of the column at pos and the start of the next, -1 for
-// none. Columns are short, so eight bytes are looked at with one word: a byte of
-// x is zero where the separator stands, and the lowest such byte is found exactly.
-func cutByte(rec []byte, pos int, sep byte) (end, next int) {
-	const ones, high = 0x0101010101010101, 0x8080808080808080
-	for i := pos; i+8 <= len(rec); i += 8 {
-		x := binary.LittleEndian.Uint64(rec[i:]) ^ ones*uint64(sep)
-		if zero := (x - ones) &^ x & high; zero != 0 {
-			i += bits.TrailingZeros64(zero) / 8
-			return i, i + 1
+// zeekEnd is where a column ends and the next begins.
+type zeekEnd struct{ at, next int }
+
+// split fills p.ends; false where the row has another number of columns.
+func (p *zeekTSV) split(rec []byte) bool {
+	if cap(p.ends) < len(p.columns) {
+		p.ends = make([]zeekEnd, 0, len(p.columns))
+	}
+	p.ends = p.ends[:0]
+	if len(p.sep) == 1 && !p.tails {
+		return p.splitByte(rec, p.sep[0])
+	}
+	pos := 0
+	for i := range p.columns {
+		sep := p.sep
+		if p.columns[i].tail {
+			sep = []byte(zeekBlanks)
 		}
+		n := bytes.Index(rec[pos:], sep)
+		if n < 0 {
+			p.ends = append(p.ends, zeekEnd{len(rec), len(rec)})
+			return i == len(p.columns)-1
+		}
+		p.ends = append(p.ends, zeekEnd{pos + n, pos + n + len(sep)})
+		pos += n + len(sep)
 	}
-	from := pos + (len(rec)-pos)/8*8
-	n := bytes.IndexByte(rec[from:], sep)
-	if n < 0 {
-		return len(rec), -1
-	}
-	return from + n, from + n + 1
+	return false
 }
 
-// cut is cutByte for other separators.
-func (p *zeekTSV) cut(rec []byte, pos int, c *zeekColumn) (end, next int) {
-	sep := p.sep
-	if c.tail {
-		sep = []byte(zeekBlanks)
+// splitByte is split for a separator of one byte. It looks at eight bytes with one
+// word: t has the top bit of each byte where the separator stands, and no other.
+func (p *zeekTSV) splitByte(rec []byte, sep byte) bool {
+	const ones, low = 0x0101010101010101, 0x7f7f7f7f7f7f7f7f
+	ends, most := p.ends, len(p.columns)-1
+	i := 0
+	for ; i+8 <= len(rec); i += 8 {
+		x := binary.LittleEndian.Uint64(rec[i:]) ^ ones*uint64(sep)
+		for t := ^((x&low + low) | x | low); t != 0; t &= t - 1 {
+			if len(ends) == most {
+				return false
+			}
+			at := i + bits.TrailingZeros64(t)/8
+			ends = append(ends, zeekEnd{at, at + 1})
+		}
 	}
-	n := bytes.Index(rec[pos:], sep)
-	if n < 0 {
-		return len(rec), -1
+	for ; i < len(rec); i++ {
+		if rec[i] != sep {
+			continue
+		}
+		if len(ends) == most {
+			return false
+		}
+		ends = append(ends, zeekEnd{i, i + 1})
 	}
-	return pos + n, pos + n + len(sep)
+	p.ends = append(ends, zeekEnd{len(rec), len(rec)})
+	return len(ends) == most
 }
 
 // wrongCount says how many columns a row has.
