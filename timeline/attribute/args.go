@@ -225,7 +225,9 @@ func leftRunning(line string) bool {
 // word reads one word: scheme, user and path go, and what is left may be an
 // address, a network, a range, a name, with or without a port.
 func (c *content) word(w, last string) {
-	w = strings.TrimRight(w, ".:")
+	if w = strings.TrimRight(w, ".:"); w == "" {
+		return
+	}
 	if rest, ok := strings.CutPrefix(w, "-p"); ok && c.port(rest) {
 		return
 	}
@@ -284,13 +286,13 @@ func (c *content) word(w, last string) {
 	}
 	if hostName(host) {
 		c.names = append(c.names, host)
-		if peer || hasPort && c.port(port) {
+		if hasPort && c.port(port) || peer {
 			c.peers++
 		}
 		return
 	}
 	// "nc host 4444", connect(("host", 4444)): a number after a peer is its port.
-	if looksPeer(last) {
+	if w != "" && w[0] >= '0' && w[0] <= '9' && looksPeer(last) {
 		c.port(w)
 	}
 }

@@ -61,6 +61,7 @@ func TestMatch(t *testing.T) {
 		{"pool by name", "./worker stratum+tcp://eu.pool.example:3333", named, contentPeer},
 		{"parent domain", "dig pool.example", named, contentTool},
 		{"label boundary", "dig notpool.example", named, contentOther},
+		{"port of a URL", "curl https://files.example:3333/x", named, contentPort},
 		{"own port", "python serve.py --port 3333", named, contentPort},
 		{"sweep by network", "nmap -p 22 10.20.4.0/24", sweep, contentPeer},
 		{"sweep by range", "nmap 10.20.4.1-254", sweep, contentPeer},

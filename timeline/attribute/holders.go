@@ -15,9 +15,15 @@ import (
 type index struct {
 	runs   map[string]*trace
 	byAddr map[netip.Addr]*holders
-	byNode map[string]*holders // pods and sandboxes of runs, by the short name of the node they ran on
-	nat    map[netip.Addr][]firetrail.NAT
-	ids    []string // of runs, sorted
+	byNode map[string]*holders          // pods and sandboxes of runs, by the short name of the node they ran on
+	nat    map[netip.Addr]*translations // by outside address
+	ids    []string                     // of runs, sorted
+}
+
+// translations are the entries of one outside address, sorted by start.
+type translations struct {
+	entries []firetrail.NAT
+	spans   spans
 }
 
 // holders are the leases of one address, or on one node, sorted by start.
@@ -37,7 +43,7 @@ type trace struct {
 }
 
 func newIndex(inv *firetrail.Inventory, opt *Options) *index {
-	x := &index{runs: map[string]*trace{}, byAddr: map[netip.Addr]*holders{}, byNode: map[string]*holders{}, nat: map[netip.Addr][]firetrail.NAT{}}
+	x := &index{runs: map[string]*trace{}, byAddr: map[netip.Addr]*holders{}, byNode: map[string]*holders{}, nat: map[netip.Addr]*translations{}}
 	for i := range inv.Runs {
 		r := &inv.Runs[i]
 		x.runs[r.ID] = &trace{run: r}
@@ -57,9 +63,7 @@ func newIndex(inv *firetrail.Inventory, opt *Options) *index {
 	for _, h := range x.byNode {
 		h.sort()
 	}
-	for _, n := range inv.NAT {
-		x.nat[n.OutsideIP.Unmap()] = append(x.nat[n.OutsideIP.Unmap()], n)
-	}
+	x.translate(inv.NAT)
 	for _, c := range inv.Calls {
 		if t := x.runs[c.Run]; t != nil {
 			t.calls = append(t.calls, c)
@@ -70,6 +74,30 @@ func newIndex(inv *firetrail.Inventory, opt *Options) *index {
 		t.build(opt.Grace)
 	}
 	return x
+}
+
+func (x *index) translate(table []firetrail.NAT) {
+	for _, n := range table {
+		out := n.OutsideIP.Unmap()
+		if x.nat[out] == nil {
+			x.nat[out] = &translations{}
+		}
+		n.InsideIP, n.DstIP = n.InsideIP.Unmap(), n.DstIP.Unmap()
+		x.nat[out].entries = append(x.nat[out].entries, n)
+	}
+	for _, t := range x.nat {
+		slices.SortStableFunc(t.entries, func(a, b firetrail.NAT) int {
+			return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(a.Source, b.Source), cmp.Compare(a.Line, b.Line), a.InsideIP.Compare(b.InsideIP))
+		})
+		iv := make([]firetrail.Interval, len(t.entries))
+		for i, n := range t.entries {
+			iv[i] = firetrail.Interval{Start: n.Start, End: n.End}
+			if n.End == firetrail.Absent {
+				iv[i].End = forever
+			}
+		}
+		t.spans = newSpans(iv)
+	}
 }
 
 func (x *index) hold(l firetrail.Lease) {
@@ -221,23 +249,19 @@ func (x *index) held(a netip.Addr, at firetrail.Interval, eps int64, share float
 // insiders lists the translations that can have made the finding's source of
 // an inside address: everything that is known of both has to agree.
 func (x *index) insiders(outside netip.Addr, f *firetrail.Finding, at firetrail.Interval, eps int64) []firetrail.NAT {
+	t := x.nat[outside]
+	if t == nil {
+		return nil
+	}
 	dst, _ := parseDst(f.Dst)
 	var out []firetrail.NAT
-	for _, n := range x.nat[outside] {
-		if n.DstIP.IsValid() && dst.IsValid() && n.DstIP.Unmap() != dst {
-			continue
+	t.spans.overlap(add(at.Start, -natSlack-eps), add(at.End, natSlack+eps), func(i int) {
+		n := &t.entries[i]
+		other := n.DstIP.IsValid() && dst.IsValid() && n.DstIP != dst
+		if !other && !(n.DstPort > 0 && f.DstPort != firetrail.Absent && n.DstPort != f.DstPort) {
+			out = append(out, *n)
 		}
-		if n.DstPort > 0 && f.DstPort != firetrail.Absent && n.DstPort != f.DstPort {
-			continue
-		}
-		end := n.End
-		if end == firetrail.Absent {
-			end = forever
-		}
-		if add(n.Start, -natSlack-eps) <= at.End && add(end, natSlack+eps) >= at.Start {
-			out = append(out, n)
-		}
-	}
+	})
 	return out
 }
 

@@ -108,7 +108,7 @@ const (
 	bgIdle    = 20 // the same went on while no run held the address
 	bgOnce    = 5  // it did so once
 	bgRuns    = 4  // the same went on under several runs of the address
-	bgCommon  = 10 // the same came from three sources or more
+	bgCommon  = 10 // the same refusals met three sources or more
 	bgReuse   = 2  // another run held the address within minutes, or the zone is a guess
 )
 
@@ -137,7 +137,7 @@ func (v *verdict) background(opt *Options) float64 {
 	if v.habit.runs > 1 && v.ownHost {
 		b *= bgRuns
 	}
-	if len(v.habit.sources) >= 3 {
+	if len(v.habit.sources) >= manySources && refusedOnly(v.f.Detector) {
 		b *= bgCommon
 	}
 	if _, near := v.reuse(reuseNear); near || v.zoneGuessed(opt) && v.neighbours(14*hour) {

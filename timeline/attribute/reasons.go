@@ -23,7 +23,7 @@ func (v *verdict) nobody(opt *Options) (why string, c []firetrail.Candidate) {
 		return reason + guess, []firetrail.Candidate{{ID: Background, Probability: 1, Reasons: []string{reason}}}
 	}
 	if h == nil {
-		if len(v.x.nat[src]) > 0 {
+		if v.x.nat[src] != nil {
 			return fmt.Sprintf("%s is a translated address, and no translation fits the peer and the time%s", src, guess), nil
 		}
 		return fmt.Sprintf("no run and no host of the inventory ever held %s; a translation table may lead further inside", src), nil
@@ -182,7 +182,7 @@ func (v *verdict) backgroundReasons() []string {
 	if v.habit.idle > 0 {
 		out = append(out, v.idleText())
 	}
-	if n := len(v.habit.sources); n >= 3 {
+	if n := len(v.habit.sources); n >= manySources {
 		out = append(out, fmt.Sprintf("the same came from %d sources", n))
 	}
 	return out
@@ -223,7 +223,7 @@ func (v *verdict) against(opt *Options) []string {
 	if l, ok := v.reuse(5 * minute); ok {
 		say(true, "run %s held %s %s, close to it (%s)", l.Run, l.IP, between(l.Start, l.End), cite(l.Citation))
 	}
-	say(len(v.habit.sources) >= 3, "the same came from %d sources, which speaks for something common to them", len(v.habit.sources))
+	say(len(v.habit.sources) >= manySources, "the same came from %d sources, which speaks for something common to them", len(v.habit.sources))
 	say(v.ownHost, "%s", v.hostText())
 	if n := v.outlived(id); n > 0 {
 		say(true, "%d of %d bursts went on after the lease of run %s had ended", n, len(v.bursts), id)

@@ -112,13 +112,16 @@ func familyOf(word string) familySet {
 	if len(word) < 2 || len(word) > 32 {
 		return 0
 	}
-	word = strings.ToLower(word)
+	return programs[strings.ToLower(word)]
+}
+
+// programs leads from a program's name to its family. Read-only.
+var programs = func() map[string]familySet {
+	m := map[string]familySet{}
 	for i := range families {
 		for _, p := range families[i].programs {
-			if word == p {
-				return 1 << i
-			}
+			m[p] = 1 << i
 		}
 	}
-	return 0
-}
+	return m
+}()
