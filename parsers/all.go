@@ -7,6 +7,7 @@ var All = []Format{
 	PFLog,
 	PaloAlto,
 	PF,
+	PFText,
 	Zeek,
 	ZeekJSON,
 	iptables,
