@@ -38,10 +38,8 @@ func splitCSV(b []byte, columns []csvColumn, most int) (out []csvColumn, open in
 			}
 			c, i = csvColumn{b[i+2 : end], bytes.IndexByte(b[i+2:end], '"') >= 0}, end+2
 		default:
-			if n := bytes.IndexByte(b[i:], ','); n >= 0 {
-				i += n
-			} else {
-				i = len(b)
+			for i < len(b) && b[i] != ',' { // most columns are short
+				i++
 			}
 			c.text = b[start:i]
 		}

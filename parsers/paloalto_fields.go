@@ -240,31 +240,27 @@ func setCountry(ev *firetrail.Event, c panColumn, v []byte, to *string) {
 	ev.Put(c.name, text(v))
 }
 
-// proto is the protocol in lower case by its usual name.
+// proto is the protocol in lower case, by its usual name where the record has a
+// number or another name.
 func (p *panParser) proto(v []byte) string {
-	switch string(v) {
-	case "tcp", "TCP", "6":
-		return "tcp"
-	case "udp", "UDP", "17":
-		return "udp"
-	case "icmp", "ICMP", "1":
-		return "icmp"
-	case "icmp6", "icmpv6", "ipv6-icmp", "ICMP6", "ICMPv6", "58":
-		return "icmpv6"
+	if n, ok := number(v); ok {
+		return protoName(n, text(v))
 	}
-	for _, c := range v {
-		if c >= 'A' && c <= 'Z' {
-			lower := p.ctx.Arena.Make(len(v))
-			copy(lower, v)
-			for i, c := range lower {
-				if c >= 'A' && c <= 'Z' {
-					lower[i] = c + 'a' - 'A'
-				}
+	lower := v
+	if bytes.ContainsAny(v, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") {
+		lower = p.ctx.Arena.Make(len(v))
+		for i, c := range v {
+			if c >= 'A' && c <= 'Z' {
+				c += 'a' - 'A'
 			}
-			return text(lower)
+			lower[i] = c
 		}
 	}
-	return text(v)
+	switch string(lower) {
+	case "icmp6", "ipv6-icmp":
+		return "icmpv6"
+	}
+	return text(lower)
 }
 
 // panActionOf is what the firewall's word for its action means. Pages that a
