@@ -2,7 +2,6 @@ package parsers
 
 import (
 	"encoding/json"
-	"flag"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,8 +11,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 )
-
-var updateZeek = flag.Bool("update-zeek", false, "write the golden files of the Zeek samples")
 
 // goldenEvents prints events with every field they have, a line each.
 func goldenEvents(s *zeekSource) string {
@@ -57,8 +54,8 @@ func TestZeekSamples(t *testing.T) {
 				t.Errorf("%s: read as %q: %v", path, s.format, s.err)
 				continue
 			}
-			got, golden := goldenEvents(s), strings.TrimSuffix(path, ".log")+".golden.jsonl"
-			if *updateZeek {
+			got, golden := goldenEvents(s), path+".golden"
+			if *update {
 				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
 					t.Fatal(err)
 				}
