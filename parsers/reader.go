@@ -13,7 +13,8 @@ const (
 	chunkSize  = 1 << 20
 	maxRecord  = 1 << 20
 	batchSize  = 4096
-	maxRejects = 4096 // a batch ends when it holds as many
+	maxRejects = 4096    // a batch ends when it holds as many rejects or facts
+	maxSpan    = 8 << 20 // or covers as many bytes, though they hold no event
 )
 
 // Batch is a run of records of one source, in record order. Next reuses its
@@ -147,7 +148,8 @@ func (r *Reader) surveyYears() error {
 // the last one; any other error ends the source early, after b's records.
 func (r *Reader) Next(b *Batch) error {
 	*b = Batch{Events: b.Events[:0], Rejects: b.Rejects[:0], Facts: b.Facts[:0], End: r.offset}
-	for len(b.Events) < batchSize && len(b.Rejects) < maxRejects {
+	for start := r.offset; len(b.Events) < batchSize && len(b.Rejects) < maxRejects &&
+		len(r.ctx.facts) < maxRejects && r.offset-start < maxSpan; {
 		n := r.frame()
 		switch {
 		case n > 0 && n-2 <= r.maxRecord:
