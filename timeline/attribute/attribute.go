@@ -53,12 +53,15 @@ const (
 // to a service of the host: see background. A finding's posterior is the mean
 // over its bursts, so that one which spans two leases is split between them.
 func Findings(inv firetrail.Inventory, findings []firetrail.Finding, opt Options) {
-	opt = opt.filled()
-	x := newIndex(&inv, &opt)
-	habits := observeHabits(x, findings, &opt)
+	NewIndex(inv, opt).Findings(findings)
+}
+
+// Findings fills the Attribution of each finding; see the function.
+func (x *Index) Findings(findings []firetrail.Finding) {
+	habits := observeHabits(x, findings)
 	for i := range findings {
 		f := &findings[i]
-		f.Attribution = x.attribute(f, habits.of(f), &opt)
+		f.Attribution = x.attribute(f, habits.of(f))
 	}
 	recur(findings)
 }
@@ -105,8 +108,8 @@ type hit struct {
 }
 
 // bursts weighs every burst of a finding against every run.
-func (x *index) bursts(f *firetrail.Finding, opt *Options) []burst {
-	shift, eps := opt.clock(f)
+func (x *Index) bursts(f *firetrail.Finding) []burst {
+	shift, eps := x.opt.clock(f)
 	hits := map[string][]hit{}
 	done := map[string][]hit{} // hits that an earlier burst matched in time
 	var out []burst
@@ -319,7 +322,7 @@ const idleMargin = minute
 
 // observeHabits counts for each behaviour how often it came while no run, or
 // several, held the address, and from how many sources.
-func observeHabits(x *index, findings []firetrail.Finding, opt *Options) habits {
+func observeHabits(x *Index, findings []firetrail.Finding) habits {
 	all := habits{}
 	get := func(k habitKey) *habit {
 		if all[k] == nil {
@@ -340,7 +343,7 @@ func observeHabits(x *index, findings []firetrail.Finding, opt *Options) habits 
 		if held[k] == nil {
 			held[k] = map[string]bool{}
 		}
-		shift, eps := opt.clock(f)
+		shift, eps := x.opt.clock(f)
 		for _, b := range burstsOf(f) {
 			b.Start, b.End = add(b.Start, -shift), add(b.End, -shift)
 			h.bursts++

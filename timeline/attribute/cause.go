@@ -40,8 +40,7 @@ const (
 
 // caseFile is what the causes of all incidents share.
 type caseFile struct {
-	x        *index
-	opt      *Options
+	x        *Index
 	byID     map[string]*firetrail.Finding
 	findings []firetrail.Finding
 	observed []firetrail.Interval
@@ -74,10 +73,13 @@ type exposure struct {
 // a shift p of 0.01 and nothing that contradicts, or for matching tool calls on
 // two bursts; "host" for something that points to it: bursts in idle time, a
 // way in, or a trace that would have shown the act and does not.
-func Causes(inv firetrail.Inventory, incidents []firetrail.Incident, findings []firetrail.Finding, observed []firetrail.Interval, opt Options) {
-	opt = opt.filled()
-	x := newIndex(&inv, &opt)
-	c := &caseFile{x: x, opt: &opt, byID: map[string]*firetrail.Finding{}, findings: findings}
+func Causes(inv firetrail.Inventory, incidents []firetrail.Incident, findings []firetrail.Finding, observed []firetrail.Interval) {
+	NewIndex(inv, Options{}).Causes(incidents, findings, observed)
+}
+
+// Causes fills the cause of each incident; see the function.
+func (x *Index) Causes(incidents []firetrail.Incident, findings []firetrail.Finding, observed []firetrail.Interval) {
+	c := &caseFile{x: x, byID: map[string]*firetrail.Finding{}, findings: findings}
 	for i := range findings {
 		c.byID[findings[i].ID] = &findings[i]
 	}
@@ -85,7 +87,7 @@ func Causes(inv firetrail.Inventory, incidents []firetrail.Incident, findings []
 	if len(c.observed) == 0 {
 		c.observed = c.span()
 	}
-	c.expose(&inv)
+	c.expose()
 	for i := range incidents {
 		incidents[i].Cause = c.cause(&incidents[i])
 	}
@@ -127,7 +129,7 @@ func (c *caseFile) span() []firetrail.Interval {
 }
 
 // expose measures the observed time of every address and run once.
-func (c *caseFile) expose(inv *firetrail.Inventory) {
+func (c *caseFile) expose() {
 	ips := make([]netip.Addr, 0, len(c.x.byAddr))
 	for ip := range c.x.byAddr {
 		ips = append(ips, ip)
@@ -241,13 +243,13 @@ func (q *inquiry) gather() {
 	bySrc := map[netip.Addr][]moment{}
 	var order []netip.Addr
 	for _, f := range q.findings {
-		_, eps := q.opt.clock(f)
+		_, eps := q.x.opt.clock(f)
 		for _, one := range split(f) {
 			src := one.SrcIP.Unmap().WithZone("")
 			if _, known := bySrc[src]; !known {
 				order = append(order, src)
 			}
-			for _, b := range q.x.bursts(&one, q.opt) {
+			for _, b := range q.x.bursts(&one) {
 				bySrc[src] = append(bySrc[src], q.moment(src, &b, eps))
 			}
 		}

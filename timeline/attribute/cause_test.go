@@ -38,7 +38,7 @@ func incident(fs []firetrail.Finding) firetrail.Incident {
 func judge(inv firetrail.Inventory, fs []firetrail.Finding) firetrail.Cause {
 	Findings(inv, fs, Options{})
 	incs := []firetrail.Incident{incident(fs)}
-	Causes(inv, incs, fs, []firetrail.Interval{{Start: at(0), End: at(86400)}}, Options{})
+	Causes(inv, incs, fs, []firetrail.Interval{{Start: at(0), End: at(86400)}})
 	return incs[0].Cause
 }
 

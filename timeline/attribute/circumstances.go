@@ -204,7 +204,7 @@ func (q *inquiry) ownAddress() {
 	own, shared := false, false
 	for _, m := range q.moments {
 		at := m.at
-		for _, c := range q.x.held(m.src, at, q.opt.Slack, 1, "") {
+		for _, c := range q.x.held(m.src, at, q.x.opt.Slack, 1, "") {
 			if (c.lease.Subject == "pod" || c.lease.Subject == "sandbox") && !c.lease.Shared {
 				own = true
 			} else {

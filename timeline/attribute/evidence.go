@@ -26,7 +26,7 @@ func (q *inquiry) timing() {
 		q.doubts = append(q.doubts, fmt.Sprintf("no tool calls of run %s with times are known, so timing cannot be tested", id))
 		return
 	}
-	eps := q.opt.Slack
+	eps := q.x.opt.Slack
 	lease := q.leaseOnSources()
 	axis := newAxis(intersect(lease, q.observed))
 	wide := make([]firetrail.Interval, 0, q.run.clocked)
@@ -94,7 +94,7 @@ func (q *inquiry) window(times []float64, windows [][2]float64, total, f float64
 	if rr := rateRatio(n, k, f); rr > 0 {
 		text += fmt.Sprintf(", rate ratio %.1f", rr)
 	}
-	q.fact("%s; assumed: calls and bursts share a clock to within %d s, and the run's habits do not change over the day", text, q.opt.Slack/second)
+	q.fact("%s; assumed: calls and bursts share a clock to within %d s, and the run's habits do not change over the day", text, q.x.opt.Slack/second)
 	q.term(byAgent, "timing", float64(k)/float64(n), bayes, termBound, text)
 	if out := n - k; out > 0 {
 		q.doubts = append(q.doubts, fmt.Sprintf("%d of %d bursts fall outside every tool call of run %s", out, n, q.run.run.ID))
@@ -218,7 +218,7 @@ func (q *inquiry) count() cells {
 	for _, f := range q.related() {
 		for _, one := range split(f) {
 			src := one.SrcIP.Unmap().WithZone("")
-			bySrc[src] = append(bySrc[src], q.x.bursts(&one, q.opt)...)
+			bySrc[src] = append(bySrc[src], q.x.bursts(&one)...)
 		}
 	}
 	srcs := make([]netip.Addr, 0, len(bySrc))

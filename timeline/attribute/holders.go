@@ -11,8 +11,11 @@ import (
 	"firetrail"
 )
 
-// index is an inventory made ready for questions by address and time.
-type index struct {
+// Index is an inventory made ready for questions by address and time. It reads
+// each tool call's arguments once, so that one Index should serve both the
+// findings and the causes of a case. It is not for use by several goroutines.
+type Index struct {
+	opt    Options
 	runs   map[string]*trace
 	byAddr map[netip.Addr]*holders
 	byNode map[string]*holders          // pods and sandboxes of runs, by the short name of the node they ran on
@@ -42,8 +45,9 @@ type trace struct {
 	args    bool      // some call has arguments
 }
 
-func newIndex(inv *firetrail.Inventory, opt *Options) *index {
-	x := &index{runs: map[string]*trace{}, byAddr: map[netip.Addr]*holders{}, byNode: map[string]*holders{}, nat: map[netip.Addr]*translations{}}
+// NewIndex takes an inventory; its slices must not change afterwards.
+func NewIndex(inv firetrail.Inventory, opt Options) *Index {
+	x := &Index{opt: opt.filled(), runs: map[string]*trace{}, byAddr: map[netip.Addr]*holders{}, byNode: map[string]*holders{}, nat: map[netip.Addr]*translations{}}
 	for i := range inv.Runs {
 		r := &inv.Runs[i]
 		x.runs[r.ID] = &trace{run: r}
@@ -71,12 +75,12 @@ func newIndex(inv *firetrail.Inventory, opt *Options) *index {
 		}
 	}
 	for _, t := range x.runs {
-		t.build(opt.Grace)
+		t.build(x.opt.Grace)
 	}
 	return x
 }
 
-func (x *index) translate(table []firetrail.NAT) {
+func (x *Index) translate(table []firetrail.NAT) {
 	for _, n := range table {
 		out := n.OutsideIP.Unmap()
 		if x.nat[out] == nil {
@@ -100,7 +104,7 @@ func (x *index) translate(table []firetrail.NAT) {
 	}
 }
 
-func (x *index) hold(l firetrail.Lease) {
+func (x *Index) hold(l firetrail.Lease) {
 	put := func(h *holders) *holders {
 		if h == nil {
 			h = &holders{}
@@ -205,7 +209,7 @@ const natSlack = 2 * second
 // claims lists what can have caused traffic of a finding's source in an
 // interval: runs that held the address, the insiders behind a translated
 // address, and pods of the node that the address belongs to.
-func (x *index) claims(f *firetrail.Finding, at firetrail.Interval, eps int64) []claim {
+func (x *Index) claims(f *firetrail.Finding, at firetrail.Interval, eps int64) []claim {
 	src := f.SrcIP.Unmap().WithZone("")
 	out := x.held(src, at, eps, 1, "")
 	seen := map[netip.Addr]bool{src: true}
@@ -232,7 +236,7 @@ func (x *index) claims(f *firetrail.Finding, at firetrail.Interval, eps int64) [
 }
 
 // held lists the runs that held an address itself.
-func (x *index) held(a netip.Addr, at firetrail.Interval, eps int64, share float64, way string) []claim {
+func (x *Index) held(a netip.Addr, at firetrail.Interval, eps int64, share float64, way string) []claim {
 	h := x.byAddr[a.Unmap().WithZone("")]
 	if h == nil {
 		return nil
@@ -248,7 +252,7 @@ func (x *index) held(a netip.Addr, at firetrail.Interval, eps int64, share float
 
 // insiders lists the translations that can have made the finding's source of
 // an inside address: everything that is known of both has to agree.
-func (x *index) insiders(outside netip.Addr, f *firetrail.Finding, at firetrail.Interval, eps int64) []firetrail.NAT {
+func (x *Index) insiders(outside netip.Addr, f *firetrail.Finding, at firetrail.Interval, eps int64) []firetrail.NAT {
 	t := x.nat[outside]
 	if t == nil {
 		return nil
@@ -266,7 +270,7 @@ func (x *index) insiders(outside netip.Addr, f *firetrail.Finding, at firetrail.
 }
 
 // hostAt finds the host of no run that an address belonged to.
-func (x *index) hostAt(a netip.Addr, at firetrail.Interval) (l firetrail.Lease, ok bool) {
+func (x *Index) hostAt(a netip.Addr, at firetrail.Interval) (l firetrail.Lease, ok bool) {
 	h := x.byAddr[a.Unmap().WithZone("")]
 	if h == nil {
 		return l, false

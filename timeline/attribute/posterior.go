@@ -20,7 +20,7 @@ const (
 
 // verdict gathers the candidates of one finding.
 type verdict struct {
-	x       *index
+	x       *Index
 	f       *firetrail.Finding
 	habit   habit
 	bursts  []burst
@@ -33,26 +33,26 @@ type verdict struct {
 }
 
 // attribute answers for one finding.
-func (x *index) attribute(f *firetrail.Finding, h habit, opt *Options) firetrail.Attribution {
+func (x *Index) attribute(f *firetrail.Finding, h habit) firetrail.Attribution {
 	if why := x.hopeless(f); why != "" {
 		return firetrail.Attribution{Unattributed: why}
 	}
-	v := &verdict{x: x, f: f, habit: h, bursts: x.bursts(f, opt), share: map[string]float64{}}
-	v.weigh(opt)
+	v := &verdict{x: x, f: f, habit: h, bursts: x.bursts(f), share: map[string]float64{}}
+	v.weigh()
 	var a firetrail.Attribution
 	if len(v.order) == 0 {
-		a.Unattributed, a.Candidates = v.nobody(opt)
+		a.Unattributed, a.Candidates = v.nobody()
 		return a
 	}
 	a.Candidates = v.candidates()
 	a.Run, a.Unattributed = v.best()
 	v.cite(&a)
-	a.Against = v.against(opt)
+	a.Against = v.against()
 	return a
 }
 
 // hopeless says why a finding cannot be asked about at all.
-func (x *index) hopeless(f *firetrail.Finding) string {
+func (x *Index) hopeless(f *firetrail.Finding) string {
 	switch {
 	case len(x.runs) == 0:
 		return "no inventory of runs was imported"
@@ -67,7 +67,7 @@ func (x *index) hopeless(f *firetrail.Finding) string {
 }
 
 // weigh computes the mean posterior over the bursts.
-func (v *verdict) weigh(opt *Options) {
+func (v *verdict) weigh() {
 	for i := range v.bursts {
 		for j := range v.bursts[i].weights {
 			w := &v.bursts[i].weights[j]
@@ -78,7 +78,7 @@ func (v *verdict) weigh(opt *Options) {
 			v.ownHost = true
 		}
 	}
-	v.factor = v.background(opt)
+	v.factor = v.background()
 	for i := range v.bursts {
 		b := &v.bursts[i]
 		sum := b.bg * v.factor
@@ -113,7 +113,7 @@ const (
 )
 
 // background is B, the factor of the background's weight.
-func (v *verdict) background(opt *Options) float64 {
+func (v *verdict) background() float64 {
 	b := 1.0
 	idle := func() float64 {
 		switch {
@@ -140,7 +140,7 @@ func (v *verdict) background(opt *Options) float64 {
 	if len(v.habit.sources) >= manySources && refusedOnly(v.f.Detector) {
 		b *= bgCommon
 	}
-	if _, near := v.reuse(reuseNear); near || v.zoneGuessed(opt) && v.neighbours(14*hour) {
+	if _, near := v.reuse(reuseNear); near || v.zoneGuessed() && v.neighbours(14*hour) {
 		b *= bgReuse
 	}
 	return b
@@ -207,8 +207,8 @@ func (v *verdict) neighbours(within int64) bool {
 	return ok
 }
 
-func (v *verdict) zoneGuessed(opt *Options) bool {
-	return len(v.f.Evidence) > 0 && opt.Guessed[v.f.Evidence[0].Source]&firetrail.GuessZone != 0
+func (v *verdict) zoneGuessed() bool {
+	return len(v.f.Evidence) > 0 && v.x.opt.Guessed[v.f.Evidence[0].Source]&firetrail.GuessZone != 0
 }
 
 // clearly is how much likelier the first run must be than the second to be named.

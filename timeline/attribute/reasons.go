@@ -11,11 +11,11 @@ import (
 )
 
 // nobody answers where no run can have done it.
-func (v *verdict) nobody(opt *Options) (why string, c []firetrail.Candidate) {
+func (v *verdict) nobody() (why string, c []firetrail.Candidate) {
 	at, src := v.bursts[0].at, v.f.SrcIP.Unmap().WithZone("")
 	h := v.x.byAddr[src]
 	guess := ""
-	if v.zoneGuessed(opt) {
+	if v.zoneGuessed() {
 		guess = "; the zone of its clock is not in the records, so the time may be hours off"
 	}
 	if host, ok := v.x.hostAt(src, at); ok {
@@ -200,7 +200,7 @@ func (v *verdict) idleText() string {
 }
 
 // against lists what speaks against the likeliest run, the strongest first.
-func (v *verdict) against(opt *Options) []string {
+func (v *verdict) against() []string {
 	var out []string
 	say := func(when bool, format string, args ...any) {
 		if when {
@@ -228,7 +228,7 @@ func (v *verdict) against(opt *Options) []string {
 	if n := v.outlived(id); n > 0 {
 		say(true, "%d of %d bursts went on after the lease of run %s had ended", n, len(v.bursts), id)
 	}
-	say(v.zoneGuessed(opt), "the zone of the clock that recorded it is a guess")
+	say(v.zoneGuessed(), "the zone of the clock that recorded it is a guess")
 	return out[:min(len(out), maxListed)]
 }
 
