@@ -332,13 +332,12 @@ func (c *columns) take(what string) []byte {
 		}
 		return nil
 	}
-	rest := c.rec[c.pos:]
-	i := bytes.IndexByte(rest, ',')
-	if i < 0 {
-		i = len(rest)
+	end := c.pos
+	for end < len(c.rec) && c.rec[end] != ',' { // columns are short: a loop beats a call
+		end++
 	}
-	c.pos += i + 1
-	return rest[:i:i]
+	c.pos = end + 1
+	return c.rec[c.start:end:end]
 }
 
 // peek is the next column without taking it.

@@ -35,7 +35,7 @@ func pfEvent(ev *firetrail.Event) map[string]string {
 
 // pfOne parses one record with a fresh parser.
 func pfOne(f Format, opt Options, rec string) (map[string]string, error) {
-	p := f.New(&Context{Options: opt, Clock: NewClock(opt), Arena: &Arena{}})
+	p := f.New(newContext(opt))
 	ev := firetrail.NewEvent()
 	if err := p.Parse([]byte(rec), &ev); err != nil {
 		return nil, err
@@ -401,7 +401,7 @@ func FuzzPF(f *testing.F) {
 // fuzzPF checks that no record makes the parser panic, and that a column lies in the record.
 func fuzzPF(f *testing.F, format Format) {
 	f.Fuzz(func(t *testing.T, rec []byte) {
-		ctx := &Context{Clock: NewClock(Options{}), Arena: &Arena{}}
+		ctx := newContext(Options{})
 		before := bytes.Clone(rec)
 		ev := firetrail.NewEvent()
 		err := format.New(ctx).Parse(rec, &ev)
@@ -424,6 +424,24 @@ Mar  1 08:00:02 fw filterlog[77]: 621,,,1644355515,vtnet0.10,match,block,in,6,0x
 Mar  1 08:00:03 fw filterlog[77]: 9,,,1000000103,em0,match,block,in,4,0x0,,64,1,0,DF,1,icmp,60,192.0.2.7,198.51.100.9,request,1,100140
 `
 
+// TestPFAllocations: in the steady state no record costs an allocation.
+func TestPFAllocations(t *testing.T) {
+	for line := range strings.Lines(pfBenchLines) {
+		rec := []byte(strings.TrimSuffix(line, "\n"))
+		p := PF.New(newContext(Options{Year: 2026}))
+		ev := firetrail.NewEvent()
+		n := testing.AllocsPerRun(100, func() {
+			ev.Reset()
+			if err := p.Parse(rec, &ev); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if n != 0 {
+			t.Errorf("%v allocations: %s", n, rec)
+		}
+	}
+}
+
 func BenchmarkPF(b *testing.B) { benchPF(b, PF, pfBenchLines) }
 
 // benchPF parses lines over and over, in the steady state of a long source.
@@ -433,7 +451,7 @@ func benchPF(b *testing.B, format Format, lines string) {
 		recs = append(recs, []byte(strings.TrimSuffix(line, "\n")))
 	}
 	opt := Options{Year: 2026}
-	p := format.New(&Context{Options: opt, Clock: NewClock(opt), Arena: &Arena{}})
+	p := format.New(newContext(opt))
 	ev := firetrail.NewEvent()
 	size, i := 0, 0
 	b.ReportAllocs()
