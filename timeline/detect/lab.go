@@ -34,14 +34,18 @@ type Lab struct {
 	Hosts      int64 // internal sources seen
 	have       [needCount]bool
 	prevalence map[netip.Addr]int64
-	resolvers  map[netip.Addr]bool       // internal addresses that others ask on port 53
-	nat        map[netip.Addr]netip.Addr // translated source → an inside source, from the records
+	resolvers  map[netip.Addr]bool // internal addresses that others ask on port 53
+	outside    map[netip.Addr]bool // what our addresses are translated to, from the inventory
+	nat        map[netip.Addr]bool // the same, from the records of phase 2
 	undated    int64
 }
 
 func newLab(cfg Config) *Lab {
 	l := &Lab{cfg: cfg, First: firetrail.Absent, Last: firetrail.Absent,
-		prevalence: map[netip.Addr]int64{}, resolvers: map[netip.Addr]bool{}, nat: map[netip.Addr]netip.Addr{}}
+		prevalence: map[netip.Addr]int64{}, resolvers: map[netip.Addr]bool{}, outside: map[netip.Addr]bool{}, nat: map[netip.Addr]bool{}}
+	for _, n := range cfg.NAT {
+		l.outside[n.OutsideIP] = n.OutsideIP.IsValid()
+	}
 	if len(cfg.Internal) == 0 {
 		l.cfg.Internal = DefaultInternal
 	}
@@ -56,8 +60,9 @@ func (l *Lab) End() int64 {
 	return l.Last
 }
 
-// Internal reports whether the address is one of ours.
-func (l *Lab) Internal(a netip.Addr) bool { return within(l.cfg.Internal, a) }
+// Internal reports whether the address is one of ours, or one that ours are
+// translated to.
+func (l *Lab) Internal(a netip.Addr) bool { return within(l.cfg.Internal, a) || l.outside[a] }
 
 // Sandbox reports whether the address is known to be a pod's or a sandbox's.
 func (l *Lab) Sandbox(a netip.Addr) bool { return within(l.cfg.Sandboxes, a) }

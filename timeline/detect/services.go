@@ -1,7 +1,9 @@
 package detect
 
 import (
+	"cmp"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -14,6 +16,7 @@ type servicePeer struct {
 	service  string
 	name     string
 	sure     bool
+	others   int64 // further peers that were joined to this one
 	app      string
 	usual    servicePort
 	episodes []*serviceEpisode
@@ -140,6 +143,7 @@ func (s *serviceState) Session(x *Session) {
 }
 
 func (s *serviceState) Findings() []*Draft {
+	s.gather()
 	var out []*Draft
 	told := map[string]bool{}
 	for _, k := range sortedBy(s.peers, peerKey.compare) {
@@ -152,6 +156,48 @@ func (s *serviceState) Findings() []*Draft {
 		}
 	}
 	return append(out, s.lookups(told)...)
+}
+
+// gather makes one peer of a source's peers that only their port gives away, where
+// they are several of one service: relays of one network, edges of one provider.
+func (s *serviceState) gather() {
+	type group struct {
+		src     netip.Addr
+		service string
+	}
+	first := map[group]*servicePeer{}
+	for _, k := range sortedBy(s.peers, peerKey.compare) {
+		p := s.peers[k]
+		if p.app != "" || p.name != "" && p.sure || len(p.episodes) == 0 {
+			continue
+		}
+		g := group{p.src, p.service}
+		lead := first[g]
+		if lead == nil {
+			first[g] = p
+			continue
+		}
+		lead.others++
+		lead.episodes = joinEpisodes(append(lead.episodes, p.episodes...))
+		delete(s.peers, k)
+	}
+}
+
+// joinEpisodes merges episodes that overlap or lie close together.
+func joinEpisodes(in []*serviceEpisode) []*serviceEpisode {
+	slices.SortStableFunc(in, func(a, b *serviceEpisode) int { return cmp.Compare(a.trail.start, b.trail.start) })
+	out := in[:0]
+	for _, e := range in {
+		if n := len(out); n > 0 && e.trail.start-out[n-1].trail.end <= episodeGap {
+			o := out[n-1]
+			o.trail.merge(&e.trail)
+			o.denied, o.passed, o.out, o.in = o.denied+e.denied, o.passed+e.passed, o.out+e.out, o.in+e.in
+			o.settled, o.open, o.longest = o.settled || e.settled, o.open || e.open, max(o.longest, e.longest)
+			continue
+		}
+		out = append(out, e)
+	}
+	return out
 }
 
 func (s *serviceState) judge(p *servicePeer, e *serviceEpisode) *Draft {
@@ -175,6 +221,11 @@ func (s *serviceState) judge(p *servicePeer, e *serviceEpisode) *Draft {
 		}
 		d.part("port", float64(p.peerKey.port), 0, points, "port %d is customary for %s", p.peerKey.port, p.service)
 	}
+	hosts := e.trail.hosts()
+	if hosts >= 3 {
+		d.part("peers", float64(hosts), 3, 1.5, "%d addresses on such ports: a network rather than a chance", hosts)
+		d.dst = e.trail.cover()
+	}
 	if e.longest >= 60*s.lab.threshold(s.d, "minutes") {
 		d.part("duration", round3(e.longest), 60*s.lab.threshold(s.d, "minutes"), 1.5, "a connection of %s stood, %s sent and %s received", span(e.longest), size(e.out), size(e.in))
 	}
@@ -184,7 +235,7 @@ func (s *serviceState) judge(p *servicePeer, e *serviceEpisode) *Draft {
 	if e.passed == 0 {
 		d.part("refused", float64(e.denied), 1, -1, "every attempt was refused")
 	}
-	if n := s.lab.Prevalence(p.dst); n == 1 {
+	if n := s.lab.Prevalence(p.dst); n == 1 && hosts == 1 {
 		d.part("prevalence", 1, 1, 0.5, "no other inside host contacts %s", p.dst)
 	} else if p.name == "" && p.app == "" && n > 3 {
 		d.part("prevalence", float64(n), 3, -2, "%d inside hosts contact it: more likely a service of the lab on the same port", n)
@@ -193,6 +244,10 @@ func (s *serviceState) judge(p *servicePeer, e *serviceEpisode) *Draft {
 		return nil
 	}
 	d.title = fmt.Sprintf("%s %s: %s to %s", s.table.what, p.service, p.src, endpoint(p.dst, p.peerKey.port))
+	if hosts > 1 {
+		d.title = fmt.Sprintf("%s %s: %s to %d addresses", s.table.what, p.service, p.src, hosts)
+		d.host = ""
+	}
 	if d.host != "" {
 		d.title += " (" + d.host + ")"
 	}

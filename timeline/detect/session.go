@@ -128,7 +128,7 @@ func (f *sessions) add(ev *firetrail.Event) {
 	}
 	s.observe(ev)
 	if ev.NATSrcIP.IsValid() && ev.NATSrcIP != ev.SrcIP {
-		f.lab.translated(ev.NATSrcIP, ev.SrcIP)
+		f.lab.nat[ev.NATSrcIP] = true
 	}
 }
 
@@ -140,14 +140,6 @@ func protoName(p string) string {
 		}
 	}
 	return strings.Clone(p)
-}
-
-// translated remembers one inside source of a translated address: the lowest,
-// so that the order of events does not matter.
-func (l *Lab) translated(outside, inside netip.Addr) {
-	if old, ok := l.nat[outside]; !ok || inside.Less(old) {
-		l.nat[outside] = inside
-	}
 }
 
 // expire emits the sessions that began before t: nothing can join them now.

@@ -289,7 +289,7 @@ func (s *sshState) scoreSession(d *Draft, e *sshEpisode, t func(string) float64)
 	}
 	packets := e.pktsOut > 0 && e.pktsIn > 0
 	perOut, perIn := float64(e.out)/float64(max(e.pktsOut, 1)), float64(e.in)/float64(max(e.pktsIn, 1))
-	if packets && e.out >= e.in && e.out > 0 && perOut <= t("packet") && perIn <= t("packet") {
+	if packets && e.longest >= 120 && e.out >= e.in && e.out > 0 && perOut <= t("packet") && perIn <= t("packet") {
 		d.part("shape", round3(float64(e.out)/float64(max(e.in, 1))), 1, 1,
 			"the inside sent more than it received (%s against %s) in small packets: it answered rather than asked", size(e.out), size(e.in))
 	}
