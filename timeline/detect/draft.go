@@ -108,13 +108,12 @@ func compareFindings(a, b firetrail.Finding) int {
 // thing was found of a source inside at the same time: one connection, seen
 // behind the translation as well. Its records become evidence of the inner one.
 func (l *Lab) foldNAT(drafts []*Draft) []*Draft {
-	outside := func(a netip.Addr) bool { return l.outside[a] || l.nat[a] }
 	return slices.DeleteFunc(drafts, func(d *Draft) bool {
-		if !outside(d.src) {
+		if !l.translated(d.src) {
 			return false
 		}
 		for _, in := range drafts {
-			if in != d && in.src.IsValid() && !outside(in.src) && in.detector.Name == d.detector.Name && in.dst == d.dst && in.port == d.port &&
+			if in != d && in.src.IsValid() && !l.translated(in.src) && in.detector.Name == d.detector.Name && in.dst == d.dst && in.port == d.port &&
 				in.trail.start <= d.trail.end+sameSession && d.trail.start <= in.trail.end+sameSession {
 				count, sessions := in.trail.count, in.trail.sessions
 				in.trail.merge(&d.trail)

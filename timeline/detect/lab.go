@@ -33,7 +33,7 @@ type Lab struct {
 	Last       int64
 	Hosts      int64 // internal sources seen
 	have       [needCount]bool
-	prevalence map[netip.Addr]int64
+	prevalence map[netip.Addr]*visitors
 	resolvers  map[netip.Addr]bool // internal addresses that others ask on port 53
 	outside    map[netip.Addr]bool // what our addresses are translated to, from the inventory
 	nat        map[netip.Addr]bool // the same, from the records of phase 2
@@ -42,7 +42,7 @@ type Lab struct {
 
 func newLab(cfg Config) *Lab {
 	l := &Lab{cfg: cfg, First: firetrail.Absent, Last: firetrail.Absent,
-		prevalence: map[netip.Addr]int64{}, resolvers: map[netip.Addr]bool{}, outside: map[netip.Addr]bool{}, nat: map[netip.Addr]bool{}}
+		prevalence: map[netip.Addr]*visitors{}, resolvers: map[netip.Addr]bool{}, outside: map[netip.Addr]bool{}, nat: map[netip.Addr]bool{}}
 	for _, n := range cfg.NAT {
 		l.outside[n.OutsideIP] = n.OutsideIP.IsValid()
 	}
@@ -95,8 +95,29 @@ func (l *Lab) External(a netip.Addr) bool {
 }
 
 // Prevalence is the number of internal sources that contacted a candidate's
-// destination; 0 is unknown.
-func (l *Lab) Prevalence(dst netip.Addr) int64 { return l.prevalence[dst] }
+// destination, translated addresses left out; 0 is unknown.
+func (l *Lab) Prevalence(dst netip.Addr) int64 {
+	v := l.prevalence[dst]
+	if v == nil {
+		return 0
+	}
+	n := v.n
+	for _, a := range v.few {
+		if n > 1 && l.translated(a) {
+			n--
+		}
+	}
+	return n
+}
+
+// translated reports whether the address is what others of ours are translated to.
+func (l *Lab) translated(a netip.Addr) bool { return l.outside[a] || l.nat[a] }
+
+// visitors are the inside sources that contacted a destination.
+type visitors struct {
+	n   int64
+	few []netip.Addr // the first eight, in order
+}
 
 // threshold is a detector's setting, as configured or by default.
 func (l *Lab) threshold(d *Detector, name string) float64 {
@@ -139,19 +160,15 @@ func (l *Lab) parameters(chosen []Detector) []string {
 // internal sources that contacted them: flows come in source order, so one
 // remembered source per destination is enough.
 func (l *Lab) readPrevalence(ctx context.Context, view View, wants []Want) error {
-	type seen struct {
-		last netip.Addr
-		n    int64
-	}
-	peers := map[netip.Addr]*seen{}
+	last := map[netip.Addr]netip.Addr{}
 	var args []firetrail.Query
 	for _, w := range wants {
-		if w.Dst.IsValid() && l.External(w.Dst) && peers[w.Dst] == nil {
-			peers[w.Dst] = &seen{}
+		if w.Dst.IsValid() && l.External(w.Dst) && l.prevalence[w.Dst] == nil {
+			l.prevalence[w.Dst] = &visitors{}
 			args = append(args, firetrail.Exactly("dst_ip", w.Dst.String()))
 		}
 	}
-	if len(peers) == 0 {
+	if len(l.prevalence) == 0 {
 		return nil
 	}
 	var q firetrail.Query // beyond some hundred addresses one plain pass is cheaper
@@ -162,14 +179,14 @@ func (l *Lab) readPrevalence(ctx context.Context, view View, wants []Want) error
 		if err != nil {
 			return err
 		}
-		p := peers[f.DstIP]
-		if p != nil && f.SrcIP != p.last && l.Internal(f.SrcIP) {
-			p.last = f.SrcIP
-			p.n++
+		v := l.prevalence[f.DstIP]
+		if v == nil || f.SrcIP == last[f.DstIP] || !l.Internal(f.SrcIP) {
+			continue
 		}
-	}
-	for a, p := range peers {
-		l.prevalence[a] = p.n
+		last[f.DstIP] = f.SrcIP
+		if v.n++; len(v.few) < 8 {
+			v.few = append(v.few, f.SrcIP)
+		}
 	}
 	return nil
 }
