@@ -43,6 +43,7 @@ type zeekTSV struct {
 	fields       []string
 	types        []string
 	columns      []zeekColumn
+	pasted       bool      // columns are divided by any number of blanks
 	tails        bool      // some columns are divided by blanks
 	ends         []zeekEnd // of the columns of the row
 	log          *zeekLog
@@ -68,7 +69,7 @@ func (p *zeekTSV) Parse(rec []byte, ev *firetrail.Event) error {
 		if prefix = bytes.Clone(prefix); p.rows {
 			p.restart(prefix, sep)
 		}
-		p.prefix, p.sep = prefix, sep // first of the header, but not where a tool has sorted the lines
+		p.prefix, p.sep, p.pasted = prefix, sep, false // first of the header, but not where a tool has sorted the lines
 		return ErrHeader
 	}
 	if bytes.HasPrefix(rec, p.prefix) {
@@ -111,7 +112,13 @@ func zeekSeparator(rec []byte) (prefix, sep []byte, ok bool) {
 // meta reads a header line without its prefix. Lines of unknown words are comments.
 func (p *zeekTSV) meta(line []byte) error {
 	word, value, ok := bytes.Cut(line, p.sep)
-	if !ok {
+	if words := bytes.Fields(line); (!ok || p.pasted) && len(words) > 1 && line[0] != ' ' {
+		// Pasted text, where the tabs have become blanks.
+		word, value = words[0], bytes.Join(words[1:], []byte{' '})
+		if string(word) == "fields" {
+			p.pasted, p.sep = true, []byte{' '}
+		}
+	} else if !ok {
 		return ErrHeader
 	}
 	switch string(word) {
@@ -267,7 +274,10 @@ func (p *zeekTSV) split(rec []byte) bool {
 		p.ends = make([]zeekEnd, 0, len(p.columns))
 	}
 	p.ends = p.ends[:0]
-	if len(p.sep) == 1 && !p.tails {
+	switch {
+	case p.pasted:
+		return p.splitBlanks(rec)
+	case len(p.sep) == 1 && !p.tails:
 		return p.splitByte(rec, p.sep[0])
 	}
 	pos := 0
@@ -285,6 +295,24 @@ func (p *zeekTSV) split(rec []byte) bool {
 		pos += n + len(sep)
 	}
 	return false
+}
+
+// splitBlanks is split for text whose tabs have become blanks. A value that holds
+// a blank itself makes too many columns of the row, which is then refused.
+func (p *zeekTSV) splitBlanks(rec []byte) bool {
+	for pos := 0; pos < len(rec) && len(p.ends) <= len(p.columns); {
+		end := pos
+		for end < len(rec) && rec[end] != ' ' {
+			end++
+		}
+		next := end
+		for next < len(rec) && rec[next] == ' ' {
+			next++
+		}
+		p.ends = append(p.ends, zeekEnd{end, next})
+		pos = next
+	}
+	return len(p.ends) == len(p.columns)
 }
 
 // splitByte is split for a separator of one byte. It looks at eight bytes with one
@@ -319,6 +347,9 @@ func (p *zeekTSV) splitByte(rec []byte, sep byte) bool {
 // wrongCount says how many columns a row has.
 func (p *zeekTSV) wrongCount(rec []byte) error {
 	found := bytes.Count(rec, p.sep) + 1
+	if p.pasted {
+		found = len(bytes.Fields(rec))
+	}
 	if found == 1 && !bytes.Contains(rec, p.sep) && p.headless {
 		return ErrOther
 	}

@@ -206,6 +206,25 @@ func TestZeekHeadless(t *testing.T) {
 	}
 }
 
+// TestZeekPasted reads a log whose tabs have become blanks.
+func TestZeekPasted(t *testing.T) {
+	s := readZeekSource(t, "pasted", []byte(`#separator \x09
+#set_separator  ,
+#unset_field    -
+#path   weird
+#fields ts     uid     id.orig_h       name   addl
+#types  time   string  addr            string string
+1772355612.010877   C1   10.20.3.7   bad_checksum   -
+1772355612.010878   C1   10.20.3.7   bad checksum   -
+`))
+	if len(s.events) != 1 || len(s.rejects) != 1 || s.events[0].Kind != "zeek.weird" || s.events[0].SrcIP.String() != "10.20.3.7" {
+		t.Fatalf("%v, rejects %+v, events:\n%s", s.err, s.rejects, goldenEvents(s))
+	}
+	if _, ok := s.events[0].Get("addl"); ok {
+		t.Error("an unset column has a value")
+	}
+}
+
 // TestZeekLoss: what Zeek says about missed traffic becomes a fact.
 func TestZeekLoss(t *testing.T) {
 	s := readZeekSource(t, "loss", []byte(`{"ts":1772355600.0,"ts_delta":900.0,"peer":"w1","gaps":0,"acks":5988,"percent_lost":0.0}
