@@ -67,6 +67,9 @@ func (p *panParser) Parse(rec []byte, ev *firetrail.Event) error {
 	if body := bytes.TrimPrefix(rec, []byte("\xef\xbb\xbf")); panHeaderLine(body) {
 		return p.readHeader(body)
 	}
+	if len(bytes.Trim(rec, "[], \t")) == 0 {
+		return ErrHeader // around the objects of a JSON array
+	}
 	env, msg, enveloped := p.ctx.envelope(rec)
 	p.enveloped = enveloped
 	err := p.body(msg, ev)
@@ -88,8 +91,8 @@ func (p *panParser) body(msg []byte, ev *firetrail.Event) error {
 	if len(msg) == 0 {
 		return ErrOther
 	}
-	if msg[0] == '{' {
-		return p.readJSON(msg, ev)
+	if open := panObject(msg); open >= 0 {
+		return p.readJSON(msg[open:], ev)
 	}
 	if i := panMark(msg); i >= 0 {
 		if msg[i] == 'C' {
@@ -176,7 +179,7 @@ func (p *panParser) recognises(line []byte) bool {
 		if len(b) == 0 {
 			continue
 		}
-		if b[0] == '{' && panJSONType(b) != nil || panMark(b) >= 0 {
+		if open := panObject(b); open >= 0 && panJSONType(b[open:]) != nil || panMark(b) >= 0 {
 			return true
 		}
 		if _, _, known := panLead(b); known {
@@ -184,58 +187,4 @@ func (p *panParser) recognises(line []byte) bool {
 		}
 	}
 	return false
-}
-
-// Frame joins the lines of a record that has a line end within quotes. It looks
-// no further than panLookAhead; a quote that is not closed until then, or before
-// the next record begins, is damage of that one line.
-func (p *panParser) Frame(data []byte, atEOF bool) int {
-	n := bytes.IndexByte(data, '\n') + 1
-	if n == 0 {
-		if atEOF {
-			return len(data)
-		}
-		return 0
-	}
-	if bytes.Count(data[:n], []byte{'"'})%2 == 0 || !p.opens(data[:n-1]) {
-		return n
-	}
-	for end := n; ; {
-		if end > panLookAhead {
-			return n
-		}
-		i := bytes.IndexByte(data[end:min(len(data), panLookAhead)], '\n')
-		if i < 0 {
-			if len(data) < panLookAhead && !atEOF {
-				return 0
-			}
-			if len(data) < panLookAhead && end < len(data) && p.completes(data, end, len(data)) {
-				return len(data)
-			}
-			return n
-		}
-		if p.recognises(data[end : end+i]) {
-			return n
-		}
-		if p.completes(data, end, end+i) {
-			return end + i + 1
-		}
-		end += i + 1
-	}
-}
-
-// panLookAhead is how far a record may go on behind its first line.
-const panLookAhead = 64 << 10
-
-// opens reports whether line is the beginning of a record of this format whose
-// last column has a quote that is not closed.
-func (p *panParser) opens(line []byte) bool {
-	_, open := splitCSV(line, nil, panMostColumns)
-	return open >= 0 && p.recognises(line)
-}
-
-// completes reports whether data[from:to] brings the quotes of what stands
-// before it to an even number.
-func (p *panParser) completes(data []byte, from, to int) bool {
-	return bytes.Count(data[from:to], []byte{'"'})%2 == 1
 }

@@ -3,6 +3,7 @@ package parsers
 import (
 	"bytes"
 	"net/netip"
+	"strings"
 	"time"
 
 	"firetrail"
@@ -192,10 +193,11 @@ func (p *panParser) setNAT(ev *firetrail.Event, c panColumn, v []byte, to *netip
 // setClient takes the address of a client as the source. The first that says
 // anything counts; host names and further addresses stay x fields.
 func setClient(ev *firetrail.Event, c panColumn, v []byte) {
-	a, ok := address(v)
-	if ok && !a.IsUnspecified() && !ev.SrcIP.IsValid() {
-		ev.SrcIP = a
-		return
+	if !ev.SrcIP.IsValid() && (v[0] >= '0' && v[0] <= '9' || bytes.IndexByte(v, ':') >= 0) {
+		if a, ok := address(v); ok && !a.IsUnspecified() {
+			ev.SrcIP = a
+			return
+		}
 	}
 	ev.Put(c.name, text(v))
 }
@@ -385,7 +387,7 @@ func panWall(s *stamp) int64 {
 // it belongs, by subtype.
 func (p *panParser) finishURL(ev *firetrail.Event) {
 	u := p.url
-	is := func(subtype string) bool { return bytes.EqualFold(p.subtype, []byte(subtype)) }
+	is := func(subtype string) bool { return strings.EqualFold(text(p.subtype), subtype) }
 	slash := bytes.IndexByte(u, '/') >= 0
 	switch {
 	case len(u) == 0:

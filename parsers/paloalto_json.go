@@ -63,6 +63,9 @@ func (p *panParser) readJSON(b []byte, ev *firetrail.Event) error {
 	if p.kind == nil {
 		return ErrOther
 	}
+	if end, why := jsonNested(b, 0); why == "" && len(bytes.Trim(b[end:], "], \t")) > 0 {
+		return reject(p.at(b[end:]), "%s as JSON: text behind the object", p.kind.name)
+	}
 	return p.readObject(b, nil, 0, ev)
 }
 

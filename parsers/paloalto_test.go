@@ -373,6 +373,35 @@ func TestPaloAltoHeaderAndSyslog(t *testing.T) {
 	}
 }
 
+// TestPaloAltoAllocs: in steady state no dialect allocates, but for the arena's blocks.
+func TestPaloAltoAllocs(t *testing.T) {
+	for _, file := range panSamples(t) {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := PaloAlto.New(newContext(Options{})).(*panParser)
+		ev := firetrail.NewEvent()
+		var sound [][]byte
+		for line := range bytes.Lines(data) {
+			line = bytes.TrimRight(line, "\r\n")
+			ev.Reset()
+			if err := p.Parse(line, &ev); err == nil {
+				sound = append(sound, line)
+			}
+		}
+		n := testing.AllocsPerRun(20, func() {
+			for _, line := range sound {
+				ev.Reset()
+				p.Parse(line, &ev)
+			}
+		})
+		if n >= 1 {
+			t.Errorf("%s: %.1f allocations for %d records", filepath.Base(file), n, len(sound))
+		}
+	}
+}
+
 // FuzzPaloAlto: no input is lost, hangs or panics, and the columns of rejects lie in the record.
 func FuzzPaloAlto(f *testing.F) {
 	for _, file := range panSamples(f) {

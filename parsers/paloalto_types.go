@@ -1,7 +1,6 @@
 package parsers
 
 import (
-	"bytes"
 	"slices"
 	"strconv"
 	"strings"
@@ -234,11 +233,15 @@ func swapped(layout []panColumn, a, b int) []panColumn {
 	return out
 }
 
-// panThreatSubtype reports whether a word is a subtype of THREAT.
+// panThreatSubtype reports whether a word is a subtype of THREAT, whatever its case.
 func panThreatSubtype(b []byte) bool {
-	switch string(bytes.ToLower(b)) {
-	case "url", "virus", "spyware", "vulnerability", "file", "data", "wildfire", "wildfire-virus", "flood", "scan", "packet", "ml-virus", "dlp", "domain-edl":
-		return true
+	for _, word := range panThreatSubtypes {
+		if len(b) == len(word) && strings.EqualFold(text(b), word) {
+			return true
+		}
 	}
 	return false
 }
+
+var panThreatSubtypes = []string{"url", "virus", "spyware", "vulnerability", "file", "data", "wildfire", "wildfire-virus",
+	"flood", "scan", "packet", "ml-virus", "dlp", "domain-edl"}
