@@ -111,7 +111,7 @@ type hit struct {
 func (x *Index) bursts(f *firetrail.Finding) []burst {
 	shift, eps := x.opt.clock(f)
 	hits := map[string][]hit{}
-	done := map[string][]hit{} // hits that an earlier burst matched in time
+	done := map[string][]hit{} // hits that an earlier burst matched in time: its peer is this one's
 	var out []burst
 	for _, at := range burstsOf(f) {
 		at = firetrail.Interval{Start: add(at.Start, -shift), End: add(at.End, -shift)}
@@ -226,7 +226,9 @@ func (t *trace) weigh(at firetrail.Interval, eps int64, c *claim, hits, done []h
 		t.hit(h, at, eps, c, better)
 	}
 	for _, h := range done {
-		better(timeLasting, h.k, h.call, h.why, true)
+		if h.k >= contentPeer {
+			better(timeLasting, h.k, h.call, h.why, true)
+		}
 	}
 	w.w = base * w.timing * w.k
 	return w

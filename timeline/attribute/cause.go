@@ -70,8 +70,8 @@ type exposure struct {
 // or lease to the last. Terms are clipped log10 likelihood ratios that make the
 // posterior from equal priors; every verdict comes with its figures, the
 // assumptions, and what speaks against it. "agent" asks for a posterior of 0.95,
-// a shift p of 0.01 and nothing that contradicts, or for matching tool calls on
-// two bursts; "host" for something that points to it: bursts in idle time, a
+// nothing that contradicts, and one of: a shift p of 0.01, matching tool calls
+// on two bursts, a call active at a burst that names the peer or runs the tool on its port; "host" for something that points to it: bursts in idle time, a
 // way in, or a trace that would have shown the act and does not.
 func Causes(inv firetrail.Inventory, incidents []firetrail.Incident, findings []firetrail.Finding, observed []firetrail.Interval) {
 	NewIndex(inv, Options{}).Causes(incidents, findings, observed)
@@ -181,6 +181,7 @@ type moment struct {
 	run     string // of the incident, where it held the address then
 	inside  bool   // within a tool call of the run
 	matched bool   // and its content fits, or it is in the wake of one that did
+	named   bool   // a call that was active then names the peer, or runs the tool on its port
 	lasting bool
 	idle    bool // no run held the address
 }
@@ -199,7 +200,8 @@ type inquiry struct {
 	contrary []string // what contradicts an agent
 	doubts   []string // what weakens without contradicting
 	shift    float64
-	matches  int
+	matches  int  // bursts that a call's content explains
+	named    int  // those during a call that names the peer, or runs the tool on its port
 	shown    bool // something points to the host itself, not only away from known agents
 }
 
@@ -262,7 +264,7 @@ func (q *inquiry) gather() {
 			if n := len(q.moments); i > 0 && m.at.Start <= add(q.moments[n-1].at.End, burstGap) {
 				o := &q.moments[n-1]
 				o.at.End = max(o.at.End, m.at.End)
-				o.matched, o.lasting = o.matched || m.matched, o.lasting || m.lasting
+				o.matched, o.lasting, o.named = o.matched || m.matched, o.lasting || m.lasting, o.named || m.named
 				continue
 			}
 			q.moments = append(q.moments, m)
@@ -294,6 +296,7 @@ func (q *inquiry) moment(src netip.Addr, b *burst, eps int64) moment {
 		}
 		m.run = w.claim.lease.Run
 		m.matched = w.matched()
+		m.named = m.matched && !w.lasting && w.k > contentTool
 		m.lasting = w.lasting
 		q.run.windows.overlap(b.at.Start-eps, b.at.Start+eps, func(i int) {
 			m.inside = m.inside || !q.run.elsewhere(i, &w.claim.lease)
@@ -336,7 +339,7 @@ func (q *inquiry) conclude() firetrail.Cause {
 	verdict := firetrail.VerdictUndetermined
 	clean := len(q.contrary) == 0
 	switch {
-	case q.run != nil && clean && p[byAgent] >= verdictPosterior && (q.shift <= verdictShift || q.matches >= verdictMatches):
+	case q.run != nil && clean && p[byAgent] >= verdictPosterior && (q.shift <= verdictShift || q.matches >= verdictMatches || q.named > 0):
 		verdict = firetrail.VerdictAgent
 	case p[byHost] >= verdictPosterior && q.shown:
 		verdict = firetrail.VerdictHost
@@ -372,7 +375,7 @@ func (q *inquiry) why(p [3]float64) {
 	case p[byAgent] >= verdictPosterior && len(q.contrary) > 0:
 		q.fact("undetermined: a fact contradicts an agent")
 	case p[byAgent] >= verdictPosterior:
-		q.fact("undetermined: the shift test gives p = %.3g, above %.2f, and matching tool calls cover %d bursts, fewer than %d", q.shift, verdictShift, q.matches, verdictMatches)
+		q.fact("undetermined: the shift test gives p = %.3g, above %.2f, and no tool call in time names the peer; %d bursts match loosely, fewer than %d", q.shift, verdictShift, q.matches, verdictMatches)
 	case p[byHost] >= verdictPosterior:
 		q.fact("undetermined: a run without a usable trace held the address at every burst, so it cannot be told from the host")
 	default:

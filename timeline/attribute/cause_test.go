@@ -195,7 +195,7 @@ func (tr *trial) job(r *rand.Rand, id string, from, to int64) {
 	}
 	noArgs := r.IntN(2) == 0
 	for t := from + r.Int64N(10*minute); t < to-minute; t += minute + r.Int64N(20*minute) {
-		args := []string{"python step.py", "pip install numpy", "pytest -q", "curl https://pypi.example/simple", "nmap 10.77.0.0/24", "make -j"}[r.IntN(6)]
+		args := []string{"python step.py", "pip install numpy", "pytest -q", "curl https://pypi.example/simple", "nmap 10.77.0.0/24", "make -j", "nmap -sn $NET", "curl -s https://203.0.113.9/simple", "rsync -a $SRC $DST"}[r.IntN(9)]
 		if noArgs {
 			args = ""
 		}
@@ -238,7 +238,12 @@ func (tr *trial) daemon(r *rand.Rand, hosts int) {
 	if r.IntN(3) == 0 { // seen once or twice only
 		times = times[:min(len(times), 1+r.IntN(2))]
 	}
-	tr.fs = append(tr.fs, found([]string{bulkEgress, longSession, sshTunnel}[r.IntN(3)], addr, dst, 443, times...))
+	kind := []string{bulkEgress, longSession, sshTunnel, internalSweep}[r.IntN(4)]
+	peer := []string{dst, "203.0.113.44"}[r.IntN(2)] // the first is one that agents call for too
+	if kind == internalSweep {
+		peer = "10.20.4.0/24"
+	}
+	tr.fs = append(tr.fs, found(kind, addr, peer, 443, times...))
 }
 
 func (tr *trial) storm(r *rand.Rand, hosts int) {

@@ -163,6 +163,9 @@ func (q *inquiry) content() {
 		if m.matched {
 			q.matches++
 		}
+		if m.named {
+			q.named++
+		}
 	}
 	n, id := len(q.moments), q.run.run.ID
 	switch {
@@ -178,10 +181,22 @@ func (q *inquiry) content() {
 		text := fmt.Sprintf("the arguments of run %s's tool calls are recorded, and nothing in them has to do with it", id)
 		q.doubts = append(q.doubts, text)
 		q.term(byAgent, "content", 0, -1, contentBound, text)
-		q.shown = true
+		q.shown = q.shown || q.outside()
 	default:
 		q.doubts = append(q.doubts, fmt.Sprintf("the trace of run %s records no arguments, so what its calls did is not known", id))
 	}
+}
+
+// outside reports that most bursts fall outside the run's tool calls: what it
+// did in them, a script may hide.
+func (q *inquiry) outside() bool {
+	n := 0
+	for _, m := range q.moments {
+		if m.inside {
+			n++
+		}
+	}
+	return 2*n < len(q.moments)
 }
 
 // related are the findings of the case that show the same behaviour: the same

@@ -3,6 +3,7 @@ package attribute
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"firetrail"
 )
@@ -10,9 +11,10 @@ import (
 // Weights of the content of a call, K of the posterior.
 const (
 	contentPeer    = 1000.0 // the arguments name the peer
-	contentTool    = 100.0  // a tool that does what the detector saw, or a network around the peer
+	contentBoth    = 300.0  // a tool that does what the detector saw, and the port
+	contentTool    = 100.0  // such a tool alone, or a network around the peer
 	contentMaybe   = 30.0   // such a tool, with a peer by a name that the log does not know
-	contentPort    = 10.0   // the port, where it is not one that everybody uses
+	contentPort    = 10.0   // the port, where it is not one that everybody uses; a tool that may have such effects
 	contentCommon  = 2.0    // a port that everybody uses
 	contentSilent  = 1.0    // the trace has no arguments
 	contentOther   = 0.3    // arguments, and nothing in them is related
@@ -26,28 +28,32 @@ func (c *content) match(f *firetrail.Finding) (k float64, why string) {
 		return contentSilent, ""
 	}
 	k, why = c.peer(f)
-	if name, ok := c.families.explains(f.Detector); ok && k < contentTool {
+	if name, own := c.families.explains(f.Detector); name != "" && k < contentTool {
 		switch {
+		case c.peers > 0 && !(f.Host == "" && len(c.names) > 0): // it goes elsewhere
+		case !own:
+			k, why = contentPort, "runs a "+name+", which may lead to "+f.Detector
 		case c.peers == 0:
 			k, why = contentTool, "runs a "+name+", which fits "+f.Detector
-		case f.Host == "" && len(c.names) > 0:
+		default:
 			k, why = contentMaybe, "runs a "+name+", which fits "+f.Detector+", with a peer by name that the log does not show"
 		}
 	}
-	if k >= contentPort || f.DstPort == firetrail.Absent {
+	if k >= contentTool || f.DstPort == firetrail.Absent || !slices.Contains(c.ports, f.DstPort) {
 		return max(k, contentOther), why
 	}
-	for _, p := range c.ports {
-		if p != f.DstPort {
-			continue
+	port := fmt.Sprintf("writes the port %d", f.DstPort)
+	switch f.DstPort {
+	case 22, 53, 80, 443:
+		if k < contentCommon {
+			return contentCommon, port
 		}
-		switch p {
-		case 22, 53, 80, 443:
-			return contentCommon, fmt.Sprintf("writes the port %d", p)
-		}
-		return contentPort, fmt.Sprintf("writes the port %d", p)
+		return k, why
 	}
-	return max(k, contentOther), why
+	if k >= contentMaybe { // the tool and the port, though not the peer
+		return contentBoth, why + ", and " + port
+	}
+	return contentPort, port
 }
 
 // peer compares addresses, networks and names with the finding's peer and targets.

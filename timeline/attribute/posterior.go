@@ -26,6 +26,7 @@ type verdict struct {
 	bursts  []burst
 	factor  float64 // B
 	content bool    // a call in time whose content fits, of any run
+	named   bool    // one that names the peer, or the tool and the port
 	ownHost bool    // the address is a machine's, with services of its own
 	share   map[string]float64
 	order   []string // run ids, likeliest first
@@ -72,6 +73,7 @@ func (v *verdict) weigh() {
 		for j := range v.bursts[i].weights {
 			w := &v.bursts[i].weights[j]
 			v.content = v.content || w.matched()
+			v.named = v.named || w.matched() && w.k > contentTool
 			v.ownHost = v.ownHost || w.claim.lease.Shared || w.claim.lease.Subject != "pod" && w.claim.lease.Subject != "sandbox" || w.claim.way != ""
 		}
 		if l, ok := v.x.hostAt(v.f.SrcIP, v.bursts[i].at); ok && l.Subject == "host" {
@@ -100,8 +102,8 @@ func (v *verdict) weigh() {
 	slices.SortStableFunc(v.order, func(a, b string) int { return cmp.Compare(v.share[b], v.share[a]) })
 }
 
-// Factors of the background's weight. A matching call makes most of them moot:
-// the trace says that the run did it.
+// Factors of the background's weight. A call that names the peer makes most of
+// them moot: the trace says that the run did it.
 const (
 	bgHost    = 2  // the address is a machine's: its own services use it too
 	bgUnasked = 4  // and the run's trace has arguments, none of which has to do with it
@@ -124,17 +126,17 @@ func (v *verdict) background() float64 {
 		}
 		return bgIdle
 	}
-	if v.content {
+	if v.named {
 		return math.Sqrt(idle())
 	}
-	if v.ownHost {
+	if v.ownHost && !v.content {
 		b *= bgHost
 		if v.unasked() {
 			b *= bgUnasked / bgHost
 		}
 	}
 	b *= idle()
-	if v.habit.runs > 1 && v.ownHost {
+	if v.habit.runs > 1 && v.ownHost && !v.content {
 		b *= bgRuns
 	}
 	if len(v.habit.sources) >= manySources && refusedOnly(v.f.Detector) {

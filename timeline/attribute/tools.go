@@ -1,6 +1,9 @@
 package attribute
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Detector names, as CLI.md lists them, that tools are known to set off.
 const (
@@ -26,34 +29,35 @@ const (
 // family is a sort of tool: its programs, its traffic as detectors see it, and
 // whether it goes on after the call that started it has returned.
 type family struct {
-	name      string
-	programs  []string
-	detectors []string
-	lasting   bool
+	name     string
+	programs []string
+	own      []string // detectors of what it is for
+	other    []string // detectors that it may set off besides
+	lasting  bool
 }
 
 // families is the table of programs. A program counts where it stands as a word
 // of a command; an option or a scheme that decides alone is in marks.
 var families = [...]family{
-	{"tunnel over SSH", []string{"autossh", "sshuttle"}, []string{sshTunnel, longSession, mismatch, beacon, refused, policyBurst}, true},
+	{"tunnel over SSH", []string{"autossh", "sshuttle"}, []string{sshTunnel, longSession, mismatch}, []string{beacon, refused, policyBurst}, true},
 	{"miner", []string{"xmrig", "xmr-stak", "lolminer", "nbminer", "phoenixminer", "ethminer", "gminer", "t-rex", "trex", "minerd", "cpuminer",
 		"bfgminer", "cgminer", "teamredminer", "srbminer", "srbminer-multi", "nanominer", "ccminer", "bzminer", "rigel", "wildrig", "p2pool", "xmrig-proxy"},
-		[]string{mining, longSession, beacon, refused, policyBurst, mismatch}, true},
+		[]string{mining}, []string{longSession, beacon, refused, policyBurst, mismatch}, true},
 	{"scanner", []string{"nmap", "masscan", "zmap", "rustscan", "fping", "arp-scan", "naabu", "hping3", "zgrab", "zgrab2", "unicornscan", "netdiscover", "nbtscan", "crackmapexec", "netexec"},
-		[]string{internalSweep, portScan, firstContact, policyBurst, refused, metadata}, false},
+		[]string{internalSweep, portScan, firstContact}, []string{policyBurst, refused, metadata}, false},
 	{"tunnel service", []string{"ngrok", "cloudflared", "chisel", "frpc", "frps", "bore", "localtunnel", "pagekite", "gost", "ligolo", "ligolo-ng", "rathole", "zrok", "devtunnel", "playit", "inlets", "localxpose", "serveo", "pinggy", "revsocks", "gs-netcat"},
-		[]string{tunnelService, sshTunnel, longSession, beacon, mismatch, refused, policyBurst}, true},
+		[]string{tunnelService}, []string{sshTunnel, longSession, beacon, mismatch, refused, policyBurst}, true},
 	{"overlay network", []string{"wg", "wg-quick", "wireguard", "wireguard-go", "boringtun", "tailscale", "tailscaled", "zerotier-cli", "zerotier-one", "openvpn", "nebula", "netbird"},
-		[]string{overlayVPN, longSession, beacon, refused, policyBurst}, true},
+		[]string{overlayVPN}, []string{longSession, beacon, refused, policyBurst}, true},
 	{"tunnel over DNS", []string{"iodine", "iodined", "dnscat", "dnscat2", "dns2tcp", "dns2tcpc", "dnstt", "dnstt-client", "dnsexfiltrator", "dnsteal", "slipstream"},
-		[]string{dnsTunnel, beacon, refused, policyBurst}, true},
-	{"tunnel over ICMP", []string{"ptunnel", "ptunnel-ng", "icmptunnel", "icmpsh", "icmpdoor", "pingtunnel"}, []string{icmpTunnel, policyBurst}, true},
-	{"Tor", []string{"tor", "torsocks", "torify", "tor-browser", "obfs4proxy", "snowflake-client", "arti"}, []string{tor, longSession, beacon, refused, policyBurst}, true},
+		[]string{dnsTunnel}, []string{beacon, refused, policyBurst}, true},
+	{"tunnel over ICMP", []string{"ptunnel", "ptunnel-ng", "icmptunnel", "icmpsh", "icmpdoor", "pingtunnel"}, []string{icmpTunnel}, []string{policyBurst}, true},
+	{"Tor", []string{"tor", "torsocks", "torify", "tor-browser", "obfs4proxy", "snowflake-client", "arti"}, []string{tor}, []string{longSession, beacon, refused, policyBurst}, true},
 	{"file transfer", []string{"scp", "rsync", "sftp", "rclone", "gsutil", "azcopy", "s3cmd", "s5cmd", "restic", "megacmd", "lftp", "croc", "magic-wormhole", "wormhole", "curlftpfs"},
-		[]string{bulkEgress, longSession, refused, policyBurst}, false},
+		[]string{bulkEgress}, []string{longSession, refused, policyBurst}, false},
 	{"hand-made connection", []string{"nc", "ncat", "netcat", "socat", "telnet", "pwncat"},
-		[]string{internalSweep, portScan, firstContact, policyBurst, refused, longSession, mismatch}, false},
-	{"metadata service", []string{"cloud-init", "ec2-metadata", "imds"}, []string{metadata}, false},
+		[]string{portScan, firstContact}, []string{internalSweep, policyBurst, refused, longSession, mismatch}, false},
+	{"metadata service", []string{"cloud-init", "ec2-metadata", "imds"}, []string{metadata}, nil, false},
 }
 
 // marks are parts of a command that stand for a family by themselves.
@@ -74,18 +78,20 @@ var metadataHosts = map[string]bool{
 // familySet has a bit for each of families.
 type familySet uint32
 
-func (s familySet) explains(detector string) (name string, ok bool) {
+// explains names a family that sets off a detector; own says that this is what
+// its tools are for. "" if none does.
+func (s familySet) explains(detector string) (name string, own bool) {
 	for i := range families {
-		if s&(1<<i) == 0 {
-			continue
-		}
-		for _, d := range families[i].detectors {
-			if d == detector {
-				return families[i].name, true
-			}
+		f := &families[i]
+		switch {
+		case s&(1<<i) == 0:
+		case slices.Contains(f.own, detector):
+			return f.name, true
+		case name == "" && slices.Contains(f.other, detector):
+			name = f.name
 		}
 	}
-	return "", false
+	return name, false
 }
 
 func (s familySet) lasting() bool {
