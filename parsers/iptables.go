@@ -56,9 +56,13 @@ func sniffIptables(head []byte) error {
 }
 
 func (p *iptablesParser) Parse(rec []byte, ev *firetrail.Event) error {
+	if len(rec) == 0 {
+		return ErrOther
+	}
 	was := p.wasEvent
 	p.wasEvent = false
-	if bytes.Index(rec, inMark) < 0 && bytes.Index(rec, outMark) < 0 {
+	// An object may hold the message as a list of byte numbers.
+	if rec[0] != '{' && bytes.Index(rec, inMark) < 0 && bytes.Index(rec, outMark) < 0 {
 		return p.notice(rec, was)
 	}
 	env, msg, _ := p.ctx.envelope(rec)
@@ -75,7 +79,7 @@ func (p *iptablesParser) Parse(rec []byte, ev *firetrail.Event) error {
 		}
 	}
 	if at < 0 {
-		return ErrOther
+		return p.notice(rec, was)
 	}
 	ev.Kind = "iptables"
 	ev.Sensor = env.host

@@ -215,6 +215,8 @@ func (k *packet) word(w []byte, i, end int) int {
 	case "]":
 		k.inner = false
 		return end
+	case ")":
+		return end
 	case "AE", "CWR", "ECE", "URG", "ACK", "PSH", "RST", "SYN", "FIN":
 		if k.inner {
 			k.flag(&k.innerFlag, i, end)
@@ -260,11 +262,15 @@ func (k *packet) flag(span *[2]int, i, end int) {
 	span[1] = end
 }
 
-// options takes what stands in parentheses behind OPT.
+// options takes the bytes in parentheses behind OPT. Those of IPv6, "OPT ( … )",
+// are extension headers in words of their own, which are read as such.
 func (k *packet) options(i int) int {
 	rest := trimLeft(k.b[i:])
 	if len(rest) == 0 || rest[0] != '(' {
 		return i
+	}
+	if len(rest) > 1 && rest[1] == ' ' {
+		return len(k.b) - len(rest) + 1
 	}
 	end := bytes.IndexByte(rest, ')')
 	if end < 0 {

@@ -116,7 +116,7 @@ func TestIptablesFields(t *testing.T) {
 		{"fragment", "Mar  1 08:00:00 gw1 kernel: IN=eth0 OUT= SRC=192.0.2.10 DST=203.0.113.9 LEN=84 TOS=0x00 PREC=0x00 TTL=64 ID=7 MF FRAG:185 PROTO=UDP ", map[string]string{
 			"proto": "udp", "dst_port": "-", "x.FRAG": "185", "x.MF": "true"}},
 		{"ipv6 fragment", "Mar  1 08:00:00 gw1 kernel: IN=eth0 OUT= SRC=2001:0db8:0000:0000:0000:0000:0000:0001 DST=2001:0db8:0000:0000:0000:0000:0000:0002 LEN=1496 TC=0 HOPLIMIT=64 FLOWLBL=0 OPT ( FRAG:1448 INCOMPLETE ID:0000beef ) PROTO=ICMPv6 ", map[string]string{
-			"src_ip": "2001:db8::1", "proto": "icmpv6", "x.OPT": "FRAG:1448 INCOMPLETE ID:0000beef"}},
+			"src_ip": "2001:db8::1", "proto": "icmpv6", "x.FRAG": "1448", "x.FRAG_ID": "0000beef", "x.INCOMPLETE": "true"}},
 		{"ipv6 fragment without brackets", "Mar  1 08:00:00 gw1 kernel: IN=eth0 OUT= SRC=2001:0db8::1 DST=2001:0db8::2 LEN=1496 TC=0 HOPLIMIT=64 FLOWLBL=0 FRAG:1448 INCOMPLETE ID:0000beef PROTO=UDP ", map[string]string{
 			"x.FRAG": "1448", "x.FRAG_ID": "0000beef", "x.INCOMPLETE": "true", "proto": "udp"}},
 		{"protocol number", "Mar  1 08:00:00 gw1 kernel: IN=eth0 OUT= SRC=192.0.2.10 DST=224.0.0.1 LEN=32 TOS=0x00 PREC=0xC0 TTL=1 ID=0 OPT (94040000) PROTO=2 ", map[string]string{"proto": "igmp"}},
