@@ -12,7 +12,7 @@ import (
 )
 
 // termsExt ends the names of the files in blocks/.
-const termsExt = ".zap"
+const termsExt = ".fst"
 
 // Bounds of the terms a block keeps. What exceeds one leaves a single term that
 // says so, and the block stays a candidate for every value of that field.
@@ -308,4 +308,19 @@ func (c *Case) rebuildTerms(name string) error {
 		return fmt.Errorf("rebuild block index: %w", err)
 	}
 	return nil
+}
+
+// termIndex is an open block index.
+type termIndex = *blocks.Index
+
+// terms opens the block index of a segment for f. One that cannot be opened is
+// passed over: it is derived, and nothing but speed hangs on it.
+func (c *Case) terms(seg *segment, f func(termIndex) error) error {
+	n := (int(seg.Rows) + columns.BlockRows - 1) / columns.BlockRows
+	x, err := blocks.Open(c.path("blocks", seg.Name, termsExt), n)
+	if err != nil {
+		return nil
+	}
+	defer x.Close()
+	return f(x)
 }

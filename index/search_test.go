@@ -1,0 +1,383 @@
+package index
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"firetrail"
+	"firetrail/index/blocks"
+	"firetrail/index/columns"
+	"firetrail/index/query"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// caseOf makes a case of events: a segment for each source and kind, in the order given.
+// All events of a source have one kind after the other, as ingest files them.
+func caseOf(tb testing.TB, sources map[string][]firetrail.Event) *Case {
+	tb.Helper()
+	c, err := Create(filepath.Join(tb.TempDir(), "case"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var names []string
+	for source := range sources {
+		names = append(names, source)
+	}
+	slices.Sort(names)
+	for _, source := range names {
+		e := commit{Source: firetrail.Source{ID: source, Path: source + ".log"}}
+		kinds := map[string][]firetrail.Event{}
+		var order []string
+		for _, ev := range sources[source] {
+			if kinds[ev.Kind] == nil {
+				order = append(order, ev.Kind)
+			}
+			kinds[ev.Kind] = append(kinds[ev.Kind], ev)
+		}
+		for n, kind := range order {
+			e.Segments = append(e.Segments, writeSegment(tb, c, fmt.Sprintf("%s-%06d", source, n), source, kinds[kind]))
+		}
+		st, err := loadState(c.dir)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		if err := st.commit(c.dir, e); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	if err := c.Refresh(); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { c.Close() })
+	return c
+}
+
+func writeSegment(tb testing.TB, c *Case, name, source string, evs []firetrail.Event) segment {
+	tb.Helper()
+	f, err := os.Create(c.path("segments", name, ".parquet"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer f.Close()
+	info := segment{Name: name, Kind: evs[0].Kind, Source: source, Rows: int64(len(evs)), First: firetrail.Absent, Last: firetrail.Absent}
+	w, terms, at := columns.NewWriter(f, info.Kind), blocks.NewWriter(), 0
+	enc := columns.NewEncoder()
+	cut := func() {
+		g := w.Cut()
+		if g == nil {
+			return
+		}
+		if err := g.Encode(enc); err != nil {
+			tb.Fatal(err)
+		}
+		at = blockTerms(terms, at, g)
+		if err := w.Write(g); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	for i := range evs {
+		if t := evs[i].Time; t != firetrail.Absent {
+			if info.Dated++; info.First == firetrail.Absent || t < info.First {
+				info.First = t
+			}
+			info.Last = max(info.Last, t)
+		}
+	}
+	for left := evs; len(left) > 0; {
+		left = left[w.Append(left):]
+		if w.Full() {
+			cut()
+		}
+	}
+	cut()
+	if err := w.Close(source); err != nil {
+		tb.Fatal(err)
+	}
+	terms.Blocks(at)
+	if err := terms.WriteFile(c.path("blocks", name, termsExt)); err != nil {
+		tb.Fatal(err)
+	}
+	return info
+}
+
+var epoch = time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC).UnixNano()
+
+// randomEvents makes events with all kinds of fields, few values of most, some undated,
+// loosely in time order.
+func randomEvents(rnd *rand.Rand, source, kind string, n int, offset int64) []firetrail.Event {
+	pick := func(list ...string) string { return list[rnd.IntN(len(list))] }
+	maybe := func(n int64) int64 {
+		if rnd.IntN(4) == 0 {
+			return firetrail.Absent
+		}
+		return n
+	}
+	evs := make([]firetrail.Event, n)
+	for i := range evs {
+		ev := firetrail.NewEvent()
+		ev.Source, ev.Kind, ev.Line, ev.Offset, ev.Length = source, kind, int64(i+1), offset+int64(i)*100, 99
+		ev.Time = epoch + int64(i)*1e9 + rnd.Int64N(60)*1e9 + rnd.Int64N(2)*5e8
+		if rnd.IntN(50) == 0 {
+			ev.Time = firetrail.Absent
+		}
+		if rnd.IntN(3) == 0 {
+			ev.Guess = firetrail.GuessYear
+		}
+		ev.End = maybe(ev.Time)
+		ev.Duration = maybe(rnd.Int64N(1e12))
+		ev.Sensor = pick("fw1", "fw2", "")
+		ev.Action = pick("allow", "deny", "drop", "reset", "")
+		ev.Proto = pick("tcp", "udp", "icmp")
+		ev.SrcIP = netip.AddrFrom4([4]byte{10, byte(rnd.IntN(2)), byte(rnd.IntN(3)), byte(rnd.IntN(20))})
+		if rnd.IntN(3) > 0 {
+			ev.DstIP = netip.AddrFrom4([4]byte{203, 0, 113, byte(rnd.IntN(256))})
+		} else if rnd.IntN(2) == 0 {
+			ev.DstIP = netip.MustParseAddr(fmt.Sprintf("2001:db8:%x::%x", rnd.IntN(3), rnd.IntN(9)))
+		}
+		ev.SrcPort, ev.DstPort = maybe(rnd.Int64N(65536)), maybe(int64([]int{22, 53, 80, 443, 8080}[rnd.IntN(5)]))
+		ev.BytesOut, ev.BytesIn = maybe(rnd.Int64N(1e7)), maybe(rnd.Int64N(1e4))
+		ev.Rule = pick("Deny All", "allow-web", "default deny", "")
+		ev.Host = pick("a.pool.example", "pool.example", "www.example.org", "POOL.example", "x.y.example.org.", "", "")
+		ev.URL = pick("/index.html", "http://a.example/x?q=xmrig", "", "", "/é/Ü")
+		ev.User = pick("", "root", "Alice B")
+		ev.UID = fmt.Sprintf("C%x", rnd.Uint64())
+		if rnd.IntN(2) == 0 {
+			ev.Put("TTL", fmt.Sprint(rnd.IntN(300)))
+		}
+		if rnd.IntN(3) == 0 {
+			ev.Put("msg", pick("port scan found", "Failed login", "12 scans"))
+		}
+		if rnd.IntN(20) == 0 {
+			ev.Put("TTL", pick("many", "64"))
+		}
+		if rnd.IntN(30) == 0 {
+			ev.Put(fmt.Sprintf("rare%d", rnd.IntN(400)), pick("one", "two"))
+		}
+		evs[i] = ev
+	}
+	return evs
+}
+
+func randomCase(tb testing.TB, rnd *rand.Rand, n int) (*Case, []firetrail.Event) {
+	sources := map[string][]firetrail.Event{
+		"aaaa": randomEvents(rnd, "aaaa", "zeek.conn", n, 0),
+		"bbbb": append(randomEvents(rnd, "bbbb", "iptables", n/2, 0), randomEvents(rnd, "bbbb", "pf", n/3, 50)...),
+		"cccc": randomEvents(rnd, "cccc", "paloalto.traffic", 10, 0),
+	}
+	var all []firetrail.Event
+	for _, evs := range sources {
+		all = append(all, evs...)
+	}
+	slices.SortFunc(all, func(a, b firetrail.Event) int { return firetrail.Compare(&a, &b) })
+	return caseOf(tb, sources), all
+}
+
+// terms are queries whose combinations are tried.
+var terms = []string{
+	"xmrig", "scan", `"port scan"`, "pool.example", "sca*", "*.pool.example", "10.0.1.7", "203.0.113.0/28", "/scan/", "é",
+	"time:2026-03-01", "time:<2026-03-01T00:10", "time:[2026-03-01T00:05:00 TO 2026-03-01T00:20:00}", "time:>-5m", "time.guess:year",
+	"end:>2026-03-01T00:30", "duration:>10m", "kind:zeek", "kind:pf", "sensor:FW1", "-has:sensor", "action:blocked", "action:allow", "action:=deny",
+	"proto:(udp OR icmp)", "src_ip:10.0.0.0/8", "src_ip:10.1.2.3", "src_ip:10.0.0.0/23", "dst_ip:203.0.113.64/26", "dst_ip:2001:db8:1::/48", "dst_ip:2001:db8::/31",
+	"dst_ip:2001:*", "dst_ip:/[.]7$/", "src_ip:[10.0.0.5 TO 10.0.1.3}", "has:dst_ip", "ip:203.0.113.9", "ip:192.0.2.1", "port:22", "src_port:<1024", "dst_port:[80 TO 443]", "dst_port:44*",
+	"bytes_out:>9M", "bytes_out:<=10k", "bytes_in:0", "rule:deny", `rule:"deny"`, `rule:"deny all"`, "rule:Deny*", "rule:/^[^d]/", "rule:/(?i)DENY/", "rule:>b",
+	"host:pool.example", "host:=pool.example", "host:*.pool.example", "host:example.org", "host:*org*", "host:/^a/", "host:absent.example", "host:?.pool.example",
+	"url:*xmrig", "url:/index.html", "user:alice\\ b", "user:root", "has:user", "x.TTL:64", "x.TTL:>250", "x.TTL:many", "x.TTL:/^6/", "has:x.TTL", "x.msg:\"login\"",
+	"x.rare7:one", "has:x.rare11", "x.rare3:/w/", "x.absent:1", "source:aaaa", "-source:aaaa", "offset:<5000", "line:7", "uid:none", "id:e-aaaa-700", "NOT *", "*",
+}
+
+func randomQuery(rnd *rand.Rand, depth int) string {
+	if depth == 0 || rnd.IntN(3) == 0 {
+		return terms[rnd.IntN(len(terms))]
+	}
+	a, b := randomQuery(rnd, depth-1), randomQuery(rnd, depth-1)
+	switch rnd.IntN(4) {
+	case 0:
+		return "NOT (" + a + ")"
+	case 1:
+		return "(" + a + " OR " + b + ")"
+	}
+	return "(" + a + " AND " + b + ")"
+}
+
+func compile(tb testing.TB, c *Case, text string) (firetrail.Query, *query.Predicate) {
+	tb.Helper()
+	q, err := query.Parse(text)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	p, err := query.Compile(q, c.env(c.view(), 0))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return q, p
+}
+
+// TestSearchIsBruteForce compares searches with the test of every event: hits, their
+// order, their content, and counts.
+func TestSearchIsBruteForce(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(3, 4))
+	c, all := randomCase(t, rnd, 5000)
+	queries := slices.Clone(terms)
+	for range 100 {
+		queries = append(queries, randomQuery(rnd, 3))
+	}
+	for _, text := range queries {
+		q, p := compile(t, c, text)
+		var want []*firetrail.Event
+		for i := range all {
+			if p.Event(&all[i]) {
+				want = append(want, &all[i])
+			}
+		}
+		i := 0
+		for ev, err := range c.Events(t.Context(), q) {
+			if err != nil {
+				t.Fatalf("%s: %v", text, err)
+			}
+			if i >= len(want) || ev.ID() != want[i].ID() {
+				t.Fatalf("%s: hit %d is %s, want one of %d", text, i, ev.ID(), len(want))
+			}
+			if i < 3 {
+				if d := cmp.Diff(normal(want[i]), normal(ev), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); d != "" {
+					t.Fatalf("%s: %s", text, d)
+				}
+			}
+			i++
+		}
+		if i != len(want) {
+			t.Fatalf("%s: %d hits, want %d", text, i, len(want))
+		}
+		if n, err := c.Count(t.Context(), q); err != nil || n != int64(len(want)) {
+			t.Fatalf("%s: count %d, %v, want %d", text, n, err, len(want))
+		}
+	}
+}
+
+// normal is an event with its own fields in one order.
+func normal(ev *firetrail.Event) firetrail.Event {
+	n := *ev
+	n.X = slices.Clone(ev.X)
+	slices.SortStableFunc(n.X, func(a, b firetrail.Field) int { return strings.Compare(a.Name+"\x00"+a.Value, b.Name+"\x00"+b.Value) })
+	return n
+}
+
+// TestSearchWithoutIndex loses the derived files: answers stay the same.
+func TestSearchWithoutIndex(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(5, 6))
+	c, _ := randomCase(t, rnd, 5000)
+	q, _ := compile(t, c, "host:pool.example dst_port:443")
+	with, err := c.Count(t.Context(), q)
+	if err != nil || with == 0 {
+		t.Fatal(with, err)
+	}
+	before, err := os.ReadFile(c.path("blocks", "aaaa-000000", termsExt))
+	if err != nil {
+		t.Fatal(err)
+	}
+	os.Remove(c.path("blocks", "aaaa-000000", termsExt))
+	os.WriteFile(c.path("blocks", "bbbb-000000", termsExt), []byte("damage"), 0o600)
+	without, err := c.Count(t.Context(), q)
+	if err != nil || with != without {
+		t.Errorf("%d hits without the index, %d with it; %v", without, with, err)
+	}
+	if plan, err := c.Explain(t.Context(), q, SearchOptions{}); err != nil || plan.Unindexed != 2 || plan.Hits != with {
+		t.Errorf("%+v, %v", plan, err)
+	}
+	if err := c.rebuildTerms("aaaa-000000"); err != nil {
+		t.Fatal(err)
+	}
+	after, err := os.ReadFile(c.path("blocks", "aaaa-000000", termsExt))
+	if err != nil || string(before) != string(after) {
+		t.Errorf("the rebuilt index differs: %d and %d bytes, %v", len(before), len(after), err)
+	}
+}
+
+func TestSearchOrder(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(7, 8))
+	c, all := randomCase(t, rnd, 6000)
+	ids := func(q string, opt SearchOptions) []string {
+		t.Helper()
+		parsed, _ := compile(t, c, q)
+		var list []string
+		for ev, err := range c.Search(t.Context(), parsed, opt) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			list = append(list, ev.ID())
+		}
+		return list
+	}
+	var want []string
+	for i := range all {
+		want = append(want, all[i].ID())
+	}
+	if got := ids("*", SearchOptions{Limit: 20, Offset: 500}); !slices.Equal(got, want[500:520]) {
+		t.Errorf("page: %v, want %v", got, want[500:520])
+	}
+	falling := slices.Clone(want)
+	slices.Reverse(falling)
+	if got := ids("*", SearchOptions{Desc: true}); !slices.Equal(got, falling) {
+		t.Errorf("falling time: %d events, %v …, want %v …", len(got), got[:3], falling[:3])
+	}
+	byField := func(desc bool, less func(a, b *firetrail.Event) int) []string {
+		sorted := slices.Clone(all)
+		slices.SortStableFunc(sorted, func(a, b firetrail.Event) int {
+			x, y := a.BytesOut != firetrail.Absent, b.BytesOut != firetrail.Absent
+			if x != y {
+				return btoi(y) - btoi(x)
+			}
+			if c := less(&a, &b); desc {
+				return -c
+			} else {
+				return c
+			}
+		})
+		var list []string
+		for i := range sorted {
+			list = append(list, sorted[i].ID())
+		}
+		return list
+	}
+	bytesOut := func(a, b *firetrail.Event) int { return int(a.BytesOut - b.BytesOut) }
+	if got := ids("*", SearchOptions{Sort: "bytes_out", Desc: true, Limit: 50}); !slices.Equal(got, byField(true, bytesOut)[:50]) {
+		t.Errorf("top bytes_out: %v", got)
+	}
+	if got := ids("*", SearchOptions{Sort: "bytes_out"}); !slices.Equal(got, byField(false, bytesOut)) {
+		t.Errorf("all by bytes_out: %d", len(got))
+	}
+	since := SearchOptions{Since: epoch + 600e9, Until: epoch + 900e9}
+	n := 0
+	for i := range all {
+		if all[i].Time >= since.Since && all[i].Time < since.Until {
+			n++
+		}
+	}
+	if got := ids("*", since); len(got) != n {
+		t.Errorf("since and until: %d events, want %d", len(got), n)
+	}
+	for range 3 {
+		if ev, err := c.Event(t.Context(), want[rnd.IntN(len(want))]); err != nil || !slices.Contains(want, ev.ID()) {
+			t.Error(ev.ID(), err)
+		}
+	}
+	if _, err := c.Event(t.Context(), "e-aaaa-1"); err == nil {
+		t.Error("an event that is not there was found")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	parsed, _ := compile(t, c, "*")
+	for _, err := range c.Search(ctx, parsed, SearchOptions{}) {
+		if err == nil {
+			t.Fatal("cancelled, but going on")
+		}
+	}
+}
