@@ -10,6 +10,7 @@
 //	flows/          <source>-<n>.flow: rollup of that segment
 //	blocks/         <source>-<n>.fst: terms of its blocks; derived, may be missing
 //	rejects/        <source>-<n>.jsonl: quarantined records
+//	sums/           <source>-<n>: checksums of each MiB of a source's content
 //	spool/          content that cannot be read again from where it came (stdin)
 //	staging/        what is being written; removed by the next writer
 //	runs/ findings/ custody.jsonl notes.jsonl lock
@@ -47,6 +48,7 @@ type Case struct {
 	snap *snapshot
 	lock *caseLock // held while this process writes
 	open segmentCache
+	raw  rawStream
 }
 
 // caseInfo is the content of case.json.
@@ -63,7 +65,7 @@ func Create(dir string) (*Case, error) {
 	if _, err := os.Stat(filepath.Join(dir, caseFile)); err == nil {
 		return Open(dir)
 	}
-	for _, sub := range []string{"", "segments", "flows", "blocks", "rejects", "spool", "staging", "runs", "findings"} {
+	for _, sub := range []string{"", "segments", "flows", "blocks", "rejects", "sums", "spool", "staging", "runs", "findings"} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
 			return nil, fmt.Errorf("create case: %w", err)
 		}
@@ -129,6 +131,9 @@ func (c *Case) Dir() string { return c.dir }
 // Close releases open segments and the lock.
 func (c *Case) Close() error {
 	c.open.close()
+	c.raw.mu.Lock()
+	c.raw.close()
+	c.raw.mu.Unlock()
 	return c.unlock()
 }
 

@@ -11,7 +11,7 @@ import (
 // is false if none of them passes a test, must is true if all of them do.
 type verdict struct{ can, must bool }
 
-var open = verdict{can: true}
+var unsure = verdict{can: true}
 
 func sure(b bool) verdict { return verdict{b, b} }
 
@@ -59,7 +59,7 @@ func (t *flowFilter) segment(s *segment) bool {
 			}
 			return verdict{can: !l.Need.Bounded || l.Need.Low <= s.Last && l.Need.High >= s.First}
 		}
-		return open
+		return unsure
 	}).can
 }
 
@@ -112,7 +112,7 @@ func (t *flowFilter) leaf(l *query.Leaf, f *firetrail.Flow) verdict {
 	case "duration":
 		return sumTest(l, f.Longest)
 	}
-	return open
+	return unsure
 }
 
 func addrTest(l *query.Leaf, a netip.Addr) verdict { return sure(a.IsValid() && l.Addr(a)) }
@@ -123,7 +123,7 @@ func textTest(l *query.Leaf, s string) verdict { return sure(s != "" && l.Text(s
 func namesTest(l *query.Leaf, names []string, more bool) verdict {
 	for _, n := range names {
 		if l.Text(n) {
-			return open
+			return unsure
 		}
 	}
 	return verdict{can: more}

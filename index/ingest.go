@@ -99,7 +99,6 @@ func (c *Case) Ingest(ctx context.Context, paths []string, opt IngestOptions) (I
 	if err != nil {
 		return Ingested{}, err
 	}
-	defer c.show(st)
 	if err := c.tidy(st); err != nil {
 		return Ingested{}, err
 	}
@@ -115,8 +114,24 @@ func (c *Case) Ingest(ctx context.Context, paths []string, opt IngestOptions) (I
 		in.slots <- columns.NewEncoder()
 	}
 	stop := in.report()
-	defer stop()
-	return in.all(ctx, paths)
+	res, err := in.all(ctx, paths)
+	stop()
+	c.show(st)
+	if len(res.Sources) > 0 {
+		err = errors.Join(err, c.Log(CustodyEntry{Action: "ingest", Args: paths, Text: res.summary()}))
+	}
+	return res, err
+}
+
+// summary is one line for the custody log.
+func (i *Ingested) summary() string {
+	n := map[string]int{}
+	for _, s := range i.Sources {
+		n[s.Status]++
+	}
+	return fmt.Sprintf("%d sources: %d new, %d grown, %d known, %d empty, %d refused; %d records: %d events, %d quarantined",
+		len(i.Sources), n[StatusNew], n[StatusGrown], n[StatusKnown], n[StatusEmpty], n[StatusRefused],
+		i.Totals.Records, i.Totals.Events, i.Totals.Rejected)
 }
 
 // all takes in the inputs in the order of their paths, some at a time.
@@ -188,11 +203,12 @@ func (c *Case) tidy(st *state) error {
 	}
 	for id, t := range st.byID {
 		known[id] = true
+		known[t.last.Sums.Name] = true
 		for _, r := range t.rejects {
 			known[r.Name] = true
 		}
 	}
-	for _, folder := range []string{"segments", "flows", "blocks", "rejects", "spool"} {
+	for _, folder := range []string{"segments", "flows", "blocks", "rejects", "sums", "spool"} {
 		entries, err := os.ReadDir(filepath.Join(c.dir, folder))
 		if err != nil {
 			return fmt.Errorf("tidy case: %w", err)

@@ -1,13 +1,13 @@
 package index
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"path/filepath"
 	"slices"
@@ -270,7 +270,11 @@ func parse(ctx context.Context, rd *parsers.Reader, free, full chan *parsers.Bat
 // finish completes the files and commits them.
 func (t *intake) finish(ahead *readAhead, problem error) (SourceReport, error) {
 	w := t.writer
-	sum := hex.EncodeToString(ahead.hash.Sum(nil))
+	sum, parts := ahead.sums.sums()
+	size := ahead.sums.size
+	if w.tail != nil && w.tail.Offset < 0 {
+		w.tail.Offset = ahead.line
+	}
 	src := firetrail.Source{ID: sum[:16], First: firetrail.Absent, Last: firetrail.Absent}
 	status := StatusNew
 	e := commit{Head: sum}
@@ -281,11 +285,11 @@ func (t *intake) finish(ahead *readAhead, problem error) (SourceReport, error) {
 			e.Drop = tail.Files
 		}
 	}
-	if headSum := sha256.Sum256(t.head); ahead.size > int64(len(t.head)) || t.base == nil {
+	if headSum := sha256.Sum256(t.head); size > int64(len(t.head)) || t.base == nil {
 		e.Head = hex.EncodeToString(headSum[:])
 	}
 	added := minus(w.counts, src.Counts) // a source that grew is counted anew
-	src.Path, src.Format, src.SHA256, src.Size = t.input.Path, t.format, sum, ahead.size
+	src.Path, src.Format, src.SHA256, src.Size = t.input.Path, t.format, sum, size
 	src.Counts, src.Facts = w.counts, w.facts
 	src.ModTime = firetrail.Absent
 	if !t.input.ModTime.IsZero() {
@@ -299,7 +303,7 @@ func (t *intake) finish(ahead *readAhead, problem error) (SourceReport, error) {
 	if t.base != nil {
 		first = t.base.files
 	}
-	if err := w.close(src.ID, first, &e); err != nil {
+	if err := w.close(src.ID, first, parts, &e); err != nil {
 		return SourceReport{}, err
 	}
 	src.First, src.Last = earliest(src.First, w.first), latest(src.Last, w.last)
@@ -353,14 +357,14 @@ type readAhead struct {
 	rest   []byte
 	whole  []byte
 	err    error // of the source, set before chunks is closed
-	hash   hash.Hash
-	size   int64
+	sums   *sumWriter
+	line   int64 // where the last line begins
 }
 
 const aheadSize = 1 << 20
 
 func newReadAhead(ctx context.Context, g *errgroup.Group, src io.Reader, count interface{ Add(int64) int64 }) *readAhead {
-	a := &readAhead{chunks: make(chan []byte, 2), free: make(chan []byte, 4), quit: make(chan struct{}), hash: sha256.New()}
+	a := &readAhead{chunks: make(chan []byte, 2), free: make(chan []byte, 4), quit: make(chan struct{}), sums: newSumWriter()}
 	for range cap(a.free) {
 		a.free <- nil
 	}
@@ -379,8 +383,10 @@ func newReadAhead(ctx context.Context, g *errgroup.Group, src io.Reader, count i
 				b = make([]byte, aheadSize)
 			}
 			n, err := readSome(src, b[:aheadSize])
-			a.hash.Write(b[:n])
-			a.size += int64(n)
+			if k := bytes.LastIndexByte(b[:n], '\n'); k >= 0 {
+				a.line = a.sums.size + int64(k) + 1
+			}
+			a.sums.Write(b[:n])
 			count.Add(int64(n))
 			if n > 0 {
 				select {

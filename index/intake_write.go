@@ -130,7 +130,7 @@ func (w *sourceWriter) segment(kind string) (*segmentWriter, error) {
 // split sets the last record of a source aside that has no line end: when the
 // source grows it is read again, so it must be possible to drop it alone.
 func (w *sourceWriter) split(b *parsers.Batch, events []firetrail.Event, rejects []firetrail.Reject) ([]firetrail.Event, []firetrail.Reject) {
-	w.tail = &tail{Offset: b.End}
+	w.tail = &tail{Offset: -1} // of a record that left no trace: found by its line
 	if n := len(events) - 1; n >= 0 && events[n].Offset+events[n].Length >= b.End {
 		w.tail.Offset = events[n].Offset
 		w.lastEvent = []firetrail.Event{events[n]}
@@ -302,7 +302,7 @@ func closeSynced(f *os.File) error {
 
 // close completes all files and describes them in the commit; first is the number
 // of the first file.
-func (w *sourceWriter) close(source string, first int, e *commit) error {
+func (w *sourceWriter) close(source string, first int, parts []byte, e *commit) error {
 	if len(w.lastEvent) > 0 {
 		clear(w.kinds) // a segment of its own
 		if err := w.events(w.lastEvent); err != nil {
@@ -331,6 +331,15 @@ func (w *sourceWriter) close(source string, first int, e *commit) error {
 	}
 	if w.t.spool != "" {
 		w.staged, w.final = append(w.staged, w.t.spool), append(w.final, w.t.in.c.path("spool", source, ""))
+	}
+	if len(parts) > sumLen {
+		sum := sha256.Sum256(parts)
+		e.Sums = sumFile{name(), hex.EncodeToString(sum[:])}
+		staged := w.t.stage + ".sums"
+		if err := writeSynced(staged, bytes.NewReader(parts)); err != nil {
+			return err
+		}
+		w.staged, w.final = append(w.staged, staged), append(w.final, w.t.in.c.path("sums", e.Sums.Name, ""))
 	}
 	e.Tail = w.tail
 	if err := w.closeRejects(w.rejects, name, e); err != nil {
@@ -384,7 +393,7 @@ func (w *sourceWriter) publish() error {
 			return fmt.Errorf("commit: %w", err)
 		}
 	}
-	for _, folder := range [...]string{"segments", "flows", "blocks", "rejects", "spool"} {
+	for _, folder := range [...]string{"segments", "flows", "blocks", "rejects", "sums", "spool"} {
 		if err := syncDir(w.t.in.c.path(folder, "", "")); err != nil {
 			return err
 		}

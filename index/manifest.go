@@ -34,8 +34,15 @@ type commit struct {
 	Head     string           `json:"head"` // SHA-256 of the first headSize bytes
 	Segments []segment        `json:"segments,omitempty"`
 	Rejects  []rejectFile     `json:"rejects,omitempty"`
+	Sums     sumFile          `json:"sums"`           // of the content as it stands after the commit
 	Drop     []string         `json:"drop,omitempty"` // names of files that no longer count
 	Tail     *tail            `json:"tail,omitempty"`
+}
+
+// sumFile names a file of checksums; sources of one part need none.
+type sumFile struct {
+	Name   string `json:"name,omitempty"`
+	SHA256 string `json:"sha256,omitempty"`
 }
 
 // tail is the last record of a source that ends without a line end. If the
@@ -47,6 +54,24 @@ type tail struct {
 
 // ErrManifest is wrapped where the manifest is not what was written.
 var ErrManifest = errors.New("manifest is damaged")
+
+// manifestError is the first bad line of the manifest.
+type manifestError struct {
+	line int
+	why  string
+}
+
+func (e *manifestError) Error() string {
+	return fmt.Sprintf("%v: line %d: %s", ErrManifest, e.line, e.why)
+}
+func (e *manifestError) Unwrap() error { return ErrManifest }
+
+func badLine(err error) int {
+	if e, ok := errors.AsType[*manifestError](err); ok {
+		return e.line
+	}
+	return 0
+}
 
 func chain(former string, commit []byte) string {
 	h := sha256.New()
@@ -62,12 +87,13 @@ type state struct {
 	end      int64  // bytes of the manifest up to there
 	byID     map[string]*taken
 	segments map[string]segment
+	chains   map[string]bool // checksums of all lines
 }
 
 // loadState reads the manifest. A last line that was cut off by a crash was never
 // committed and does not count; any other damage is an error.
 func loadState(dir string) (*state, error) {
-	s := &state{byID: map[string]*taken{}, segments: map[string]segment{}}
+	s := &state{byID: map[string]*taken{}, segments: map[string]segment{}, chains: map[string]bool{"": true}}
 	data, err := os.ReadFile(filepath.Join(dir, manifestName))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("read manifest: %w", err)
@@ -78,18 +104,18 @@ func loadState(dir string) (*state, error) {
 		}
 		var l manifestLine
 		if err := json.Unmarshal(line, &l); err != nil {
-			return nil, fmt.Errorf("%w: line %d: %w", ErrManifest, s.commits+1, err)
+			return nil, &manifestError{s.commits + 1, err.Error()}
 		}
 		sum := chain(s.chain, l.Commit)
 		if l.Sum != sum {
-			return nil, fmt.Errorf("%w: line %d: checksum does not match", ErrManifest, s.commits+1)
+			return nil, &manifestError{s.commits + 1, "checksum does not match"}
 		}
 		var c commit
 		if err := json.Unmarshal(l.Commit, &c); err != nil {
-			return nil, fmt.Errorf("%w: line %d: %w", ErrManifest, s.commits+1, err)
+			return nil, &manifestError{s.commits + 1, err.Error()}
 		}
 		s.apply(c)
-		s.chain, s.commits = sum, s.commits+1
+		s.chain, s.commits, s.chains[sum] = sum, s.commits+1, true
 		s.end += int64(len(line))
 	}
 	return s, nil
@@ -132,6 +158,9 @@ func (s *state) apply(c commit) {
 		s.segments[seg.Name] = seg
 	}
 	t.files += len(c.Segments) + len(c.Rejects)
+	if c.Sums.Name != "" {
+		t.files++
+	}
 	t.rejects = append(t.rejects, c.Rejects...)
 }
 
@@ -168,7 +197,7 @@ func (s *state) commit(dir string, e commit) error {
 		}
 	}
 	s.apply(e)
-	s.chain, s.commits = sum, s.commits+1
+	s.chain, s.commits, s.chains[sum] = sum, s.commits+1, true
 	s.end += int64(len(line)) + 1
 	return nil
 }

@@ -1,30 +1,128 @@
 package index
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
-	"os"
+	"sync"
 
-	"firetrail/parsers"
+	"firetrail"
 )
 
-// reopen opens the content of a source where it was met last: its copy in the
-// case, or one of its paths.
-func (c *Case) reopen(k *taken) (io.ReadCloser, error) {
-	if f, err := os.Open(c.path("spool", k.ID, "")); err == nil {
-		return f, nil
+var (
+	// ErrNoSource is wrapped where a source is not in the case.
+	ErrNoSource = errors.New("no such source")
+	// ErrMoved is wrapped where a source cannot be read where it was.
+	ErrMoved = errors.New("the source is not where it was")
+	// ErrChanged is wrapped where a source no longer has the bytes that were taken in.
+	ErrChanged = errors.New("the source has changed")
+)
+
+// rawStream is a source being read for records: those asked for one after the
+// other mostly lie one behind the other. part holds the bytes of the part (of
+// sumSize) that was read and checked last.
+type rawStream struct {
+	mu     sync.Mutex
+	source string
+	sha    string // of the content it was opened for
+	r      io.ReadCloser
+	at     int64 // bytes of r that were read
+	sums   []byte
+	part   []byte
+	index  int64 // of part, -1 none
+}
+
+// Raw reads the bytes of a record again from its source, without its line end,
+// and checks that they lie in a part of the source that is as it was taken in.
+func (c *Case) Raw(o firetrail.Origin) ([]byte, firetrail.Source, error) {
+	t := c.view().byID[o.Source]
+	if t == nil {
+		return nil, firetrail.Source{}, fmt.Errorf("%w: %q", ErrNoSource, o.Source)
 	}
-	var why []error
-	for _, p := range append([]string{k.Path}, k.also...) {
-		in, err := parsers.OpenPath(p)
-		if err == nil {
-			var r io.ReadCloser
-			if r, err = in.Open(); err == nil {
-				return r, nil
-			}
+	if o.Offset < 0 || o.Length < 0 || o.Length > t.Size || o.Offset > t.Size-o.Length {
+		return nil, t.Source, fmt.Errorf("source %s has %d bytes, no record at %d+%d", t.ID, t.Size, o.Offset, o.Length)
+	}
+	s := &c.raw
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	raw := make([]byte, 0, o.Length)
+	for at := o.Offset; at < o.Offset+o.Length; {
+		part, err := c.part(s, t, at/sumSize)
+		if err != nil {
+			return nil, t.Source, err
 		}
-		why = append(why, err)
+		from := at % sumSize
+		n := min(o.Offset+o.Length-at, int64(len(part))-from)
+		if n <= 0 {
+			return nil, t.Source, fmt.Errorf("%s: %w: it ends at %d", t.Path, ErrChanged, at)
+		}
+		raw = append(raw, part[from:from+n]...)
+		at += n
 	}
-	return nil, fmt.Errorf("source %s is not where it was: %w", k.ID, errors.Join(why...))
+	return raw, t.Source, nil
+}
+
+// part reads one part of a source and checks it.
+func (c *Case) part(s *rawStream, t *taken, index int64) ([]byte, error) {
+	if s.source == t.ID && s.sha == t.SHA256 && s.index == index {
+		return s.part, nil
+	}
+	if s.r == nil || s.source != t.ID || s.sha != t.SHA256 || s.at > index*sumSize {
+		if err := c.openRaw(s, t); err != nil {
+			return nil, err
+		}
+	}
+	s.index = -1
+	if err := s.skip(index * sumSize); err != nil {
+		return nil, fmt.Errorf("%s: %w: %w", t.Path, ErrChanged, err)
+	}
+	s.part = make([]byte, min(sumSize, t.Size-index*sumSize))
+	n, err := io.ReadFull(s.r, s.part)
+	s.at += int64(n)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: %w", t.Path, ErrChanged, err)
+	}
+	sum := sha256.Sum256(s.part)
+	if at := index * sumLen; at+sumLen > int64(len(s.sums)) || !bytes.Equal(sum[:sumLen], s.sums[at:at+sumLen]) {
+		return nil, fmt.Errorf("%s: %w between bytes %d and %d; see 'firetrail verify'", t.Path, ErrChanged, index*sumSize, index*sumSize+int64(len(s.part)))
+	}
+	s.index = index
+	return s.part, nil
+}
+
+func (c *Case) openRaw(s *rawStream, t *taken) error {
+	s.close()
+	sums, err := c.sumsOf(t)
+	if err != nil {
+		return err
+	}
+	r, err := c.reopen(t)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrMoved, err)
+	}
+	s.source, s.sha, s.r, s.sums, s.at, s.index = t.ID, t.SHA256, r, sums, 0, -1
+	return nil
+}
+
+// skip moves forward to an offset.
+func (s *rawStream) skip(to int64) error {
+	if seeker, ok := s.r.(io.Seeker); ok {
+		if _, err := seeker.Seek(to, io.SeekStart); err != nil {
+			return err
+		}
+		s.at = to
+		return nil
+	}
+	n, err := io.CopyN(io.Discard, s.r, to-s.at)
+	s.at += n
+	return err
+}
+
+func (s *rawStream) close() {
+	if s.r != nil {
+		s.r.Close()
+	}
+	s.r, s.source, s.index = nil, "", -1
 }

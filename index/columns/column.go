@@ -16,6 +16,7 @@ type column struct {
 	codes []uint32 // Text
 	ints  []int64  // Int
 	last  uint32   // code of the value before, most often the next one too
+	used  bool     // some row has a value
 }
 
 func newColumn(info Info) *column {
@@ -27,7 +28,7 @@ func newColumn(info Info) *column {
 }
 
 func (c *column) reset() {
-	c.codes, c.ints, c.last = c.codes[:0], c.ints[:0], 0
+	c.codes, c.ints, c.last, c.used = c.codes[:0], c.ints[:0], 0, false
 	if c.dict != nil {
 		c.dict.reset()
 	}
@@ -66,7 +67,7 @@ func (c *column) putText(row int, s string) {
 	if d.unique || int(c.last) >= len(d.offs)-1 || d.Value(c.last) != s {
 		c.last = d.code(s)
 	}
-	c.codes = append(c.codes, c.last)
+	c.codes, c.used = append(c.codes, c.last), true
 	if row%BlockRows == 0 && row > 0 && 4*d.Len() > 3*row {
 		d.unique = true // looking up what never comes again costs more than it saves
 	}
@@ -79,14 +80,14 @@ func (c *column) putAddr(row int, a netip.Addr) {
 	if d := c.dict; int(c.last) >= len(d.addrs) || d.addrs[c.last] != a {
 		c.last = d.addr(a)
 	}
-	c.codes = append(c.codes, c.last)
+	c.codes, c.used = append(c.codes, c.last), true
 }
 
 func (c *column) putInt(row int, n int64) {
 	if len(c.ints) < row {
 		c.pad(row)
 	}
-	c.ints = append(c.ints, n)
+	c.ints, c.used = append(c.ints, n), true
 }
 
 // putX sets a value of the record's own; it reports whether it fits the column.

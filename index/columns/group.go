@@ -76,7 +76,7 @@ func (g *Group) Rows() int { return g.rows }
 // have no value in the group, for source and for kind.
 func (g *Group) Vector(name string) *Vector {
 	i := slices.IndexFunc(g.columns, func(c *column) bool { return c.Name == name })
-	if i < 0 || g.columns[i].rows() == 0 {
+	if i < 0 || !g.columns[i].used {
 		return nil
 	}
 	c := g.columns[i]
@@ -91,7 +91,7 @@ func (g *Group) Vector(name string) *Vector {
 func (g *Group) Names() []string {
 	var names []string
 	for _, c := range g.columns {
-		if c.rows() > 0 {
+		if c.used {
 			names = append(names, c.Name)
 		}
 	}

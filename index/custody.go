@@ -1,0 +1,202 @@
+package index
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/user"
+	"path/filepath"
+	"time"
+
+	"github.com/gofrs/flock"
+)
+
+const (
+	custodyName = "custody.jsonl"
+	custodyHead = "custody.head"
+)
+
+// CustodyEntry says who did what to the case.
+type CustodyEntry struct {
+	Time     string   `json:"time"` // RFC 3339 in UTC; Log fills it where it is ""
+	Who      string   `json:"who"`  // user@host; Log fills it where it is ""
+	Action   string   `json:"action"`
+	Args     []string `json:"args,omitempty"`
+	Text     string   `json:"text,omitempty"`
+	Manifest string   `json:"manifest,omitempty"` // checksum of the manifest then; filled by Log
+}
+
+// custodyLine is a line of custody.jsonl, chained as the manifest is.
+type custodyLine struct {
+	Entry json.RawMessage `json:"entry"`
+	Sum   string          `json:"sum"`
+}
+
+// head pins the end of the custody log, so that a cut is seen.
+type head struct {
+	Entries int    `json:"entries"`
+	Sum     string `json:"sum"`
+}
+
+// Log appends an entry to the custody log and makes it durable. Processes that
+// log at the same time wait for each other.
+func (c *Case) Log(e CustodyEntry) error {
+	l := flock.New(filepath.Join(c.dir, custodyName+".lock"), flock.SetPermissions(0o600))
+	if err := l.Lock(); err != nil {
+		return fmt.Errorf("custody log: %w", err)
+	}
+	defer l.Unlock()
+	log, err := loadCustody(c.dir)
+	if err != nil {
+		return err
+	}
+	if log.bad != "" {
+		return fmt.Errorf("custody log: line %d: %s; see 'firetrail verify'", log.entries+1, log.bad)
+	}
+	if e.Time == "" {
+		e.Time = time.Now().UTC().Format(time.RFC3339)
+	}
+	if e.Who == "" {
+		e.Who = who()
+	}
+	e.Manifest = c.view().chain
+	raw, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	sum := chain(log.sum, raw)
+	line, err := json.Marshal(custodyLine{raw, sum})
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(filepath.Join(c.dir, custodyName), os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("custody log: %w", err)
+	}
+	if err := f.Truncate(log.end); err != nil { // a torn line of a crash
+		f.Close()
+		return fmt.Errorf("custody log: %w", err)
+	}
+	if _, err := f.WriteAt(append(line, '\n'), log.end); err != nil {
+		f.Close()
+		return fmt.Errorf("custody log: %w", err)
+	}
+	if err := closeSynced(f); err != nil {
+		return err
+	}
+	pin, err := json.Marshal(head{log.entries + 1, sum})
+	if err != nil {
+		return err
+	}
+	return c.writeAtomic(custodyHead, append(pin, '\n'))
+}
+
+func who() string {
+	name, host := "unknown", "unknown"
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	if h, err := os.Hostname(); err == nil {
+		host = h
+	}
+	return name + "@" + host
+}
+
+// custody is what the custody log says of itself.
+type custody struct {
+	entries   int // good ones, from the start
+	sum       string
+	end       int64    // bytes of the good lines
+	bad       string   // why the line after them is bad, "" if the log is whole
+	manifests []string // checksums of the manifest that entries name
+	sums      []string // of each line
+}
+
+// Custody returns the entries of the custody log, oldest first. The error says
+// which line is the first that is not as it was written.
+func (c *Case) Custody() ([]CustodyEntry, error) {
+	var list []CustodyEntry
+	log, err := readCustody(c.dir, func(e CustodyEntry) { list = append(list, e) })
+	if err == nil && log.bad != "" {
+		err = fmt.Errorf("custody log: line %d: %s", log.entries+1, log.bad)
+	}
+	return list, err
+}
+
+func loadCustody(dir string) (*custody, error) { return readCustody(dir, func(CustodyEntry) {}) }
+
+func readCustody(dir string, visit func(CustodyEntry)) (*custody, error) {
+	log := &custody{}
+	data, err := os.ReadFile(filepath.Join(dir, custodyName))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read custody log: %w", err)
+	}
+	for line := range bytes.Lines(data) {
+		var l custodyLine
+		var e CustodyEntry
+		if err := json.Unmarshal(line, &l); err != nil || line[len(line)-1] != '\n' {
+			if log.end+int64(len(line)) < int64(len(data)) || line[len(line)-1] == '\n' {
+				log.bad = "no entry"
+			}
+			break // a last line that a crash cut off was never acknowledged
+		}
+		sum := chain(log.sum, l.Entry)
+		if sum != l.Sum {
+			log.bad = "checksum does not match"
+			break
+		}
+		if err := json.Unmarshal(l.Entry, &e); err != nil {
+			log.bad = "no entry"
+			break
+		}
+		visit(e)
+		log.entries++
+		log.sum, log.end = sum, log.end+int64(len(line))
+		log.manifests, log.sums = append(log.manifests, e.Manifest), append(log.sums, sum)
+	}
+	return log, nil
+}
+
+// checkCustody says what is wrong with the custody log: a line that was changed,
+// put in, taken out or moved, or a tail that was cut.
+func (c *Case) checkCustody(chains map[string]bool) (entries int, problems []Problem, err error) {
+	log, err := loadCustody(c.dir)
+	if err != nil {
+		return 0, nil, err
+	}
+	bad := func(line int, text string) {
+		problems = append(problems, Problem{Path: custodyName, Line: line, Text: text})
+	}
+	if log.bad != "" {
+		bad(log.entries+1, log.bad)
+		return log.entries, problems, nil
+	}
+	for i, m := range log.manifests {
+		if m != "" && !chains[m] {
+			bad(i+1, "the manifest has no line with the checksum that it had then: lines are missing")
+			break
+		}
+	}
+	pin, err := os.ReadFile(filepath.Join(c.dir, custodyHead))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if log.entries > 0 {
+			bad(log.entries, "the record of the log's end is missing")
+		}
+	case err != nil:
+		return log.entries, problems, fmt.Errorf("read custody log: %w", err)
+	default:
+		var h head
+		if err := json.Unmarshal(pin, &h); err != nil {
+			bad(0, "the record of the log's end is damaged")
+		} else if h.Entries > log.entries {
+			bad(log.entries+1, fmt.Sprintf("the log ends here, but had %d entries", h.Entries))
+		} else if h.Entries > 0 && log.sums[h.Entries-1] != h.Sum {
+			bad(h.Entries, "the entry is not the one that was written last")
+		}
+	}
+	return log.entries, problems, nil
+}

@@ -1,0 +1,248 @@
+package index
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"firetrail"
+	"firetrail/parsers"
+)
+
+// sumSize is how many bytes of a source one of its checksums covers, so that a
+// change can be placed and a single record checked.
+const sumSize = 1 << 20
+
+// sumLen is how much of each SHA-256 is kept.
+const sumLen = 16
+
+// sumWriter makes the checksum of a stream and of its parts.
+type sumWriter struct {
+	whole, part hash.Hash
+	fill        int
+	parts       []byte
+	size        int64
+}
+
+func newSumWriter() *sumWriter { return &sumWriter{whole: sha256.New(), part: sha256.New()} }
+
+func (s *sumWriter) Write(p []byte) (int, error) {
+	n := len(p)
+	s.whole.Write(p)
+	s.size += int64(n)
+	for len(p) > 0 {
+		k := min(len(p), sumSize-s.fill)
+		s.part.Write(p[:k])
+		p, s.fill = p[k:], s.fill+k
+		if s.fill == sumSize {
+			s.cut()
+		}
+	}
+	return n, nil
+}
+
+func (s *sumWriter) cut() {
+	s.parts = append(s.parts, s.part.Sum(nil)[:sumLen]...)
+	s.part.Reset()
+	s.fill = 0
+}
+
+// sums ends the stream: the checksum of the whole, in hex, and those of its parts.
+func (s *sumWriter) sums() (whole string, parts []byte) {
+	if s.fill > 0 {
+		s.cut()
+	}
+	return hex.EncodeToString(s.whole.Sum(nil)), s.parts
+}
+
+// Problem is something that is not as it was committed.
+type Problem struct {
+	Path   string // of the file, within the case or of a source
+	Source string // id, where it is a source or belongs to one
+	Line   int    // of the manifest or the custody log, from 1; 0 none
+	Offset int64  // bytes of the source that differ lie in [Offset, Offset+Length); Length 0: unknown
+	Length int64
+	Text   string
+}
+
+// VerifyReport is the outcome of Verify.
+type VerifyReport struct {
+	Sources, Segments, Commits, Entries int   // how many were checked
+	Bytes                               int64 // of sources read
+	Missing                             []firetrail.Source
+	Problems                            []Problem
+}
+
+// OK reports whether nothing was found. Sources that are missing are no
+// contradiction, but cannot be checked either.
+func (r *VerifyReport) OK() bool { return len(r.Problems) == 0 }
+
+// Touches says whether a change that was found may concern the record.
+func (r *VerifyReport) Touches(o firetrail.Origin) bool {
+	for _, p := range r.Problems {
+		if p.Source == o.Source && (p.Length == 0 || p.Offset < o.Offset+o.Length && o.Offset < p.Offset+p.Length) {
+			return true
+		}
+	}
+	return false
+}
+
+// Verify checks what the case rests on: the chains of the manifest and of the custody
+// log, the files of the case, and the sources where they can still be read.
+// progress, if not nil, is told what is being checked.
+func (c *Case) Verify(ctx context.Context, progress func(what string)) (VerifyReport, error) {
+	var r VerifyReport
+	if progress == nil {
+		progress = func(string) {}
+	}
+	progress(manifestName)
+	st, err := loadState(c.dir)
+	switch {
+	case errors.Is(err, ErrManifest):
+		// What comes behind the bad line cannot be trusted; what this case has
+		// opened is checked all the same.
+		r.Problems = append(r.Problems, Problem{Path: manifestName, Line: badLine(err), Text: err.Error()})
+	case err != nil:
+		return r, err
+	default:
+		r.Commits = st.commits
+		progress(custodyName)
+		entries, problems, err := c.checkCustody(st.chains)
+		if err != nil {
+			return r, err
+		}
+		r.Entries, r.Problems = entries, append(r.Problems, problems...)
+	}
+	view := c.view()
+	for i := range view.segments {
+		if err := ctx.Err(); err != nil {
+			return r, err
+		}
+		s := &view.segments[i]
+		progress(s.Name)
+		c.checkFile(&r, s.Source, filepath.Join("segments", s.Name+".parquet"), s.SHA256)
+		c.checkFile(&r, s.Source, filepath.Join("flows", s.Name+".flow"), s.Flows)
+		r.Segments++
+	}
+	for _, src := range view.sources {
+		t := view.byID[src.ID]
+		for _, f := range t.rejects {
+			c.checkFile(&r, src.ID, filepath.Join("rejects", f.Name+".jsonl"), f.SHA256)
+		}
+		progress(src.Path)
+		if err := c.checkSource(ctx, &r, t); err != nil {
+			return r, err
+		}
+	}
+	return r, nil
+}
+
+// checkFile compares a file of the case with the checksum of its commit.
+func (c *Case) checkFile(r *VerifyReport, source, name, want string) {
+	f, err := os.Open(filepath.Join(c.dir, name))
+	h := sha256.New()
+	if err == nil {
+		_, err = io.Copy(h, f)
+		f.Close()
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		r.Problems = append(r.Problems, Problem{Path: name, Text: "is missing"})
+	case err != nil:
+		r.Problems = append(r.Problems, Problem{Path: name, Text: err.Error()})
+	case hex.EncodeToString(h.Sum(nil)) != want:
+		r.Problems = append(r.Problems, Problem{Path: name, Text: "is not what was committed of source " + source})
+	}
+}
+
+// checkSource reads a source again. Bytes that were added since do not matter.
+func (c *Case) checkSource(ctx context.Context, r *VerifyReport, t *taken) error {
+	src, err := c.reopen(t)
+	if err != nil {
+		r.Missing = append(r.Missing, t.Source)
+		return nil
+	}
+	defer src.Close()
+	s := newSumWriter()
+	n, err := io.Copy(s, io.LimitReader(readerContext{ctx, src}, t.Size))
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	r.Sources++
+	r.Bytes += n
+	whole, parts := s.sums()
+	if n == t.Size && whole == t.SHA256 {
+		return nil
+	}
+	if n < t.Size {
+		text := fmt.Sprintf("has %d bytes, not %d", n, t.Size)
+		if err != nil && t.Problem == "" {
+			text += ": " + err.Error()
+		}
+		r.Problems = append(r.Problems, Problem{Path: t.Path, Source: t.ID, Offset: n, Length: t.Size - n, Text: text})
+	}
+	was, err := c.sumsOf(t)
+	if err != nil {
+		r.Problems = append(r.Problems, Problem{Path: t.Path, Source: t.ID, Text: "has changed"})
+		return nil
+	}
+	for at := 0; at+sumLen <= min(len(was), len(parts)); at += sumLen {
+		if !bytes.Equal(was[at:at+sumLen], parts[at:at+sumLen]) {
+			off := int64(at) / sumLen * sumSize
+			if off+sumSize > n && n < t.Size {
+				break // the part that is cut short
+			}
+			r.Problems = append(r.Problems, Problem{Path: t.Path, Source: t.ID, Offset: off,
+				Length: min(sumSize, t.Size-off), Text: "has changed"})
+		}
+	}
+	return nil
+}
+
+// sumsOf reads the checksums of the parts of a source; a source of one part needs
+// no file for them.
+func (c *Case) sumsOf(t *taken) ([]byte, error) {
+	if t.Size <= sumSize {
+		whole, err := hex.DecodeString(t.SHA256)
+		if err != nil || len(whole) < sumLen {
+			return nil, fmt.Errorf("source %s: %w", t.ID, ErrManifest)
+		}
+		return whole[:sumLen], nil
+	}
+	b, err := os.ReadFile(c.path("sums", t.last.Sums.Name, ""))
+	if err != nil {
+		return nil, err
+	}
+	if sum := sha256.Sum256(b); hex.EncodeToString(sum[:]) != t.last.Sums.SHA256 {
+		return nil, fmt.Errorf("sums/%s is not what was committed", t.last.Sums.Name)
+	}
+	return b, nil
+}
+
+// reopen opens the content of a source where it was met last: its copy in the
+// case, or one of its paths.
+func (c *Case) reopen(t *taken) (io.ReadCloser, error) {
+	if f, err := os.Open(c.path("spool", t.ID, "")); err == nil {
+		return f, nil
+	}
+	var why []error
+	for _, p := range append([]string{t.Path}, t.also...) {
+		in, err := parsers.OpenPath(p)
+		if err == nil {
+			var r io.ReadCloser
+			if r, err = in.Open(); err == nil {
+				return r, nil
+			}
+		}
+		why = append(why, err)
+	}
+	return nil, fmt.Errorf("source %s is not where it was: %w", t.ID, errors.Join(why...))
+}
