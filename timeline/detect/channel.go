@@ -96,6 +96,9 @@ func (l *Lab) readChannels(ctx context.Context, view View, states []State) error
 				l.Hosts++
 			}
 		}
+		if c.Proto == "" && f.Proto != "" { // Zeek's ssl, http and ssh do not name the transport; "" sorts first
+			c.Proto = f.Proto
+		}
 		if f.SrcIP != c.Src || f.DstIP != c.Dst || f.DstPort != c.Port || f.Proto != c.Proto || len(views) == 0 {
 			flush()
 			c = Channel{Src: f.SrcIP, Dst: f.DstIP, Port: f.DstPort, Proto: f.Proto, First: firetrail.Absent, Last: firetrail.Absent,

@@ -69,6 +69,7 @@ type Detector struct {
 	Needs    []Need // each must be met by some record of the case
 	Defaults []Setting
 	Names    []string // DNS suffixes whose events it wants to see named
+	Labels   []string // words of DNS names (between dots, hyphens, underscores; digits behind them do not count)
 	Words    []string // words of alarms (IDS messages, threat names) it wants to see
 	New      func(*Lab, *Detector) State
 }

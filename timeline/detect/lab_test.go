@@ -69,7 +69,7 @@ func (f *fake) dns(t int64, src, resolver, name, answers string) *firetrail.Even
 // ssl is a Zeek ssl record of the connection ev.
 func (f *fake) ssl(ev *firetrail.Event, name string) {
 	s := firetrail.NewEvent()
-	s.Time, s.Kind, s.Sensor, s.Proto, s.UID, s.Host = ev.Time+sec/10, "zeek.ssl", ev.Sensor, "tcp", ev.UID, name
+	s.Time, s.Kind, s.Sensor, s.UID, s.Host = ev.Time+sec/10, "zeek.ssl", ev.Sensor, ev.UID, name // ssl.log has no proto
 	s.SrcIP, s.DstIP, s.SrcPort, s.DstPort = ev.SrcIP, ev.DstIP, ev.SrcPort, ev.DstPort
 	f.add(s)
 }
@@ -142,6 +142,7 @@ func selects(q firetrail.Query, ev *firetrail.Event) bool {
 	}
 	switch q.Field {
 	case "":
+		q.Value = strings.TrimSuffix(q.Value, "*")
 		for _, x := range ev.X {
 			if strings.Contains(strings.ToLower(x.Value), q.Value) {
 				return true

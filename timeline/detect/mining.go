@@ -2,6 +2,7 @@ package detect
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -25,8 +26,9 @@ var mining = Detector{
 		{"ratio_high", 20, "bytes received per byte sent, at most"},
 		{"alone", 30, "minutes after which the shape alone, without port or name, is told"},
 	},
-	Names: sortedKeys(poolNames),
-	Words: []string{"coinminer", "coin miner", "cryptominer", "cryptocurrency miner", "crypto miner", "cryptocurrency mining", "cryptomining", "xmrig", "stratum", "coinhive", "monero", "minergate", "bitcoin-mining", "coinhive"},
+	Names:  sortedKeys(poolNames),
+	Labels: sortedKeys(mineWords),
+	Words:  []string{"coinminer", "coin miner", "cryptominer", "cryptocurrency miner", "crypto miner", "cryptocurrency mining", "cryptomining", "xmrig", "stratum", "coinhive", "monero", "minergate", "bitcoin-mining", "coinhive"},
 	New: func(l *Lab, d *Detector) State {
 		return &mineState{lab: l, d: d, peers: map[peerKey]*minePeer{}}
 	},
@@ -79,6 +81,7 @@ type minePeer struct {
 	sure     bool
 	byWord   bool
 	app      string
+	alarm    string
 	nameless bool // no sensor names the peer
 	episodes []*mineEpisode
 }
@@ -101,18 +104,10 @@ type mineState struct {
 	peers map[peerKey]*minePeer
 }
 
-// mineName judges a name: in the table, or made of a mining word.
-func mineName(host string) (table, word bool) {
-	if _, ok := suffixOf(host, poolNames); ok {
-		return true, false
-	}
-	host = lowerHost(host)
-	for w := range strings.FieldsFuncSeq(host, func(r rune) bool { return r == '.' || r == '-' || r == '_' }) {
-		if mineWords[strings.TrimRight(w, "0123456789")] {
-			return false, true
-		}
-	}
-	return false, false
+// mineName reports whether a name is a pool's, or made of a mining word.
+func mineName(host string) bool {
+	_, ok := suffixOf(host, poolNames)
+	return ok || hasLabel(host, mineWords)
 }
 
 func (s *mineState) Channel(c *Channel) {
@@ -120,24 +115,22 @@ func (s *mineState) Channel(c *Channel) {
 		return
 	}
 	p := &minePeer{peerKey: peerKey{c.Src, c.Dst, c.Port}, nameless: len(c.Hosts) == 0}
-	if name, sure, ok := namedIn(s.lab, c, poolNames); ok {
-		p.name, p.sure = name, sure
-	} else {
-		for _, h := range c.Hosts {
-			if _, word := mineName(h); word {
-				p.name, p.sure, p.byWord = h, true, true
-				break
-			}
-		}
+	if name, sure, ok := namedIn(s.lab, c, inTable(poolNames)); ok {
+		p.name, p.sure = strings.Clone(name), sure
+	} else if name, sure, ok := namedIn(s.lab, c, func(h string) bool { return hasLabel(h, mineWords) }); ok {
+		p.name, p.sure, p.byWord = strings.Clone(name), sure, true
+	}
+	if alarm := s.lab.names.alarm[[2]netip.Addr{c.Src, c.Dst}]; hasWord(alarm, s.d.Words) {
+		p.alarm = alarm
 	}
 	for _, a := range slices.Concat(c.Apps, c.Services) {
 		if mineApps[strings.ToLower(a)] {
-			p.app = a
+			p.app = strings.Clone(a)
 		}
 	}
 	port := minePorts[c.Port] && !c.hidesNothing()
 	shape := c.Proto == "tcp" && c.Longest >= int64(60e9*s.lab.threshold(s.d, "alone")) && !wellPorts[c.Port] && s.slow(c)
-	if p.name == "" && p.app == "" && !port && !shape {
+	if p.name == "" && p.app == "" && p.alarm == "" && !port && !shape {
 		return
 	}
 	s.peers[p.peerKey] = p
@@ -230,7 +223,8 @@ func (s *mineState) Findings() []*Draft {
 		for _, e := range p.episodes {
 			if d := s.judge(p, e); d != nil {
 				out = append(out, d)
-				told[[2]string{k.src.String(), lowerHost(p.name)}] = true
+				told[[2]string{k.src.String(), lowerHost(p.name)}] = p.name != ""
+				told[[2]string{k.src.String(), k.dst.String()}] = true
 			}
 		}
 	}
@@ -239,13 +233,13 @@ func (s *mineState) Findings() []*Draft {
 
 func (s *mineState) judge(p *minePeer, e *mineEpisode) *Draft {
 	d := &Draft{src: p.src, dst: p.dst.String(), port: p.port, host: cmp.Or(e.host, p.name), trail: e.trail, open: e.open}
-	alone := p.name == "" && p.app == "" && !minePorts[p.port]
+	alone := p.name == "" && p.app == "" && p.alarm == "" && !minePorts[p.port]
 	if alone && (e.shape == nil || e.longest < 60*s.lab.threshold(s.d, "alone")) {
 		return nil
 	}
 	switch {
 	case p.name != "" && p.byWord:
-		d.part("name", 1, 1, 4, "the peer's name %q speaks of mining", p.name)
+		d.part("name", 1, 1, 3.5, "the peer's name %q speaks of mining", p.name)
 	case p.name != "" && p.sure:
 		d.part("name", 1, 1, 5.5, "%q is a mining pool's name", p.name)
 	case p.name != "":
@@ -253,6 +247,9 @@ func (s *mineState) judge(p *minePeer, e *mineEpisode) *Draft {
 	}
 	if p.app != "" {
 		d.part("application", 1, 1, 6, "the sensor identified the application as %q", p.app)
+	}
+	if p.alarm != "" {
+		d.part("alarm", 1, 1, 5, "the sensor raised an alarm: %q", p.alarm)
 	}
 	if minePorts[p.port] {
 		d.part("port", float64(p.port), 0, 1.6, "port %d is customary for mining (other software uses it too)", p.port)
@@ -269,7 +266,7 @@ func (s *mineState) judge(p *minePeer, e *mineEpisode) *Draft {
 	if e.passed == 0 {
 		d.part("refused", float64(e.denied), 1, -1, "every attempt was refused")
 	}
-	if n := s.lab.Prevalence(p.dst); n == 1 && p.nameless {
+	if n := s.lab.Prevalence(p.dst); n == 1 && p.nameless && p.name == "" {
 		d.part("prevalence", 1, 1, 1, "no other inside host contacts this address, and no record names it")
 	} else if alone && n > 3 {
 		return nil // a service that the lab uses has this shape too
@@ -299,8 +296,8 @@ func (s *mineState) judge(p *minePeer, e *mineEpisode) *Draft {
 // could be told, and of alarms.
 func (s *mineState) lookups(told map[[2]string]bool) []*Draft {
 	groups := newHitGroups(s.lab, func(h *hit) bool {
-		_, ok := suffixOf(h.name, poolNames)
-		return (ok || hasWord(h.alarm, s.d.Words)) && s.lab.Internal(h.src) && !told[[2]string{h.src.String(), h.name}]
+		return (mineName(h.name) || hasWord(h.alarm, s.d.Words)) && s.lab.Internal(h.src) && !told[[2]string{h.src.String(), h.name}] &&
+			!told[[2]string{h.src.String(), h.dst.String()}]
 	})
 	var out []*Draft
 	for _, g := range groups {

@@ -42,13 +42,13 @@ func TestRefusedEgress(t *testing.T) {
 				f.conn(t0+2*hour+i*sec, "10.20.0.10", 41000+i, "203.0.113.9", 8080, "", "S0", 0, 0, 0)
 			}
 		}, want: []string{"low 10.20.0.10 203.0.113.9 8080"}},
-		{name: "decoy: refused everywhere", make: func(f *fake) {
+		{name: "decoy: refused everywhere is one low finding", make: func(f *fake) {
 			for h := range int64(20) {
 				for i := range int64(12) {
 					f.tcp(t0+6*hour+i*10*sec, firetrail.ActionDrop, fmt.Sprintf("10.20.0.%d", 10+h), 42000+i, "203.0.113.44", 443)
 				}
 			}
-		}},
+		}, want: []string{"low  203.0.113.44 443"}},
 		{name: "decoy: now and then a failure", make: func(f *fake) {
 			for i := range int64(50) {
 				state := "SF"

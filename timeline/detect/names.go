@@ -16,7 +16,8 @@ type book struct {
 	hits  map[hitKey]*hit
 	bySrc map[[2]netip.Addr][]string // source, address → names
 	byDst map[netip.Addr][]string
-	full  bool // more than maxHits: later ones were left out
+	alarm map[[2]netip.Addr]string // source, address → text of an alarm, the lowest
+	full  bool                     // more than maxHits: later ones were left out
 }
 
 type hitKey struct {
@@ -42,12 +43,15 @@ const (
 
 // readNames is phase 0.
 func (l *Lab) readNames(ctx context.Context, view View, chosen []Detector) error {
-	l.names = book{hits: map[hitKey]*hit{}, bySrc: map[[2]netip.Addr][]string{}, byDst: map[netip.Addr][]string{}}
-	wanted := map[string]bool{}
+	l.names = book{hits: map[hitKey]*hit{}, bySrc: map[[2]netip.Addr][]string{}, byDst: map[netip.Addr][]string{}, alarm: map[[2]netip.Addr]string{}}
+	wanted, labels := map[string]bool{}, map[string]bool{}
 	var words []string
 	for _, d := range chosen {
 		for _, n := range d.Names {
 			wanted[n] = true
+		}
+		for _, w := range d.Labels {
+			labels[w] = true
 		}
 		words = append(words, d.Words...)
 	}
@@ -56,12 +60,15 @@ func (l *Lab) readNames(ctx context.Context, view View, chosen []Detector) error
 			wanted[strings.ToLower(a.Name)] = true
 		}
 	}
-	if len(wanted)+len(words) == 0 {
+	if len(wanted)+len(labels)+len(words) == 0 {
 		return nil
 	}
 	var args []firetrail.Query
 	for _, n := range sortedKeys(wanted) {
 		args = append(args, firetrail.Is("host", n))
+	}
+	for _, w := range sortedKeys(labels) {
+		args = append(args, firetrail.Query{Op: firetrail.OpMatch, Match: firetrail.MatchWildcard, Value: w + "*"})
 	}
 	for _, w := range words {
 		args = append(args, firetrail.Is("", w))
@@ -70,14 +77,14 @@ func (l *Lab) readNames(ctx context.Context, view View, chosen []Detector) error
 		if err != nil {
 			return err
 		}
-		l.names.add(ev, wanted, words)
+		l.names.add(ev, wanted, labels, words)
 	}
 	return nil
 }
 
-func (b *book) add(ev *firetrail.Event, wanted map[string]bool, words []string) {
+func (b *book) add(ev *firetrail.Event, wanted, labels map[string]bool, words []string) {
 	name := ""
-	if _, ok := suffixOf(ev.Host, wanted); ok {
+	if _, ok := suffixOf(ev.Host, wanted); ok || hasLabel(ev.Host, labels) {
 		name = lowerHost(ev.Host)
 	}
 	alarm := alarmOf(ev, words)
@@ -97,7 +104,11 @@ func (b *book) add(ev *firetrail.Event, wanted map[string]bool, words []string) 
 	}
 	h.dns = isDNS(ev)
 	if alarm != "" {
-		h.alarm = strings.Clone(alarm)
+		pair := [2]netip.Addr{ev.SrcIP, ev.DstIP}
+		if old, ok := b.alarm[pair]; !ok || alarm < old {
+			b.alarm[pair] = strings.Clone(alarm)
+		}
+		h.alarm = b.alarm[pair]
 	}
 	h.count++
 	h.trail.addEvent(ev)
@@ -219,29 +230,44 @@ func suffixOf[V any](host string, table map[string]V) (suffix string, ok bool) {
 	return "", false
 }
 
-// namedIn is what a channel's peer is called in the table: by the records of the
-// channel itself or of this source (sure), or by what another source was told of
-// the same address (not sure; only where the channel has no name of its own).
-func namedIn[V any](l *Lab, c *Channel, table map[string]V) (name string, sure, ok bool) {
-	if c.Port != 53 { // names in DNS records are questions to the peer, not its own
-		for _, h := range c.Hosts {
-			if _, ok := suffixOf(h, table); ok {
-				return h, true, true
-			}
+// hasLabel reports whether a word of the name is in the table.
+func hasLabel(host string, labels map[string]bool) bool {
+	for w := range strings.FieldsFuncSeq(host, func(r rune) bool { return r == '.' || r == '-' || r == '_' }) {
+		if labels[strings.ToLower(strings.TrimRight(w, "0123456789"))] {
+			return true
 		}
 	}
-	for _, h := range l.names.bySrc[[2]netip.Addr{c.Src, c.Dst}] {
-		if _, ok := suffixOf(h, table); ok {
-			return h, true, true
+	return false
+}
+
+// inTable makes the test of namedIn from a table of suffixes.
+func inTable[V any](table map[string]V) func(string) bool {
+	return func(host string) bool {
+		_, ok := suffixOf(host, table)
+		return ok
+	}
+}
+
+// namedIn is what a channel's peer is called, if that passes the test: by the
+// records of the channel itself or of this source (sure), or by what another source
+// was told of the same address (not sure; only where the channel has no name of
+// its own).
+func namedIn(l *Lab, c *Channel, pass func(string) bool) (name string, sure, ok bool) {
+	if c.Port != 53 { // names in DNS records are questions to the peer, not its own
+		if i := slices.IndexFunc(c.Hosts, pass); i >= 0 {
+			return c.Hosts[i], true, true
 		}
+	}
+	known := l.names.bySrc[[2]netip.Addr{c.Src, c.Dst}]
+	if i := slices.IndexFunc(known, pass); i >= 0 {
+		return known[i], true, true
 	}
 	if len(c.Hosts) > 0 {
 		return "", false, false
 	}
-	for _, h := range l.names.byDst[c.Dst] {
-		if _, ok := suffixOf(h, table); ok {
-			return h, false, true
-		}
+	known = l.names.byDst[c.Dst]
+	if i := slices.IndexFunc(known, pass); i >= 0 {
+		return known[i], false, true
 	}
 	return "", false, false
 }

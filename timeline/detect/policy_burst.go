@@ -1,7 +1,6 @@
 package detect
 
 import (
-	"cmp"
 	"math"
 	"net/netip"
 	"slices"
@@ -253,7 +252,7 @@ func (s *burstState) Findings() []*Draft {
 			}
 		}
 	}
-	for _, k := range sortedBy(common, func(a, b target) int { return cmp.Or(a.ip.Compare(b.ip), cmp.Compare(a.port, b.port)) }) {
+	for _, k := range sortedBy(common, target.compare) {
 		out = append(out, s.judgeShared(k, common[k]))
 	}
 	return out
@@ -265,7 +264,7 @@ func (s *burstState) policy(e *burstEpisode) (target, bool) {
 	total, shared := int64(0), int64(0)
 	var foremost target
 	most := int64(0)
-	for _, k := range sortedBy(e.targets, func(a, b target) int { return cmp.Or(a.ip.Compare(b.ip), cmp.Compare(a.port, b.port)) }) {
+	for _, k := range sortedBy(e.targets, target.compare) {
 		n, hosts := e.targets[k], s.shared[k]
 		total += n
 		if float64(hosts) >= max(s.lab.threshold(s.d, "shared_hosts"), s.lab.threshold(s.d, "shared_share")*float64(s.lab.Hosts)) || hosts >= 20 {

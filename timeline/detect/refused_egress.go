@@ -83,12 +83,39 @@ func (s *refusedState) Session(x *Session) {
 
 func (s *refusedState) Findings() []*Draft {
 	var out []*Draft
+	common := map[target]*sharedBurst{}
 	for _, k := range sortedBy(s.peers, peerKey.compare) {
-		if d := s.judge(s.peers[k]); d != nil {
-			out = append(out, d)
+		p := s.peers[k]
+		d := s.judge(p)
+		if d == nil {
+			continue
 		}
+		to := target{k.dst, k.port}
+		if n := s.shared[to]; n < 3 || 4*n < s.lab.Hosts {
+			out = append(out, d)
+			continue
+		}
+		if common[to] == nil {
+			common[to] = &sharedBurst{trail: newTrail()}
+		}
+		common[to].trail.merge(&p.trail)
+		common[to].sources = append(common[to].sources, k.src)
+	}
+	for _, k := range sortedBy(common, target.compare) {
+		out = append(out, s.judgeShared(k, common[k]))
 	}
 	return out
+}
+
+// judgeShared tells once what many hosts fail at.
+func (s *refusedState) judgeShared(k target, g *sharedBurst) *Draft {
+	d := &Draft{dst: k.ip.String(), port: k.port, trail: g.trail, sources: g.sources}
+	hosts := s.shared[k]
+	d.part("attempts", float64(g.trail.sessions), s.lab.threshold(s.d, "attempts"), 2, "%d attempts failed", g.trail.sessions)
+	d.part("shared", float64(hosts), 3, -1, "%d of %d inside hosts fail at it: a service that is gone or forgotten by the policy", hosts, s.lab.Hosts)
+	d.title = plural(hosts, "inside host keeps", "inside hosts keep") + " failing at " + endpoint(k.ip, k.port)
+	d.benign = []string{"an update, licence or telemetry server that the policy does not know", "a server that is down"}
+	return d
 }
 
 func (s *refusedState) judge(p *refusedPeer) *Draft {
@@ -106,9 +133,6 @@ func (s *refusedState) judge(p *refusedPeer) *Draft {
 	}
 	if sshPort(p.port) || minePorts[p.port] || remotePorts[p.port] {
 		d.part("port", float64(p.port), 0, 1, "port %d is one of remote access or mining", p.port)
-	}
-	if n := s.shared[target{p.dst, p.port}]; n >= 3 && 4*n >= s.lab.Hosts {
-		d.part("shared", float64(n), 3, -2, "%d of %d inside hosts fail at it: a service that is gone or forgotten by the policy", n, s.lab.Hosts)
 	}
 	if p.dst.Is6() && !p.dst.Is4In6() {
 		d.part("IPv6", 6, 6, -1, "programs try IPv6 first and fall back where the network has none")

@@ -67,7 +67,7 @@ func (s *serviceState) Channel(c *Channel) {
 		return
 	}
 	p := &servicePeer{peerKey: peerKey{c.Src, c.Dst, c.Port}, proto: c.Proto}
-	if name, sure, ok := namedIn(s.lab, c, s.table.names); ok {
+	if name, sure, ok := namedIn(s.lab, c, inTable(s.table.names)); ok {
 		p.name, p.sure = name, sure
 		suffix, _ := suffixOf(name, s.table.names)
 		p.service = s.table.names[suffix]

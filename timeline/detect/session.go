@@ -118,6 +118,9 @@ func (l *Lab) readSessions(ctx context.Context, view View, wants []Want, states 
 func (f *sessions) add(ev *firetrail.Event) {
 	f.expire(ev.Time - sameSession)
 	key := tuple{ev.SrcIP, ev.DstIP, ev.SrcPort, ev.DstPort, protoName(ev.Proto)}
+	if key.proto == "" { // Zeek's ssl, http and ssh do not name the transport
+		key.proto = "tcp"
+	}
 	s := f.open[key]
 	if s == nil || s.another(ev) {
 		s = f.take()

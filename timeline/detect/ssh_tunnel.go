@@ -1,6 +1,8 @@
 package detect
 
 import (
+	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -118,7 +120,7 @@ func (s *sshState) Channel(c *Channel) {
 		return
 	}
 	p := &sshPeer{peerKey: peerKey{c.Src, c.Dst, c.Port}, named: named}
-	if name, sure, ok := namedIn(s.lab, c, gitHosts); ok && sure {
+	if name, sure, ok := namedIn(s.lab, c, inTable(gitHosts)); ok && sure {
 		p.git = name
 	}
 	s.peers[p.peerKey] = p
@@ -212,6 +214,7 @@ func (e *sshEpisode) grow(x *Session) {
 }
 
 func (s *sshState) Findings() []*Draft {
+	s.gather()
 	var out []*Draft
 	for _, k := range sortedBy(s.peers, peerKey.compare) {
 		p := s.peers[k]
@@ -224,9 +227,40 @@ func (s *sshState) Findings() []*Draft {
 	return out
 }
 
+// gather joins the episodes of a source in which nothing but refusals happened, over
+// all its peers, where they lie close together: attempts at ten servers that were
+// refused within a minute are one finding.
+func (s *sshState) gather() {
+	open := map[netip.Addr][]*sshEpisode{} // by source, the episodes that lead a group
+	for _, k := range sortedBy(s.peers, peerKey.compare) {
+		p := s.peers[k]
+		p.episodes = slices.DeleteFunc(p.episodes, func(e *sshEpisode) bool {
+			if e.passed > 0 {
+				return false
+			}
+			for _, lead := range open[k.src] {
+				if e.trail.start-lead.trail.end <= episodeGap && lead.trail.start-e.trail.end <= episodeGap {
+					lead.trail.merge(&e.trail)
+					lead.denied += e.denied
+					return true
+				}
+			}
+			open[k.src] = append(open[k.src], e)
+			return false
+		})
+	}
+}
+
 func (s *sshState) judge(p *sshPeer, e *sshEpisode) *Draft {
 	d := &Draft{src: p.src, dst: p.dst.String(), port: p.port, host: e.host, trail: e.trail, open: e.openAtEnd}
 	t := func(name string) float64 { return s.lab.threshold(s.d, name) }
+	hosts := e.trail.hosts()
+	if len(e.trail.targets) > 1 {
+		d.dst, d.host = e.trail.cover(), ""
+		if ports := portsOf(&e.trail); len(ports) > 1 {
+			d.port = firetrail.Absent
+		}
+	}
 	if strongInference(e.inferences) {
 		d.part("inference", 1, 1, 3, "the sensor inferred a reverse SSH session (%s)", e.inferences)
 	}
@@ -235,7 +269,9 @@ func (s *sshState) judge(p *sshPeer, e *sshEpisode) *Draft {
 	} else {
 		s.scoreAttempts(d, e, t)
 	}
-	if n := s.lab.Prevalence(p.dst); n == 1 {
+	if hosts >= 3 {
+		d.part("peers", float64(hosts), 3, 1, "%d servers were tried", hosts)
+	} else if n := s.lab.Prevalence(p.dst); n == 1 {
 		d.part("prevalence", 1, 1, 1, "no other inside host contacts %s", p.dst)
 	}
 	if p.named && p.port != 22 {
@@ -322,6 +358,9 @@ func (s *sshState) scoreAttempts(d *Draft, e *sshEpisode, t func(string) float64
 
 func (s *sshState) title(p *sshPeer, e *sshEpisode) string {
 	peer := endpoint(p.dst, p.port)
+	if n := len(e.trail.targets); n > 1 {
+		peer = fmt.Sprintf("%d addresses and ports", n)
+	}
 	switch {
 	case e.passed == 0:
 		return "SSH from " + p.src.String() + " to " + peer + " was refused " + plural(e.trail.sessions, "time", "times")

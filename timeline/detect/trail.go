@@ -27,6 +27,8 @@ type target struct {
 	port int64
 }
 
+func (a target) compare(b target) int { return cmp.Or(a.ip.Compare(b.ip), cmp.Compare(a.port, b.port)) }
+
 type weighted struct {
 	Proof
 	weight float64
@@ -181,7 +183,7 @@ func (t *trail) evidence() []firetrail.Evidence {
 // list gives the targets in address order, at most maxTargets of them, and how
 // many there are in all.
 func (t *trail) list() ([]firetrail.Target, int64) {
-	keys := sortedBy(t.targets, func(a, b target) int { return cmp.Or(a.ip.Compare(b.ip), cmp.Compare(a.port, b.port)) })
+	keys := sortedBy(t.targets, target.compare)
 	var out []firetrail.Target
 	for _, k := range keys[:min(len(keys), maxTargets)] {
 		out = append(out, firetrail.Target{IP: k.ip, Port: k.port, Host: t.targets[k]})
@@ -204,7 +206,7 @@ func (t *trail) hosts() int64 {
 func (t *trail) cover() string {
 	var p netip.Prefix
 	n := 0
-	for _, k := range sortedBy(t.targets, func(a, b target) int { return cmp.Or(a.ip.Compare(b.ip), cmp.Compare(a.port, b.port)) }) {
+	for _, k := range sortedBy(t.targets, target.compare) {
 		switch {
 		case n == 0:
 			p = netip.PrefixFrom(k.ip, k.ip.BitLen())
