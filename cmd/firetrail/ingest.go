@@ -1,0 +1,166 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"firetrail"
+	"firetrail/index"
+	"firetrail/parsers"
+
+	"github.com/spf13/cobra"
+)
+
+// parserFlags are the flags of every command that reads logs.
+type parserFlags struct {
+	format, sensor, zone string
+	year                 int
+	prefixRules          []string
+}
+
+func (p *parserFlags) add(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&p.format, "log-format", "", "`name` of the log format, where it is not found by itself")
+	f.StringVar(&p.sensor, "sensor", "", "`name` of the sensor, in place of the record's own")
+	f.StringVar(&p.zone, "timezone", "", "`zone` of stamps without one, e.g. America/New_York (default UTC, marked as guessed)")
+	f.IntVar(&p.year, "year", 0, "year of the first record, for stamps without one")
+	f.StringArrayVar(&p.prefixRules, "prefix-rule", nil, "meaning of an iptables log prefix: `REGEXP=ACTION`, action allow, deny, drop, reject or empty; repeatable")
+}
+
+func (p *parserFlags) options() (parsers.Options, error) {
+	opt := parsers.Options{Format: p.format, Sensor: p.sensor, Year: p.year, Now: time.Now()}
+	if p.zone != "" {
+		zone, err := time.LoadLocation(p.zone)
+		if err != nil {
+			return opt, fmt.Errorf("--timezone: %w", err)
+		}
+		opt.Zone = zone
+	}
+	for _, r := range p.prefixRules {
+		i := strings.LastIndexByte(r, '=')
+		if i < 0 {
+			return opt, fmt.Errorf("--prefix-rule %q: expected REGEXP=ACTION", r)
+		}
+		switch r[i+1:] {
+		case "", firetrail.ActionAllow, firetrail.ActionDeny, firetrail.ActionDrop, firetrail.ActionReject:
+		default:
+			return opt, fmt.Errorf("--prefix-rule %q: expected allow, deny, drop, reject or nothing behind =", r)
+		}
+		opt.PrefixRules = append(opt.PrefixRules, parsers.PrefixRule{Pattern: r[:i], Action: r[i+1:]})
+	}
+	return opt, nil
+}
+
+func newIngest(a *app) *cobra.Command {
+	var p parserFlags
+	cmd := &cobra.Command{
+		Use:   "ingest PATH...",
+		Short: "Take logs into the case: files, folders, archives, - for stdin",
+		Long: `Take logs into the case. Formats are found from the content; folders, gzip, zstd,
+bzip2, xz, zip and tar are opened. What was taken in before, also under another
+name or compression, is not taken in twice; a file that has grown continues where
+it ended. Records that cannot be read are quarantined with a reason (exit 3).`,
+		Example: "  firetrail ingest /var/log/firewall\n  zcat kern.log.gz | firetrail ingest --timezone Europe/Zurich -",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			opt, err := p.options()
+			if err != nil {
+				return err
+			}
+			c, err := a.create()
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			bar := a.progress()
+			done, err := c.Ingest(cmd.Context(), args, index.IngestOptions{Options: opt, Stdin: a.stdin, Progress: bar.show})
+			bar.clear()
+			if rerr := a.reportIngest(&done); err == nil {
+				err = rerr
+			}
+			return err
+		},
+	}
+	p.add(cmd)
+	return cmd
+}
+
+// reportIngest says per source what became of it, and the totals.
+func (a *app) reportIngest(done *index.Ingested) error {
+	partial := false
+	for i := range done.Sources {
+		s := &done.Sources[i]
+		switch {
+		case s.Status == index.StatusRefused:
+			a.say("%s: not taken in: %v", s.Path, s.Err)
+			partial = true
+		case s.Status == index.StatusEmpty:
+			a.say("%s: empty", s.Path)
+		case s.Status == index.StatusKnown:
+			a.say("%s: known, nothing new", s.Path)
+		default:
+			a.say("%s: %s, %s", s.Path, s.Format, countsText(&s.Added))
+			if s.Err != nil {
+				a.say("%s: ended early: %v", s.Path, s.Err)
+				partial = true
+			}
+			if s.Added.Rejected > 0 {
+				a.say("%s: see why with 'firetrail parse --rejects %s'", s.Path, s.Path)
+			}
+		}
+	}
+	for _, s := range done.Skipped {
+		a.say("%v", &s)
+	}
+	a.say("%s", countsText(&done.Totals))
+	if partial || done.Totals.Rejected > 0 {
+		return exit(exitPartial)
+	}
+	return nil
+}
+
+// countsText accounts for records in words.
+func countsText(c *firetrail.Counts) string {
+	text := fmt.Sprintf("%d records: %d events, %d quarantined", c.Records, c.Events, c.Rejected)
+	if c.Headers > 0 {
+		text += fmt.Sprintf(", %d headers", c.Headers)
+	}
+	if c.Other > 0 {
+		text += fmt.Sprintf(", %d other lines", c.Other)
+	}
+	return text
+}
+
+// bar is a progress line on a terminal; on anything else it is silent.
+type bar struct {
+	a     *app
+	on    bool
+	shown bool
+	next  time.Duration
+}
+
+func (a *app) progress() *bar {
+	return &bar{a: a, on: !a.quiet && isTerminal(a.stderr)}
+}
+
+// show is called from one goroutine at a time.
+func (b *bar) show(p index.Progress) {
+	if !b.on || p.Elapsed < b.next {
+		return
+	}
+	b.next = p.Elapsed + 200*time.Millisecond
+	b.shown = true
+	rate := float64(p.Bytes) / max(p.Elapsed.Seconds(), 0.001)
+	left := ""
+	if p.TotalBytes > p.Bytes && rate > 0 {
+		left = fmt.Sprintf(", %s left", (time.Duration(float64(p.TotalBytes-p.Bytes)/rate) * time.Second).Round(time.Second))
+	}
+	fmt.Fprintf(b.a.stderr, "\r\x1b[K%d events, %.0f MB, %.0f MB/s%s  %.60s", p.Events, float64(p.Bytes)/1e6, rate/1e6, left, firetrail.Inert(p.Path))
+}
+
+func (b *bar) clear() {
+	if b.shown {
+		fmt.Fprint(b.a.stderr, "\r\x1b[K")
+	}
+}
