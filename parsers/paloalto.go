@@ -46,6 +46,7 @@ type panRecord struct {
 	utc       bool  // the record says that its stamps are in UTC
 	serial    []byte
 	name      []byte // of the device
+	source    []byte // the column of the source address
 	url       []byte // the column "URL/Filename" of THREAT
 	threat    []byte
 }
@@ -179,10 +180,13 @@ func (p *panParser) recognises(line []byte) bool {
 		if len(b) == 0 {
 			continue
 		}
-		if open := panObject(b); open >= 0 && panJSONType(b[open:]) != nil || panMark(b) >= 0 {
-			return true
+		if open := panObject(b); open >= 0 {
+			if panJSONType(b[open:]) != nil {
+				return true
+			}
+			continue
 		}
-		if _, _, known := panLead(b); known {
+		if _, _, known := panLead(b); known || panMark(b) >= 0 {
 			return true
 		}
 	}

@@ -176,6 +176,7 @@ func (p *panParser) readCSV(b []byte, ev *firetrail.Event) error {
 	if n < p.kind.least {
 		return reject(p.at(b)+len(b), "%s with %d columns, at least %d expected: the record is cut", p.kind.name, n, p.kind.least)
 	}
+	p.source = p.columns[7-first].text
 	for i, c := range p.columns {
 		v := p.value(c)
 		if blank(v) {

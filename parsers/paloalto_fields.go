@@ -302,7 +302,7 @@ func panActionOf(v []byte) string {
 func (p *panParser) finish(env *envelope, ev *firetrail.Event) error {
 	ev.Kind = p.kind.kind
 	if p.kind == panTraffic && !ev.SrcIP.IsValid() && !ev.DstIP.IsValid() {
-		return reject(0, "TRAFFIC without any address")
+		return reject(p.at(p.source), "TRAFFIC without any address")
 	}
 	switch {
 	case len(p.name) > 0:
