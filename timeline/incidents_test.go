@@ -153,7 +153,7 @@ func TestIncidentTold(t *testing.T) {
 	if got, want := strings.Join(steps, ", "), "refused 60-65, probe 70-75, tunnel 100-410, volume 300-420"; got != want {
 		t.Errorf("phases %s, want %s", got, want)
 	}
-	if want := "Run r-1 on 10.20.3.7 was refused, probed the internal network, tunnelled over SSH, held long sessions and sent a large volume (203.0.113.9:443)"; inc.Title != want {
+	if want := "Run r-1 on 10.20.3.7 was refused, probed the internal network, tunnelled over SSH and sent a large volume (203.0.113.9:443)"; inc.Title != want {
 		t.Errorf("title %q", inc.Title)
 	}
 	if inc.Severity != firetrail.SeverityCritical || !inc.Open || inc.Start != clock(0, 60) || inc.End != clock(0, 420) || inc.FirstSign != "e-s1-6000" || inc.EvidenceCount != 5 {

@@ -44,24 +44,42 @@ func stepOf(detector string) (phase, told string) {
 // phaseGap is how far findings of one sort may lie apart within one phase.
 const phaseGap = 15 * minute
 
-// phases puts findings of one sort that lie together into steps, by start. A
-// session that a tunnel's finding covers is part of that tunnel.
-func phases(group []*firetrail.Finding) []firetrail.Phase {
-	tunnels := map[string]bool{}
+// carriers are the phases to which a session belongs that another finding of
+// the same source and peer explains, the first of them.
+var carriers = [...]string{"tunnel", "mining", "volume"}
+
+// phaseOf gives each finding of a group its phase: what a plain session is for,
+// where another finding of the same source and peer says so.
+func phaseOf(group []*firetrail.Finding) map[string]string {
+	type pair struct{ src, peer, phase string }
+	known := map[pair]bool{}
 	for _, f := range group {
-		if name, _ := stepOf(f.Detector); name == "tunnel" {
-			for _, p := range peersOf(f) {
-				tunnels[firetrail.AddrText(f.SrcIP)+" "+p] = true
-			}
+		name, _ := stepOf(f.Detector)
+		for _, p := range peersOf(f) {
+			known[pair{firetrail.AddrText(f.SrcIP), p, name}] = true
 		}
 	}
+	out := map[string]string{}
+	for _, f := range group {
+		name, _ := stepOf(f.Detector)
+		for _, c := range carriers {
+			explained := slices.ContainsFunc(peersOf(f), func(p string) bool { return known[pair{firetrail.AddrText(f.SrcIP), p, c}] })
+			if name == "session" && explained {
+				name = c
+			}
+		}
+		out[f.ID] = name
+	}
+	return out
+}
+
+// phases puts findings of one sort that lie together into steps, by start.
+func phases(group []*firetrail.Finding) []firetrail.Phase {
+	of := phaseOf(group)
 	var out []firetrail.Phase
 	open := map[string]int{} // phase by name → the latest of it
 	for _, f := range group {
-		name, _ := stepOf(f.Detector)
-		if name == "session" && slices.ContainsFunc(peersOf(f), func(p string) bool { return tunnels[firetrail.AddrText(f.SrcIP)+" "+p] }) {
-			name = "tunnel"
-		}
+		name := of[f.ID]
 		i, known := open[name]
 		if known && (!dated(f) || f.Start <= out[i].End+phaseGap) {
 			out[i].End = max(out[i].End, f.End)
@@ -78,8 +96,10 @@ func phases(group []*firetrail.Finding) []firetrail.Phase {
 // title tells an incident in a sentence: who, on which address, did what.
 func title(inc *firetrail.Incident, group []*firetrail.Finding) string {
 	var acts []string
+	of := phaseOf(group)
 	for _, f := range group {
-		if _, told := stepOf(f.Detector); !slices.Contains(acts, told) {
+		name, told := stepOf(f.Detector)
+		if of[f.ID] == name && !slices.Contains(acts, told) {
 			acts = append(acts, told)
 		}
 	}

@@ -90,7 +90,7 @@ func TestCauses(t *testing.T) {
 			}
 			return "python step.py"
 		}), []firetrail.Finding{found(internalSweep, "10.20.3.1", "10.20.4.0/24", 22, callAt(10)), found(sshTunnel, "10.20.3.1", dst, 443, callAt(20), callAt(20)+hour)},
-			firetrail.VerdictAgent, "at 3 of 3 bursts"},
+			firetrail.VerdictAgent, "explain 3 of 3 bursts"},
 		{"agent by timing alone", lab(6, func(int, int) string { return "" }),
 			[]firetrail.Finding{found(sshTunnel, "10.20.3.1", dst, 443, callAt(3), callAt(9), callAt(14), callAt(22), callAt(31), callAt(44), callAt(50), callAt(55))},
 			firetrail.VerdictAgent, "circular shift"},

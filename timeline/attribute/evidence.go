@@ -168,13 +168,12 @@ func (q *inquiry) content() {
 		}
 	}
 	n, id := len(q.moments), q.run.run.ID
+	text := fmt.Sprintf("tool calls of run %s explain %d of %d bursts by their content; %d while a call was active that names the peer, or runs the tool on its port", id, q.matches, n, q.named)
 	switch {
 	case q.matches >= verdictMatches:
-		text := fmt.Sprintf("tool calls of run %s name the peer or run such a tool at %d of %d bursts", id, q.matches, n)
 		q.fact("%s", text)
 		q.term(byAgent, "content", float64(q.matches), contentBound, contentBound, text)
 	case q.matches == 1:
-		text := fmt.Sprintf("a tool call of run %s names the peer or runs such a tool at one of %d bursts", id, n)
 		q.fact("%s", text)
 		q.term(byAgent, "content", 1, 2, contentBound, text)
 	case q.run.args:

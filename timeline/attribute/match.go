@@ -14,8 +14,8 @@ const (
 	contentBoth    = 300.0  // a tool that does what the detector saw, and the port
 	contentTool    = 100.0  // such a tool alone, or a network around the peer
 	contentMaybe   = 30.0   // such a tool, with a peer by a name that the log does not know
-	contentPort    = 10.0   // the port, where it is not one that everybody uses; a tool that may have such effects
-	contentCommon  = 2.0    // a port that everybody uses
+	contentPort    = 10.0   // the port, where it is not one that everybody uses
+	contentCommon  = 2.0    // a port or a tool that everybody uses, a tool that may have such effects
 	contentSilent  = 1.0    // the trace has no arguments
 	contentOther   = 0.3    // arguments, and nothing in them is related
 	contentMatches = contentMaybe
@@ -32,7 +32,7 @@ func (c *content) match(f *firetrail.Finding) (k float64, why string) {
 		switch {
 		case c.peers > 0 && !(f.Host == "" && len(c.names) > 0): // it goes elsewhere
 		case !own:
-			k, why = contentPort, "runs a "+name+", which may lead to "+f.Detector
+			k, why = max(k, contentCommon), "runs a "+name+", which may lead to "+f.Detector
 		case c.peers == 0:
 			k, why = contentTool, "runs a "+name+", which fits "+f.Detector
 		default:

@@ -132,7 +132,10 @@ func (v *verdict) reasons(id string) []string {
 // callReason tells how a call and the bursts lie together.
 func (v *verdict) callReason(w *weight, matched, active int) string {
 	c := &w.claim.trace.calls[w.call]
-	text := "tool call " + c.ID
+	text := "tool call"
+	if c.ID != "" && c.ID != cite(c.Citation) {
+		text += " " + c.ID
+	}
 	if c.Tool != "" {
 		text += " (" + c.Tool + ")"
 	}

@@ -54,9 +54,9 @@ var families = [...]family{
 	{"tunnel over ICMP", []string{"ptunnel", "ptunnel-ng", "icmptunnel", "icmpsh", "icmpdoor", "pingtunnel"}, []string{icmpTunnel}, []string{policyBurst}, true},
 	{"Tor", []string{"tor", "torsocks", "torify", "tor-browser", "obfs4proxy", "snowflake-client", "arti"}, []string{tor}, []string{longSession, beacon, refused, policyBurst}, true},
 	{"file transfer", []string{"scp", "rsync", "sftp", "rclone", "gsutil", "azcopy", "s3cmd", "s5cmd", "restic", "megacmd", "lftp", "croc", "magic-wormhole", "wormhole", "curlftpfs"},
-		[]string{bulkEgress}, []string{longSession, refused, policyBurst}, false},
+		nil, []string{bulkEgress, longSession, refused, policyBurst}, false},
 	{"hand-made connection", []string{"nc", "ncat", "netcat", "socat", "telnet", "pwncat"},
-		[]string{portScan, firstContact}, []string{internalSweep, policyBurst, refused, longSession, mismatch}, false},
+		nil, []string{portScan, firstContact, internalSweep, policyBurst, refused, longSession, mismatch}, false},
 	{"metadata service", []string{"cloud-init", "ec2-metadata", "imds"}, []string{metadata}, nil, false},
 }
 
