@@ -33,8 +33,12 @@ type Channel struct {
 	First, Last       int64 // Absent where undated
 
 	Hosts, Apps, Services []string
-	More                  bool // there are more names than these
+	both                  []string // Services and Apps
+	More                  bool     // there are more names than these
 }
+
+// words lists what the sensors call the protocol and the application.
+func (c *Channel) words() []string { return c.both }
 
 // peerKey is the subject of the detectors that judge a source and its peer.
 type peerKey struct {
@@ -102,7 +106,7 @@ func (l *Lab) readChannels(ctx context.Context, view View, states []State) error
 		if f.SrcIP != c.Src || f.DstIP != c.Dst || f.DstPort != c.Port || f.Proto != c.Proto || len(views) == 0 {
 			flush()
 			c = Channel{Src: f.SrcIP, Dst: f.DstIP, Port: f.DstPort, Proto: f.Proto, First: firetrail.Absent, Last: firetrail.Absent,
-				Hosts: c.Hosts[:0], Apps: c.Apps[:0], Services: c.Services[:0]}
+				Hosts: c.Hosts[:0], Apps: c.Apps[:0], Services: c.Services[:0], both: c.both[:0]}
 		}
 		views = c.observe(f, views)
 	}
@@ -177,6 +181,7 @@ func (l *Lab) settle(c *Channel, views []tally) {
 		c.BytesIn = max(c.BytesIn, t.in)
 		c.Duration = max(c.Duration, t.spent)
 	}
+	c.both = append(append(c.both[:0], c.Services...), c.Apps...)
 	inside := l.Internal(c.Src) && Unicast(c.Src)
 	c.Out = inside && l.External(c.Dst)
 	c.Inside = inside && l.Internal(c.Dst) && Unicast(c.Dst) && !isMetadata(c.Dst)

@@ -28,6 +28,7 @@ var DefaultInternal = []netip.Prefix{
 // by the phases: names before flows, bounds and hosts after phase 1.
 type Lab struct {
 	cfg        Config
+	limits     map[string]map[string]float64 // detector → setting → value
 	names      book
 	First      int64 // bounds of the dated flows, Absent if none
 	Last       int64
@@ -41,7 +42,7 @@ type Lab struct {
 }
 
 func newLab(cfg Config) *Lab {
-	l := &Lab{cfg: cfg, First: firetrail.Absent, Last: firetrail.Absent,
+	l := &Lab{cfg: cfg, limits: limitsOf(cfg.Thresholds), First: firetrail.Absent, Last: firetrail.Absent,
 		prevalence: map[netip.Addr]*visitors{}, resolvers: map[netip.Addr]bool{}, outside: map[netip.Addr]bool{}, nat: map[netip.Addr]bool{}}
 	for _, n := range cfg.NAT {
 		l.outside[n.OutsideIP] = n.OutsideIP.IsValid()
@@ -119,17 +120,29 @@ type visitors struct {
 	few []netip.Addr // the first eight, in order
 }
 
-// threshold is a detector's setting, as configured or by default.
+// threshold is a detector's setting, as configured or by default; NaN, which
+// compares false with everything, for a name it does not have.
 func (l *Lab) threshold(d *Detector, name string) float64 {
-	if v, ok := l.cfg.Thresholds[d.Name+"."+name]; ok {
+	if v, ok := l.limits[d.Name][name]; ok {
 		return v
 	}
-	for _, s := range d.Defaults {
-		if s.Name == name {
-			return s.Value
+	return math.NaN()
+}
+
+// limitsOf resolves the settings of all detectors once.
+func limitsOf(given map[string]float64) map[string]map[string]float64 {
+	out := map[string]map[string]float64{}
+	for _, d := range All {
+		out[d.Name] = map[string]float64{}
+		for _, s := range d.Defaults {
+			v, ok := given[d.Name+"."+s.Name]
+			if !ok {
+				v = s.Value
+			}
+			out[d.Name][s.Name] = v
 		}
 	}
-	return math.NaN() // a misspelt setting compares false with everything: no finding
+	return out
 }
 
 // parameters lists what the results were computed with, in a fixed order.

@@ -3,7 +3,6 @@ package detect
 import (
 	"cmp"
 	"net/netip"
-	"slices"
 	"strings"
 
 	"firetrail"
@@ -114,7 +113,7 @@ func (s *mineState) Channel(c *Channel) {
 	if !c.Out || c.Port == 53 || c.Proto == "icmp" || c.Proto == "icmpv6" {
 		return
 	}
-	p := &minePeer{peerKey: peerKey{c.Src, c.Dst, c.Port}, nameless: len(c.Hosts) == 0}
+	p := minePeer{peerKey: peerKey{c.Src, c.Dst, c.Port}, nameless: len(c.Hosts) == 0}
 	if name, sure, ok := namedIn(s.lab, c, inTable(poolNames)); ok {
 		p.name, p.sure = strings.Clone(name), sure
 	} else if name, sure, ok := namedIn(s.lab, c, func(h string) bool { return hasLabel(h, mineWords) }); ok {
@@ -123,7 +122,7 @@ func (s *mineState) Channel(c *Channel) {
 	if alarm := s.lab.names.alarm[[2]netip.Addr{c.Src, c.Dst}]; hasWord(alarm, s.d.Words) {
 		p.alarm = alarm
 	}
-	for _, a := range slices.Concat(c.Apps, c.Services) {
+	for _, a := range c.words() {
 		if mineApps[strings.ToLower(a)] {
 			p.app = strings.Clone(a)
 		}
@@ -133,12 +132,13 @@ func (s *mineState) Channel(c *Channel) {
 	if p.name == "" && p.app == "" && p.alarm == "" && !port && !shape {
 		return
 	}
-	s.peers[p.peerKey] = p
+	kept := p // only candidates are worth an allocation
+	s.peers[p.peerKey] = &kept
 }
 
 // hidesNothing is otherProtocol, but TLS, HTTP and unidentified payloads may hide mining.
 func (c *Channel) hidesNothing() bool {
-	for _, x := range slices.Concat(c.Services, c.Apps) {
+	for _, x := range c.words() {
 		switch strings.ToLower(x) {
 		case "ssl", "tls", "", "-", "incomplete", "insufficient-data", "not-applicable", "unknown-tcp", "unknown", "json-rpc", "http", "web-browsing":
 		default:

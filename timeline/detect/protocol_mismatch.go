@@ -62,9 +62,9 @@ func (s *mismatchState) Channel(c *Channel) {
 	if !c.Out || !ok || c.Failed == c.Events && c.Events > 0 {
 		return
 	}
-	p := &mismatchPeer{peerKey: peerKey{c.Src, c.Dst, c.Port}, trail: newTrail()}
+	p := mismatchPeer{peerKey: peerKey{c.Src, c.Dst, c.Port}}
 	fits := false
-	for _, words := range slices.Concat(c.Services, c.Apps) {
+	for _, words := range c.words() {
 		for w := range strings.SplitSeq(strings.ToLower(words), ",") {
 			fits = fits || slices.Contains(proper, w)
 			if points := strangers[w]; points > p.points && !slices.Contains(proper, w) {
@@ -77,7 +77,9 @@ func (s *mismatchState) Channel(c *Channel) {
 	if p.protocol == "" && (fits || !p.unknown || c.BytesOut < floor || c.BytesIn < floor) {
 		return
 	}
-	s.peers[p.peerKey] = p
+	kept := p // only candidates are worth an allocation
+	kept.trail = newTrail()
+	s.peers[p.peerKey] = &kept
 }
 
 func (s *mismatchState) Wants() []Want {

@@ -66,7 +66,7 @@ func (s *serviceState) Channel(c *Channel) {
 	if !c.Out || c.Port == 53 {
 		return
 	}
-	p := &servicePeer{peerKey: peerKey{c.Src, c.Dst, c.Port}, proto: c.Proto}
+	p := servicePeer{peerKey: peerKey{c.Src, c.Dst, c.Port}, proto: c.Proto}
 	if name, sure, ok := namedIn(s.lab, c, inTable(s.table.names)); ok {
 		p.name, p.sure = name, sure
 		suffix, _ := suffixOf(name, s.table.names)
@@ -86,13 +86,14 @@ func (s *serviceState) Channel(c *Channel) {
 	if old := s.peers[p.peerKey]; old != nil && old.name+old.app != "" { // TCP and UDP to one port
 		return
 	}
-	s.peers[p.peerKey] = p
+	kept := p // only candidates are worth an allocation
+	s.peers[p.peerKey] = &kept
 }
 
 // otherThanTLS reports whether the sensors named a protocol or application that
 // is not the mere wrapping in which a tunnel travels.
 func (c *Channel) otherThanTLS() bool {
-	for _, x := range slices.Concat(c.Services, c.Apps) {
+	for _, x := range c.words() {
 		switch strings.ToLower(x) {
 		case "ssl", "tls", "quic", "", "-", "incomplete", "insufficient-data", "not-applicable", "unknown-tcp", "unknown-udp", "unknown":
 		default:
