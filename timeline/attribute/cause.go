@@ -42,6 +42,7 @@ const (
 type caseFile struct {
 	x        *Index
 	byID     map[string]*firetrail.Finding
+	byHabit  map[habitKey][]int // findings by detector and peer
 	findings []firetrail.Finding
 	observed []firetrail.Interval
 	places   []place // addresses of the inventory, sorted
@@ -79,9 +80,11 @@ func Causes(inv firetrail.Inventory, incidents []firetrail.Incident, findings []
 
 // Causes fills the cause of each incident; see the function.
 func (x *Index) Causes(incidents []firetrail.Incident, findings []firetrail.Finding, observed []firetrail.Interval) {
-	c := &caseFile{x: x, byID: map[string]*firetrail.Finding{}, findings: findings}
+	c := &caseFile{x: x, byID: map[string]*firetrail.Finding{}, byHabit: map[habitKey][]int{}, findings: findings}
 	for i := range findings {
 		c.byID[findings[i].ID] = &findings[i]
+		k := keyOf(&findings[i], false)
+		c.byHabit[k] = append(c.byHabit[k], i)
 	}
 	c.observed = union(observed, 0)
 	if len(c.observed) == 0 {

@@ -201,15 +201,14 @@ func (q *inquiry) outside() bool {
 // related are the findings of the case that show the same behaviour: the same
 // detector and peer, at any source.
 func (q *inquiry) related() []*firetrail.Finding {
-	keys := map[habitKey]bool{}
+	var at []int
 	for _, f := range q.findings {
-		keys[keyOf(f, false)] = true
+		at = append(at, q.byHabit[keyOf(f, false)]...)
 	}
+	slices.Sort(at)
 	var out []*firetrail.Finding
-	for i := range q.caseFile.findings {
-		if f := &q.caseFile.findings[i]; keys[keyOf(f, false)] {
-			out = append(out, f)
-		}
+	for _, i := range slices.Compact(at) {
+		out = append(out, &q.caseFile.findings[i])
 	}
 	return out
 }

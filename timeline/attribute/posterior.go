@@ -24,10 +24,11 @@ type verdict struct {
 	f       *firetrail.Finding
 	habit   habit
 	bursts  []burst
-	factor  float64 // B
-	content bool    // a call in time whose content fits, of any run
-	named   bool    // one that names the peer, or the tool and the port
-	ownHost bool    // the address is a machine's, with services of its own
+	factor  float64         // B
+	content bool            // a call in time whose content fits, of any run
+	named   bool            // one that names the peer, or the tool and the port
+	ownHost bool            // the address is a machine's, with services of its own
+	weights map[string]bool // runs that have a weight at some burst
 	share   map[string]float64
 	order   []string // run ids, likeliest first
 	bg      float64
@@ -38,7 +39,7 @@ func (x *Index) attribute(f *firetrail.Finding, h habit) firetrail.Attribution {
 	if why := x.hopeless(f); why != "" {
 		return firetrail.Attribution{Unattributed: why}
 	}
-	v := &verdict{x: x, f: f, habit: h, bursts: x.bursts(f), share: map[string]float64{}}
+	v := &verdict{x: x, f: f, habit: h, bursts: x.bursts(f), weights: map[string]bool{}, share: map[string]float64{}}
 	v.weigh()
 	var a firetrail.Attribution
 	if len(v.order) == 0 {
@@ -72,6 +73,7 @@ func (v *verdict) weigh() {
 	for i := range v.bursts {
 		for j := range v.bursts[i].weights {
 			w := &v.bursts[i].weights[j]
+			v.weights[w.claim.lease.Run] = true
 			v.content = v.content || w.matched()
 			v.named = v.named || w.matched() && w.k > contentTool
 			v.ownHost = v.ownHost || w.claim.lease.Shared || w.claim.lease.Subject != "pod" && w.claim.lease.Subject != "sandbox" || w.claim.way != ""
@@ -178,7 +180,7 @@ func (v *verdict) reuse(within int64) (l firetrail.Lease, ok bool) {
 		h.spans.overlap(add(at.Start, -within), add(at.End, within), func(j int) {
 			o := h.leases[j]
 			span := leaseSpan(o)
-			if o.Run == "" || span.Start <= at.Start && at.Start <= span.End || v.candidate(o.Run) {
+			if o.Run == "" || span.Start <= at.Start && at.Start <= span.End || v.weights[o.Run] {
 				return
 			}
 			d := max(span.Start-at.End, at.Start-span.End, 0)
@@ -188,18 +190,6 @@ func (v *verdict) reuse(within int64) (l firetrail.Lease, ok bool) {
 		})
 	}
 	return l, ok
-}
-
-// candidate reports whether a run has a weight of its own already.
-func (v *verdict) candidate(id string) bool {
-	for i := range v.bursts {
-		for j := range v.bursts[i].weights {
-			if v.bursts[i].weights[j].claim.lease.Run == id {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // neighbours reports whether another run held the address at any time that a

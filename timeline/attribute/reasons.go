@@ -67,7 +67,7 @@ func (v *verdict) candidates() []firetrail.Candidate {
 	var out []firetrail.Candidate
 	for i, id := range v.order {
 		c := firetrail.Candidate{ID: id, Probability: v.share[id]}
-		if i < maxListed {
+		if c.Reasons = []string{"held the address as well"}; i < maxListed {
 			c.Reasons = v.reasons(id)
 		}
 		out = append(out, c)
