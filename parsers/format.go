@@ -103,8 +103,9 @@ type Options struct {
 	Now     time.Time      // upper bound for guessed years where ModTime is unknown; zero: none
 	// Reopen opens the source once more. Where stamps have no year and Year is 0,
 	// NewReader reads it through to count the New Years in it: a source that
-	// covers more than a year cannot be dated from its first lines. nil (a
-	// stream) means that only what the reader has buffered is surveyed.
+	// covers more than a year cannot be dated from its first lines. nil, or an
+	// error of it, means a stream: only what is buffered is surveyed, and that
+	// decides only if it is all.
 	Reopen      func() (io.ReadCloser, error)
 	Sensor      string       // name of the sensor, "" for the record's own
 	PrefixRules []PrefixRule // how iptables log prefixes become actions and rules, before the built-in table

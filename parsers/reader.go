@@ -128,7 +128,7 @@ func (r *Reader) surveyYears() error {
 	case r.ctx.Reopen != nil:
 		again, err := r.ctx.Reopen()
 		if err != nil {
-			return fmt.Errorf("open source again to survey its years: %w", err)
+			return nil // a stream after all
 		}
 		s = survey{}
 		s.lines(again) // a source that ends early is told of when it is read
