@@ -106,16 +106,21 @@ func Open(dir string) (*Case, error) {
 	return c, nil
 }
 
-// Find returns the nearest folder at or above start that holds a case. The
-// error wraps ErrNoCase if there is none.
+// DefaultName is the folder of a case that nobody named.
+const DefaultName = "firetrail.case"
+
+// Find returns the nearest case at or above start: a folder that is one, or that
+// holds one by the default name. The error wraps ErrNoCase if there is none.
 func Find(start string) (string, error) {
 	dir, err := filepath.Abs(start)
 	if err != nil {
 		return "", err
 	}
 	for {
-		if _, err := os.Stat(filepath.Join(dir, caseFile)); err == nil {
-			return dir, nil
+		for _, found := range []string{dir, filepath.Join(dir, DefaultName)} {
+			if _, err := os.Stat(filepath.Join(found, caseFile)); err == nil {
+				return found, nil
+			}
 		}
 		parent := filepath.Dir(dir)
 		if parent == dir {

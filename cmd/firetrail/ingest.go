@@ -86,15 +86,17 @@ it ended. Records that cannot be read are quarantined with a reason (exit 3).`,
 	return cmd
 }
 
-// reportIngest says per source what became of it, and the totals.
+// reportIngest says per source what became of it, and the totals. Where not one
+// input could be taken in, that is an error, not a partial success.
 func (a *app) reportIngest(done *index.Ingested) error {
-	partial := false
+	partial, refused := false, 0
 	for i := range done.Sources {
 		s := &done.Sources[i]
 		switch {
 		case s.Status == index.StatusRefused:
-			a.say("%s: not taken in: %v", s.Path, s.Err)
+			fmt.Fprintln(a.stderr, "firetrail:", firetrail.Inert(fmt.Sprintf("%s: not taken in: %v", s.Path, s.Err)))
 			partial = true
+			refused++
 		case s.Status == index.StatusEmpty:
 			a.say("%s: empty", s.Path)
 		case s.Status == index.StatusKnown:
@@ -112,6 +114,9 @@ func (a *app) reportIngest(done *index.Ingested) error {
 	}
 	for _, s := range done.Skipped {
 		a.say("%v", &s)
+	}
+	if refused > 0 && refused == len(done.Sources) {
+		return exit(exitUsage)
 	}
 	a.say("%s", countsText(&done.Totals))
 	if partial || done.Totals.Rejected > 0 {

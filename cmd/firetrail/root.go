@@ -111,12 +111,12 @@ func (a *app) find() (string, error) {
 	return dir, nil
 }
 
-// create opens the case for writing and makes it where there is none: in
-// "firetrail.case" below the current folder unless it is named.
+// create opens the case for writing and makes it where there is none: by the
+// default name below the current folder unless it is named.
 func (a *app) create() (*index.Case, error) {
 	dir, err := a.find()
 	if err != nil {
-		dir = "firetrail.case"
+		dir = index.DefaultName
 	}
 	c, err := index.Create(dir)
 	if err != nil {
