@@ -155,8 +155,12 @@ func (l *Lab) parameters(chosen []Detector) []string {
 	for _, p := range l.cfg.Internal {
 		out = append(out, "internal "+p.String()+note)
 	}
-	for _, p := range l.cfg.Sandboxes {
-		out = append(out, "sandboxes "+p.String())
+	if n := len(l.cfg.Sandboxes); n > 16 {
+		out = append(out, fmt.Sprintf("sandboxes %d networks, %s to %s", n, l.cfg.Sandboxes[0], l.cfg.Sandboxes[n-1]))
+	} else {
+		for _, p := range l.cfg.Sandboxes {
+			out = append(out, "sandboxes "+p.String())
+		}
 	}
 	for _, a := range l.cfg.Allow {
 		out = append(out, "allow "+a.Entry)

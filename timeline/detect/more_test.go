@@ -42,6 +42,11 @@ func TestRefusedEgress(t *testing.T) {
 				f.conn(t0+2*hour+i*sec, "10.20.0.10", 41000+i, "203.0.113.9", 8080, "", "S0", 0, 0, 0)
 			}
 		}, want: []string{"low 10.20.0.10 203.0.113.9 8080"}},
+		{name: "many peers on one port are one finding", make: func(f *fake) {
+			for i := range int64(60) {
+				f.conn(t0+2*hour+i*sec, "10.20.0.10", 41000+i, fmt.Sprintf("203.0.113.%d", 9+i%10), 12757, "", "S0", 0, 0, 0)
+			}
+		}, want: []string{"low 10.20.0.10 203.0.113.0/24 12757"}},
 		{name: "decoy: refused everywhere is one low finding", make: func(f *fake) {
 			for h := range int64(20) {
 				for i := range int64(12) {

@@ -13,6 +13,7 @@ var refusedEgress = Detector{
 		{"attempts", 5, "attempts that failed, at least"},
 		{"many", 20, "attempts that are many"},
 		{"failed", 0.8, "share of the attempts that failed, at least"},
+		{"peers", 5, "addresses on one port that are told together"},
 		{"hours", 1, "hours over which it is kept up"},
 	},
 	New: func(l *Lab, d *Detector) State {
@@ -84,6 +85,7 @@ func (s *refusedState) Session(x *Session) {
 func (s *refusedState) Findings() []*Draft {
 	var out []*Draft
 	common := map[target]*sharedBurst{}
+	bySource := map[target][]*Draft{} // by source and port
 	for _, k := range sortedBy(s.peers, peerKey.compare) {
 		p := s.peers[k]
 		d := s.judge(p)
@@ -92,7 +94,8 @@ func (s *refusedState) Findings() []*Draft {
 		}
 		to := target{k.dst, k.port}
 		if n := s.shared[to]; n < 3 || 4*n < s.lab.Hosts {
-			out = append(out, d)
+			at := target{k.src, k.port}
+			bySource[at] = append(bySource[at], d)
 			continue
 		}
 		if common[to] == nil {
@@ -101,10 +104,37 @@ func (s *refusedState) Findings() []*Draft {
 		common[to].trail.merge(&p.trail)
 		common[to].sources = append(common[to].sources, k.src)
 	}
+	for _, k := range sortedBy(bySource, target.compare) {
+		out = append(out, s.gather(bySource[k])...)
+	}
 	for _, k := range sortedBy(common, target.compare) {
 		out = append(out, s.judgeShared(k, common[k]))
 	}
 	return out
+}
+
+// gather tells once of a source that fails at many peers on one port: the finding of
+// most points stands for all.
+func (s *refusedState) gather(drafts []*Draft) []*Draft {
+	if float64(len(drafts)) < s.lab.threshold(s.d, "peers") {
+		return drafts
+	}
+	lead := drafts[0]
+	for _, d := range drafts[1:] {
+		if d.points() > lead.points() {
+			lead = d
+		}
+	}
+	for _, d := range drafts {
+		if d != lead {
+			lead.trail.merge(&d.trail)
+		}
+	}
+	n := int64(len(drafts))
+	lead.part("peers", float64(n), s.lab.threshold(s.d, "peers"), 0.5, "and so at %d addresses; the parts above are of one of them", n)
+	lead.title = plural(lead.trail.sessions, "failed attempt", "failed attempts") + " of " + lead.src.String() + " at " + plural(n, "address", "addresses") + ", " + portName("port", lead.port)
+	lead.dst, lead.host = lead.trail.cover(), ""
+	return []*Draft{lead}
 }
 
 // judgeShared tells once what many hosts fail at.
