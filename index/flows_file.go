@@ -34,13 +34,15 @@ type flowWriter struct {
 	zstd   *zstd.Encoder
 	frame  []firetrail.Flow
 	text   map[string]uint64
+	last   string // the text before, which is mostly the next one too
+	lastID uint64
 	table  []byte
 	body   []byte
 	packed []byte
 }
 
 func newFlowWriter(w io.Writer) (*flowWriter, error) {
-	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false), zstd.WithWindowSize(256<<10), zstd.WithSingleSegment(true))
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false), zstd.WithWindowSize(256<<10), zstd.WithSingleSegment(true))
 	if err != nil {
 		return nil, err
 	}
@@ -171,6 +173,10 @@ func (w *flowWriter) number(n, unit int64) {
 
 // string appends the number of a text of the table.
 func (w *flowWriter) string(s string) {
+	if s == w.last && len(w.text) > 0 {
+		w.body = binary.AppendUvarint(w.body, w.lastID)
+		return
+	}
 	id, ok := w.text[s]
 	if !ok {
 		id = uint64(len(w.text))
@@ -178,6 +184,7 @@ func (w *flowWriter) string(s string) {
 		w.table = binary.AppendUvarint(w.table, uint64(len(s)))
 		w.table = append(w.table, s...)
 	}
+	w.last, w.lastID = s, id
 	w.body = binary.AppendUvarint(w.body, id)
 }
 

@@ -17,20 +17,16 @@ type flowCodes struct {
 	proto, action, sensor uint32
 }
 
-func (k flowCodes) compare(o flowCodes) int {
-	switch {
-	case k.src != o.src:
-		return cmp.Compare(k.src, o.src)
-	case k.dst != o.dst:
-		return cmp.Compare(k.dst, o.dst)
-	case k.port != o.port:
-		return cmp.Compare(k.port, o.port)
-	case k.proto != o.proto:
-		return cmp.Compare(k.proto, o.proto)
-	case k.action != o.action:
-		return cmp.Compare(k.action, o.action)
-	}
-	return cmp.Compare(k.sensor, o.sensor)
+// compare orders keys with equal addresses.
+func (k *flowCodes) compare(o *flowCodes) int {
+	return cmp.Or(cmp.Compare(k.port, o.port), cmp.Compare(k.proto, o.proto),
+		cmp.Compare(k.action, o.action), cmp.Compare(k.sensor, o.sensor))
+}
+
+// placed is a flow with the addresses of its key in one number, to sort by.
+type placed struct {
+	ends uint64
+	id   uint32
 }
 
 // ranked is a text column whose values are replaced by their place in order.
@@ -38,6 +34,7 @@ type ranked struct {
 	v    *columns.Vector // nil: no row has a value
 	rank []uint32        // of each code, from 1
 	code []uint32        // of each rank
+	own  []string        // of each rank that was asked for
 }
 
 // rankText orders the values of a column; addresses by number.
@@ -80,7 +77,13 @@ func (r *ranked) text(rank uint32) string {
 	if rank == 0 {
 		return ""
 	}
-	return strings.Clone(r.v.Dict.Value(r.code[rank-1]))
+	if r.own == nil {
+		r.own = make([]string, len(r.code))
+	}
+	if r.own[rank-1] == "" {
+		r.own[rank-1] = strings.Clone(r.v.Dict.Value(r.code[rank-1]))
+	}
+	return r.own[rank-1]
 }
 
 // groupVectors are the columns of a row group that flows are made of.
@@ -169,16 +172,22 @@ func rollup(g *columns.Group, kind string) []firetrail.Flow {
 		}
 		flowOf[row] = id
 	}
-	order := make([]uint32, len(keys))
+	order := make([]placed, len(keys))
 	for i := range order {
-		order[i] = uint32(i)
+		order[i] = placed{uint64(keys[i].src)<<32 | uint64(keys[i].dst), uint32(i)}
 	}
-	slices.SortFunc(order, func(a, b uint32) int { return keys[a].compare(keys[b]) })
+	slices.SortFunc(order, func(a, b placed) int {
+		if a.ends != b.ends {
+			return cmp.Compare(a.ends, b.ends)
+		}
+		return keys[a.id].compare(&keys[b.id])
+	})
 	flows := make([]firetrail.Flow, len(keys))
 	place := make([]uint32, len(keys))
-	for i, id := range order {
-		place[id] = uint32(i)
-		flows[i].FlowKey = v.flowKey(keys[id], kind)
+	for i, p := range order {
+		place[p.id] = uint32(i)
+		v.setKey(&flows[i].FlowKey, &keys[p.id])
+		flows[i].Kind = kind
 	}
 	for row := range flowOf {
 		flowOf[row] = place[flowOf[row]]
@@ -188,15 +197,14 @@ func rollup(g *columns.Group, kind string) []firetrail.Flow {
 	return flows
 }
 
-func (v *groupVectors) flowKey(k flowCodes, kind string) firetrail.FlowKey {
-	f := firetrail.FlowKey{DstPort: k.port, Proto: v.proto.text(k.proto), Action: v.action.text(k.action), Sensor: v.sensor.text(k.sensor), Kind: kind}
+func (v *groupVectors) setKey(f *firetrail.FlowKey, k *flowCodes) {
+	f.DstPort, f.Proto, f.Action, f.Sensor = k.port, v.proto.text(k.proto), v.action.text(k.action), v.sensor.text(k.sensor)
 	if k.src > 0 {
 		f.SrcIP = v.src.v.Dict.Addrs()[v.src.code[k.src-1]]
 	}
 	if k.dst > 0 {
 		f.DstIP = v.dst.v.Dict.Addrs()[v.dst.code[k.dst-1]]
 	}
-	return f
 }
 
 // sums adds up what Flow.Observe adds up.
@@ -261,7 +269,6 @@ func (v *groupVectors) distinct(g *columns.Group, flows []firetrail.Flow, flowOf
 
 // keep gives each flow its names; pairs are flow and rank, sorted.
 func (r *ranked) keep(pairs []uint64, flows []firetrail.Flow, which int) {
-	texts := make([]string, len(r.code))
 	for _, p := range pairs {
 		f, rank := &flows[p>>32], uint32(p)
 		list := nameList(f, which)
@@ -269,10 +276,7 @@ func (r *ranked) keep(pairs []uint64, flows []firetrail.Flow, which int) {
 			f.More = true
 			continue
 		}
-		if texts[rank-1] == "" {
-			texts[rank-1] = r.text(rank)
-		}
-		*list = append(*list, texts[rank-1])
+		*list = append(*list, r.text(rank))
 	}
 }
 

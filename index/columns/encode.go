@@ -32,7 +32,7 @@ type Encoder struct {
 // NewEncoder makes an encoder. What it writes depends on the events alone.
 func NewEncoder() *Encoder {
 	e := &Encoder{}
-	e.zstd, _ = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithEncoderConcurrency(1),
+	e.zstd, _ = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
 		zstd.WithEncoderCRC(false), zstd.WithWindowSize(1<<20), zstd.WithSingleSegment(true))
 	return e
 }
