@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"archive/zip"
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -109,10 +110,12 @@ func (w *walk) visit(n node, layer int) bool {
 	if got == 0 && err != nil && err != io.EOF {
 		return w.fail(n.path, err)
 	}
-	return w.unpack(n, kindOf(head[:got]), layer)
+	return w.unpack(n, head[:got], layer)
 }
 
-func (w *walk) unpack(n node, k kind, layer int) bool {
+// unpack yields n, or what is in it.
+func (w *walk) unpack(n node, head []byte, layer int) bool {
+	k := kindOf(head)
 	if k == plain {
 		return w.yield(Input{Path: n.path, ModTime: n.mod, Size: n.size, Open: n.open}, nil)
 	}
@@ -125,13 +128,27 @@ func (w *walk) unpack(n node, k kind, layer int) bool {
 	case tarred:
 		return w.tar(n, layer)
 	}
-	return w.visit(node{path: n.path, mod: n.mod, size: -1, open: func() (io.ReadCloser, error) {
+	return w.visit(node{path: n.path, mod: modTime(k, head, n.mod), size: -1, open: func() (io.ReadCloser, error) {
 		r, err := n.open()
 		if err != nil {
 			return nil, err
 		}
 		return decompress(k, r)
 	}}, layer+1)
+}
+
+// modTime is when the content of a compressed stream was last changed: gzip keeps
+// the time of the file that it packed (RFC 1952, MTIME), which a copy of the packed file
+// does not change.
+func modTime(k kind, head []byte, mod time.Time) time.Time {
+	if k != gzipped || len(head) < 8 {
+		return mod
+	}
+	at := time.Unix(int64(binary.LittleEndian.Uint32(head[4:])), 0)
+	if at.Year() < 1990 || !mod.IsZero() && at.After(mod) {
+		return mod
+	}
+	return at
 }
 
 // within reports whether the member is wanted, or may hold what is.
@@ -144,7 +161,7 @@ func (w *walk) member(n node, name string, head []byte, layer int) bool {
 	if reason := noLog(name); reason != "" && w.want == "" {
 		return w.skip(n.path, reason)
 	}
-	return w.unpack(n, kindOf(head), layer+1)
+	return w.unpack(n, head, layer+1)
 }
 
 func (w *walk) tar(n node, layer int) bool {

@@ -68,6 +68,7 @@ func TestCorpusNeighbours(t *testing.T) {
 	for path, want := range map[string]string{
 		"iptables/geoBan_Notifier/iptables-L-output.log":                                "the output of iptables -L",
 		"iptables/crowdsec-hub/mikrotik-scan-multi_ports/mikrotik-scan-multi_ports.log": "MikroTik",
+		"iptables/crowdsec-hub/unifi-cef/cef-logs.log":                                  "CEF events of UniFi",
 		"pf/crowdsec-hub/opnsense-sshd/opnsense-sshd.log":                               "a syslog without firewall records",
 		"syslog/plaso/syslog": "a syslog without firewall records",
 	} {

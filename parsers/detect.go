@@ -264,6 +264,9 @@ var neighbours = []neighbour{
 		return bytes.HasPrefix(line, []byte(">== Total")) || bytes.HasPrefix(line, []byte(">== Incoming")) || bytes.HasPrefix(line, []byte(">== Outgoing"))
 	}},
 	{"Suricata EVE", has(`"event_type":`, `"src_ip":`)},
+	{"CEF events of UniFi", has("|Ubiquiti|UniFi")},
+	{"CEF events of another product", has("CEF:0|")},
+	{"LEEF events of another product", has("LEEF:")},
 	{"AWS VPC flow logs", func(line []byte) bool { return bytes.HasPrefix(line, []byte("version account-id interface-id")) }},
 	{"a web server's access log", func(line []byte) bool { return has(` HTTP/1.`, `"] `)(line) || has(`" 200 `, ` HTTP/`)(line) }},
 }

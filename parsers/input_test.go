@@ -200,6 +200,24 @@ func TestInputsDamaged(t *testing.T) {
 	}
 }
 
+// TestInputsModTime: a copy of a packed log is younger than the log.
+func TestInputsModTime(t *testing.T) {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	z.ModTime = time.Unix(1.5e9, 0)
+	z.Write([]byte("text"))
+	z.Close()
+	dir := t.TempDir()
+	write(t, dir, file{"a.gz", b.Bytes()}, file{"b.gz", gz([]byte("text"))}, file{"c", []byte("text")})
+	var got []bool
+	for in, err := range Inputs([]string{dir}, nil) {
+		got = append(got, err == nil && in.ModTime.Equal(time.Unix(1.5e9, 0)))
+	}
+	if !slices.Equal(got, []bool{true, false, false}) {
+		t.Error(got)
+	}
+}
+
 func TestInputsStdin(t *testing.T) {
 	for name, want := range map[string][]string{
 		"plain": {"-=text"}, "gz": {"-=text"}, "tar": {"-!a.log=text", "-!b.log=more"}, "tgz": {"-!a.log=text", "-!b.log=more"}, "zip": {"-!a.log=text"},
