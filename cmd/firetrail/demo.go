@@ -4,11 +4,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"firetrail"
 	"firetrail/index"
 	"firetrail/parsers"
-	"firetrail/parsers/runs"
 	"firetrail/samples"
 	"firetrail/timeline/report"
 
@@ -59,8 +59,8 @@ func (a *app) demo(cmd *cobra.Command, dir string) error {
 	if err := c.SaveResults(r); err != nil {
 		return err
 	}
-	for i := range r.Incidents {
-		a.demoIncident(&r, &r.Incidents[i])
+	for _, i := range gravest(slices.Clone(r.Incidents)) {
+		a.demoIncident(&r, &i)
 	}
 	for _, s := range r.Suppressed {
 		if s.Findings > 0 {
@@ -94,13 +94,10 @@ func (a *app) demoRuns(c *index.Case, dir string) error {
 	if files, err = c.InventoryFiles(files); err != nil {
 		return err
 	}
-	var s runs.Statements
-	for _, f := range files {
-		if _, err := s.ReadFile(f.Path, f.Data, f.Kind, f.Zone, f.RunAttribute); err != nil {
-			return fmt.Errorf("%s: %w", f.Path, err)
-		}
+	inv, refused := joinFiles(files)
+	for path, err := range refused {
+		return fmt.Errorf("%s: %w", path, err)
 	}
-	inv := runs.Join(&s)
 	a.line("%d runs and %d tool calls.", len(inv.Runs), len(inv.Calls))
 	return c.SaveInventory(inv)
 }

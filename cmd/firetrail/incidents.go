@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"firetrail"
@@ -30,9 +32,18 @@ func newIncidents(a *app) *cobra.Command {
 				}
 				return document(a.stdout, i)
 			}
+			r.Incidents = gravest(r.Incidents)
 			return a.listIncidents(&r)
 		},
 	}
+}
+
+// gravest orders incidents by severity, then by time: what matters comes first.
+func gravest(incidents []firetrail.Incident) []firetrail.Incident {
+	slices.SortStableFunc(incidents, func(a, b firetrail.Incident) int {
+		return cmp.Or(cmp.Compare(firetrail.SeverityRank(b.Severity), firetrail.SeverityRank(a.Severity)), cmp.Compare(a.Start, b.Start), cmp.Compare(a.ID, b.ID))
+	})
+	return incidents
 }
 
 // listIncidents writes the document of CLI.md for json, an incident a line for jsonl.
@@ -43,7 +54,7 @@ func (a *app) listIncidents(r *firetrail.Results) error {
 		}
 		return err
 	}
-	out := a.rows("id", "severity", "start", "end", "sources", "detectors", "run", "probability", "cause", "title")
+	out := a.rows("severity", "id", "title", "run", "probability", "cause", "start", "end", "sources", "detectors")
 	if out.format == "json" {
 		incidents := []*firetrail.Incident{}
 		for i := range r.Incidents {
@@ -66,7 +77,7 @@ func (a *app) listIncidents(r *firetrail.Results) error {
 			err = out.object(i)
 		} else {
 			run, p := runText(&i.Attribution)
-			err = out.add(i.ID, i.Severity, a.stamp(i.Start), a.stamp(i.End), sourcesText(i), i.Detectors, run, p, i.Cause.Verdict, i.Title)
+			err = out.add(i.Severity, i.ID, i.Title, run, p, i.Cause.Verdict, a.stamp(i.Start), a.stamp(i.End), sourcesText(i), i.Detectors)
 		}
 		if err != nil {
 			return err

@@ -78,24 +78,19 @@ func (a *app) importRuns(paths []string, opt runs.Options) error {
 	if err != nil {
 		return fmt.Errorf("keep inventory files: %w", err)
 	}
-	var s runs.Statements
+	inv, refused := joinFiles(all)
 	for _, f := range all {
-		kind, err := s.ReadFile(f.Path, f.Data, f.Kind, f.Zone, f.RunAttribute)
-		if err != nil {
-			if slices.Contains(paths, f.Path) {
-				if derr := c.DropInventoryFile(f); derr != nil {
-					return derr
-				}
-			}
-			a.say("firetrail: %s: %v", f.Path, err)
-			partial = true
+		err := refused[f.Path]
+		if err == nil {
 			continue
 		}
-		if slices.Contains(paths, f.Path) {
-			a.say("%s: read as %s", f.Path, kind)
+		// What cannot be read now is not kept for later imports either.
+		if derr := c.DropInventoryFile(f); derr != nil {
+			return derr
 		}
+		fmt.Fprintln(a.stderr, "firetrail:", firetrail.Inert(fmt.Sprintf("%s: %v", f.Path, err)))
+		partial = true
 	}
-	inv := runs.Join(&s)
 	if err := c.SaveInventory(inv); err != nil {
 		return fmt.Errorf("save runs: %w", err)
 	}
@@ -111,6 +106,19 @@ func (a *app) importRuns(paths []string, opt runs.Options) error {
 		return exit(exitPartial)
 	}
 	return nil
+}
+
+// joinFiles reads inventory files and joins them; files that cannot be read are
+// left out and named with their errors.
+func joinFiles(files []index.InventoryFile) (firetrail.Inventory, map[string]error) {
+	var s runs.Statements
+	refused := map[string]error{}
+	for _, f := range files {
+		if _, err := s.ReadFile(f.Path, f.Data, f.Kind, f.Zone, f.RunAttribute); err != nil {
+			refused[f.Path] = err
+		}
+	}
+	return runs.Join(&s), refused
 }
 
 // readFile reads a named file or, for "-", stdin.
