@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"fmt"
 	"math"
 	"slices"
 
@@ -109,9 +110,13 @@ func (s *beaconState) judge(p *beaconPeer) *Draft {
 		return nil
 	}
 	d := &Draft{src: p.src, dst: p.dst.String(), port: p.port, host: p.host, trail: p.trail}
+	sizes := "not recorded"
+	if len(p.sizes) > 0 {
+		sizes = fmt.Sprintf("%.3f", b.data)
+	}
 	d.part("beacon", b.score, t("score"), round3(FullScore*bucket(100*b.score, 50, 70, 90, 100)),
-		"score %.3f of %d contacts, most often %s apart: intervals %.3f, sizes %.3f, duration %.3f, histogram %.3f",
-		b.score, b.contacts, span(float64(b.mode)), b.time, b.data, b.duration, b.histogram)
+		"score %.3f of %d contacts, most often %s apart: intervals %.3f, sizes %s, duration %.3f, histogram %.3f",
+		b.score, b.contacts, span(float64(b.mode)), b.time, sizes, b.duration, b.histogram)
 	d.part("ordinary", 1, 1, -3, "most regular traffic is a program checking in with its own service")
 	s.lab.prevalenceParts(d, p.peerKey)
 	if !p.named && s.lab.have[NeedNames] {
@@ -140,7 +145,8 @@ type beaconParts struct {
 }
 
 // beaconScore computes RITA v5's beacon score of contacts at the given seconds
-// with the given sizes inside the window [lo, hi] (seconds). ok is false where there
+// with the given sizes inside the window [lo, hi] (seconds); without sizes it is the
+// mean of the other three parts, which is ours, not RITA's. ok is false where there
 // are too few contacts: at least 4 distinct seconds and 3 intervals are needed.
 func beaconScore(times, sizes []int64, lo, hi int64) (b beaconParts, ok bool) {
 	var inside []int64
@@ -171,6 +177,9 @@ func beaconScore(times, sizes []int64, lo, hi int64) (b beaconParts, ok bool) {
 	b.histogram = histogramScore(bins)
 	b.duration = durationScore(bins, inside[0], inside[len(inside)-1], lo, hi)
 	b.score = round3(0.25 * (b.time + b.data + b.duration + b.histogram))
+	if len(sizes) == 0 { // packet filters count no bytes: the mean of what there is
+		b.score = round3((b.time + b.duration + b.histogram) / 3)
+	}
 	return b, true
 }
 

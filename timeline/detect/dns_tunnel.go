@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"hash/fnv"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,7 +21,7 @@ var dnsTunnel = Detector{
 	Title:  "data carried in DNS questions",
 	Doc:    "Distinct names under one registered domain (by the public suffix list) and source: RITA's bounds, raised by rare query types, rate and length.",
 	Attack: []string{"T1071.004", "T1048.003"},
-	Needs:  []Need{NeedNames},
+	Needs:  []Need{NeedDNS},
 	Defaults: []Setting{
 		{"base", 100, "distinct names under one domain from which it counts"},
 		{"low", 500, "distinct names"},
@@ -29,9 +30,11 @@ var dnsTunnel = Detector{
 		{"rare", 0.5, "share of query types that carry data (NULL, TXT, KEY, CNAME, MX, SRV)"},
 		{"rate", 60, "questions in a minute"},
 		{"length", 50, "mean length of the names"},
+		{"minutes", 10, "a DNS connection of this many minutes, where only volumes are known"},
+		{"bytes", 10e6, "bytes sent to one resolver outside within an hour, where only volumes are known"},
 	},
 	New: func(l *Lab, d *Detector) State {
-		return &dnsState{lab: l, d: d, sources: map[netip.Addr]bool{}, zones: map[zoneKey]*zone{}, crowd: map[string]int64{}}
+		return &dnsState{lab: l, d: d, sources: map[netip.Addr]bool{}, zones: map[zoneKey]*zone{}, crowd: map[string]int64{}, volumes: map[peerKey]*dnsVolume{}}
 	},
 }
 
@@ -67,6 +70,7 @@ type dnsState struct {
 	d       *Detector
 	sources map[netip.Addr]bool
 	zones   map[zoneKey]*zone
+	volumes map[peerKey]*dnsVolume
 	crowd   map[string]int64 // inside sources that ask a lot under a domain
 }
 
@@ -75,6 +79,32 @@ func (s *dnsState) Channel(c *Channel) {
 		float64(c.Events) >= s.lab.threshold(s.d, "base") {
 		s.sources[c.Src] = true
 	}
+	if len(c.Hosts) == 0 && c.Out && (c.Port == 53 || dnsTunnelApp(c)) && (c.Timed || dnsTunnelApp(c)) {
+		k := peerKey{c.Src, c.Dst, c.Port}
+		if c.Longest >= int64(60e9*s.lab.threshold(s.d, "minutes")) || float64(c.BytesOut) >= s.lab.threshold(s.d, "bytes") || dnsTunnelApp(c) {
+			s.volumes[k] = &dnsVolume{peerKey: k, named: dnsTunnelApp(c), trail: newTrail(), hours: map[int64]int64{}}
+		}
+	}
+}
+
+// dnsVolume is what can be said of DNS without names: how much, how long.
+type dnsVolume struct {
+	peerKey
+	named   bool // the sensor says that it is a tunnel
+	trail   trail
+	longest float64
+	hours   map[int64]int64 // bytes sent by hour
+}
+
+// dnsTunnelApp reports a tunnel in DNS as PAN-OS App-ID names them.
+func dnsTunnelApp(c *Channel) bool {
+	return slices.ContainsFunc(c.Apps, func(a string) bool {
+		switch strings.ToLower(a) {
+		case "tcp-over-dns", "dns-tunnel", "iodine", "dnscat", "dnscat2", "dns2tcp":
+			return true
+		}
+		return false
+	})
 }
 
 func (s *dnsState) Wants() []Want {
@@ -82,10 +112,50 @@ func (s *dnsState) Wants() []Want {
 	for src := range s.sources {
 		out = append(out, Want{Src: src, Port: 53})
 	}
+	for k := range s.volumes {
+		out = append(out, Want{Src: k.src, Dst: k.dst, Port: k.port})
+	}
 	return out
 }
 
-func (s *dnsState) Session(*Session) {}
+// Session adds up volumes, where no record names what was asked for.
+func (s *dnsState) Session(x *Session) {
+	v := s.volumes[peerKey{x.Src, x.Dst, x.DstPort}]
+	if v == nil || x.Failed {
+		return
+	}
+	v.trail.add(x, float64(max(x.BytesOut, 0)), "")
+	v.longest = max(v.longest, x.Seconds())
+	v.hours[x.Start/3600e9] += max(x.BytesOut, 0)
+}
+
+func (s *dnsState) judgeVolume(v *dnsVolume) *Draft {
+	t := func(name string) float64 { return s.lab.threshold(s.d, name) }
+	peak := int64(0)
+	for _, n := range v.hours {
+		peak = max(peak, n)
+	}
+	d := &Draft{src: v.src, dst: v.dst.String(), port: v.port, trail: v.trail}
+	if v.named {
+		d.part("application", 1, 1, 5, "the sensor identified a tunnel in DNS")
+	}
+	if v.longest >= 60*t("minutes") {
+		d.part("duration", v.longest, 60*t("minutes"), 2, "a DNS connection lasted %s: questions take milliseconds", span(v.longest))
+	}
+	if float64(peak) >= t("bytes") {
+		d.part("volume", float64(peak), t("bytes"), 2, "%s sent to one resolver within an hour", size(peak))
+	}
+	if s.lab.resolvers[v.src] {
+		d.part("resolver", 1, 1, -2, "%s is a resolver: it asks for others", v.src)
+	}
+	if v.trail.start == firetrail.Absent || d.points() < 1 {
+		return nil
+	}
+	d.title = "DNS tunnel: " + v.src.String() + " and the outside resolver " + v.dst.String()
+	d.benign = []string{"a resolver of the lab that forwards", "a sensor that joins questions of one socket"}
+	d.untested = []string{"the names asked for: no record of them was read"}
+	return d
+}
 
 // Event counts a question. Sessions would hide questions that share a socket.
 func (s *dnsState) Event(ev *firetrail.Event) {
@@ -177,6 +247,11 @@ func (s *dnsState) Findings() []*Draft {
 	var out []*Draft
 	for _, k := range keys {
 		if d := s.judge(s.zones[k]); d != nil {
+			out = append(out, d)
+		}
+	}
+	for _, k := range sortedBy(s.volumes, peerKey.compare) {
+		if d := s.judgeVolume(s.volumes[k]); d != nil {
 			out = append(out, d)
 		}
 	}

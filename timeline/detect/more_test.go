@@ -91,6 +91,9 @@ func TestDNSTunnel(t *testing.T) {
 				f.dns(t0+3*hour+i*sec, "10.20.0.2", "198.51.100.53", fmt.Sprintf("x%d.t.evil.example", i), "")
 			}
 		}, want: []string{"high 10.20.0.10 10.20.0.2 53"}},
+		{name: "PAN-OS, volumes only", make: func(f *fake) {
+			f.pan(t0+3*hour, firetrail.ActionAllow, "dns", "10.20.0.10", 40000, "203.0.113.53", 53, 1800, 30e6, 20e6)
+		}, want: []string{"medium 10.20.0.10 203.0.113.53 53"}},
 		{name: "decoy: registered names under com.br, reverse lookups, the cluster's own names", make: func(f *fake) {
 			for i := range int64(1200) {
 				f.dns(t0+3*hour+i*sec, "10.20.0.10", "10.20.0.2", fmt.Sprintf("shop%d.com.br", i), "")
@@ -114,6 +117,11 @@ func TestBeacon(t *testing.T) {
 				f.conn(t0+i*600*sec+i*37%61*sec, "10.20.0.10", 41000+i, "203.0.113.9", 443, "ssl", "SF", 1, 120, 90)
 			}
 		}, want: []string{"medium 10.20.0.10 203.0.113.9 443"}},
+		{name: "through a packet filter", make: func(f *fake) {
+			for i := range int64(140) {
+				f.tcp(t0+i*600*sec+i*37%61*sec, firetrail.ActionAllow, "10.20.0.10", 41000+i, "203.0.113.9", 8080)
+			}
+		}, want: []string{"medium 10.20.0.10 203.0.113.9 8080"}},
 		{name: "decoy: NTP, DNS and what the lab shares", make: func(f *fake) {
 			for i := range int64(140) {
 				f.conn(t0+i*600*sec, "10.20.0.10", 123, "203.0.113.123", 123, "ntp", "SF", 0, 48, 48)

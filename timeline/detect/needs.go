@@ -16,6 +16,7 @@ const (
 	NeedBytes                // how much was sent
 	NeedNames                // names of peers: DNS, SNI, HTTP host
 	NeedService              // the protocol, as a sensor identified it
+	NeedDNS                  // DNS questions, or at least the volume of DNS
 	NeedAddress              // addresses: any packet or connection record
 	needCount
 )
@@ -28,6 +29,7 @@ var lacking = [needCount]string{
 	NeedBytes:    "no record counts bytes (PAN-OS TRAFFIC and Zeek conn do)",
 	NeedNames:    "no record names a peer (Zeek dns, ssl and http, PAN-OS url logs do)",
 	NeedService:  "no record names the protocol or application (Zeek service, PAN-OS application do)",
+	NeedDNS:      "no record names what was asked for or counts the bytes of DNS (Zeek dns, or PAN-OS TRAFFIC and Zeek conn for the volume)",
 	NeedAddress:  "no record of a connection or packet with addresses was read",
 }
 
@@ -44,6 +46,7 @@ func (l *Lab) notice(f *firetrail.Flow) {
 	l.have[NeedBytes] = l.have[NeedBytes] || timed || f.BytesOut+f.BytesIn > 0
 	l.have[NeedService] = l.have[NeedService] || len(f.Services)+len(f.Apps) > 0
 	l.have[NeedNames] = l.have[NeedNames] || len(f.Hosts) > 0 || strings.HasPrefix(f.Kind, "zeek.dns")
+	l.have[NeedDNS] = l.have[NeedDNS] || l.have[NeedNames] || l.have[NeedBytes]
 }
 
 // untestable says why the detector cannot work with these logs, "" if it can.

@@ -267,7 +267,7 @@ func (s *burstState) policy(e *burstEpisode) (target, bool) {
 	for _, k := range sortedBy(e.targets, target.compare) {
 		n, hosts := e.targets[k], s.shared[k]
 		total += n
-		if float64(hosts) >= max(s.lab.threshold(s.d, "shared_hosts"), s.lab.threshold(s.d, "shared_share")*float64(s.lab.Hosts)) || hosts >= 20 {
+		if float64(hosts) >= max(s.lab.threshold(s.d, "shared_hosts"), s.lab.threshold(s.d, "shared_share")*float64(s.lab.Hosts)) || hosts >= 8 {
 			shared += n
 			if n > most {
 				foremost, most = k, n
