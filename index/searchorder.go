@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"firetrail"
-	"firetrail/index/blocks"
 	"firetrail/index/columns"
 )
 
@@ -116,15 +115,11 @@ func (w *sweep) close() { w.open.close() }
 // add finds the candidate blocks of a segment.
 func (w *sweep) add(i int) error {
 	info := &w.s.segs[i]
-	seg, release, err := w.s.c.segment(info.Name)
-	if err != nil {
+	set, seg, release, err := w.s.candidates(i, &w.s.plan)
+	if err != nil || seg == nil {
 		return err
 	}
 	defer release()
-	set, err := w.s.candidates(info.Name, seg, &w.s.plan)
-	if err != nil || set == (blocks.Set{}) {
-		return err
-	}
 	offset, _ := seg.Column("offset")
 	for b := range seg.Blocks() {
 		if !set.Has(b) {
@@ -310,7 +305,7 @@ func (p *segmentPool) get(seg int) (*pooled, error) {
 func (p *segmentPool) tester(seg int) (*tester, error) {
 	it, err := p.get(seg)
 	if err == nil && it.tester == nil {
-		it.tester = newTester(it.open, p.s.pred)
+		it.tester = newTester(it.open, &p.s.segs[seg], p.s.pred)
 	}
 	if err != nil {
 		return nil, err

@@ -15,11 +15,12 @@ import (
 
 // search is one question asked of a snapshot of the case.
 type search struct {
-	c    *Case
-	pred *query.Predicate
-	segs []segment // of the snapshot, without those whose times cannot match
-	rank []int     // of each segment, the place of its source among all
-	plan Plan      // what was done so far; of one goroutine
+	c     *Case
+	pred  *query.Predicate
+	segs  []segment // of the snapshot, without those whose times cannot match
+	rank  []int     // of each segment, the place of its source among all
+	terms bool      // the block index can help
+	plan  Plan      // what was done so far; of one goroutine
 }
 
 // env gives relative times and runs their meaning: the last event of the case is
@@ -58,7 +59,7 @@ func (c *Case) prepare(q firetrail.Query, now int64) (*search, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &search{c: c, pred: pred}
+	s := &search{c: c, pred: pred, terms: asksTerms(pred.Plan())}
 	var sources []string
 	for i := range snap.segments {
 		seg := &snap.segments[i]
@@ -112,14 +113,17 @@ func mayHold(p *query.Predicate, seg *segment) bool {
 }
 
 // candidates finds the blocks of a segment that may hold matching rows. Without a
-// block index every block may, as far as terms go.
-func (s *search) candidates(name string, seg *columns.Segment, plan *Plan) (blocks.Set, error) {
+// block index every block may, as far as terms go. The segment itself is opened
+// only if terms leave a candidate; it is nil otherwise, else release must be called.
+func (s *search) candidates(i int, plan *Plan) (set blocks.Set, seg *columns.Segment, release func(), err error) {
 	start := time.Now()
-	all := blocks.All(seg.Blocks())
-	plan.Blocks += seg.Blocks()
-	p := planner{seg: seg}
-	if asksTerms(s.pred.Plan()) {
-		x, err := blocks.Open(s.c.path("blocks", name, termsExt), seg.Blocks())
+	info := &s.segs[i]
+	n := info.blocks()
+	plan.Blocks += n
+	p := planner{c: s.c, info: info, release: func() {}}
+	set = blocks.All(n)
+	if s.terms {
+		x, err := blocks.Open(s.c.path("blocks", info.Name, termsExt), n)
 		if err != nil {
 			plan.Unindexed++ // missing or damaged: derived, and never needed for the answer
 		} else {
@@ -127,10 +131,26 @@ func (s *search) candidates(name string, seg *columns.Segment, plan *Plan) (bloc
 			p.terms = x
 		}
 	}
-	set, err := p.predicate(s.pred, all)
+	for _, p.bounded = range []bool{false, true} {
+		if set, err = p.predicate(s.pred, set); err != nil || set == (blocks.Set{}) {
+			break
+		}
+	}
+	if err == nil && set != (blocks.Set{}) {
+		err = p.open()
+	}
+	if err != nil || set == (blocks.Set{}) {
+		p.release()
+		return blocks.Set{}, nil, nil, err
+	}
 	plan.Candidates += set.Len()
 	plan.Planning += time.Since(start)
-	return set, err
+	return set, p.seg, p.release, nil
+}
+
+// blocks is the number of blocks of a segment.
+func (s *segment) blocks() int {
+	return int((s.Rows + columns.BlockRows - 1) / columns.BlockRows)
 }
 
 // asksTerms reports whether a need has use for the block index.
@@ -145,16 +165,32 @@ func asksTerms(n query.Need) bool {
 }
 
 // planner finds candidate blocks of one segment. Its methods return subsets of the
-// blocks they are given.
+// blocks they are given. Terms refute in a moment; bounds and filters are read from
+// the segment, in a second pass over what terms have left.
 type planner struct {
-	seg   *columns.Segment
-	terms *blocks.Index // nil without one
+	c       *Case
+	info    *segment
+	terms   *blocks.Index // nil without one
+	bounded bool          // the second pass
+	seg     *columns.Segment
+	release func()
+}
+
+// open opens the segment, once.
+func (p *planner) open() (err error) {
+	if p.seg == nil {
+		var release func()
+		if p.seg, release, err = p.c.segment(p.info.Name); err == nil {
+			p.release = release
+		}
+	}
+	return err
 }
 
 func (p *planner) predicate(q *query.Predicate, within blocks.Set) (blocks.Set, error) {
 	switch q.Op {
 	case firetrail.OpMatch:
-		if known, holds := constant(q.Leaf, p.seg); known {
+		if known, holds := constant(q.Leaf, p.info); known {
 			if !holds {
 				return blocks.Set{}, nil
 			}
@@ -163,22 +199,18 @@ func (p *planner) predicate(q *query.Predicate, within blocks.Set) (blocks.Set, 
 		return p.need(q.Leaf.Need, within)
 	case firetrail.OpNot:
 		if a := q.Args[0]; a.Op == firetrail.OpMatch {
-			if known, holds := constant(a.Leaf, p.seg); known && holds {
+			if known, holds := constant(a.Leaf, p.info); known && holds {
 				return blocks.Set{}, nil
 			}
 		}
 	case firetrail.OpAnd:
-		// Terms refute in a moment; bounds are read from the segment's indexes and
-		// come last, for the blocks that are left.
-		for _, bounds := range []bool{false, true} {
-			for _, a := range q.Args {
-				if onlyBounds(a) != bounds || within.Len() == 0 {
-					continue
-				}
-				var err error
-				if within, err = p.predicate(a, within); err != nil {
-					return within, err
-				}
+		for _, a := range q.Args {
+			if within == (blocks.Set{}) {
+				break
+			}
+			var err error
+			if within, err = p.predicate(a, within); err != nil {
+				return within, err
 			}
 		}
 	case firetrail.OpOr:
@@ -198,17 +230,13 @@ func (p *planner) predicate(q *query.Predicate, within blocks.Set) (blocks.Set, 
 	return within, nil
 }
 
-func onlyBounds(q *query.Predicate) bool {
-	return q.Op == firetrail.OpMatch && (q.Leaf.Need.Bloom || q.Leaf.Need.Bounded && q.Leaf.Need.Keys == nil)
-}
-
 // constant decides a leaf that has one answer for the whole segment.
-func constant(l *query.Leaf, seg *columns.Segment) (known, holds bool) {
+func constant(l *query.Leaf, seg *segment) (known, holds bool) {
 	switch l.Field {
 	case "kind":
-		return true, l.Text(seg.Kind())
+		return true, l.Text(seg.Kind)
 	case "source":
-		return true, l.Text(seg.Source())
+		return true, l.Text(seg.Source)
 	}
 	return false, false
 }
@@ -234,12 +262,12 @@ func (p *planner) need(n query.Need, within blocks.Set) (blocks.Set, error) {
 		}
 		return union, nil
 	case firetrail.OpMatch:
-		if p.terms != nil {
+		if !p.bounded && p.terms != nil {
 			if set, err := p.terms.Match(n); err == nil {
 				within.And(set)
 			}
 		}
-		if n.Bounded || n.Bloom {
+		if p.bounded && (n.Bounded || n.Bloom) {
 			return p.bounds(n, within)
 		}
 	}
@@ -249,6 +277,9 @@ func (p *planner) need(n query.Need, within blocks.Set) (blocks.Set, error) {
 // bounds keeps the blocks whose smallest and largest value of a field, or whose bloom
 // filter, allow a match.
 func (p *planner) bounds(n query.Need, within blocks.Set) (blocks.Set, error) {
+	if err := p.open(); err != nil {
+		return within, err
+	}
 	column, ok := p.seg.Column(n.Field)
 	if !ok {
 		return blocks.Set{}, nil

@@ -53,6 +53,7 @@ func (m *mask) rows(f func(row int)) {
 // the values of a dictionary once each, however many rows have them.
 type tester struct {
 	seg  *columns.Segment
+	info *segment
 	r    *columns.Reader
 	root *node
 	err  error
@@ -80,8 +81,8 @@ type memo struct {
 	seen []uint8
 }
 
-func newTester(seg *columns.Segment, p *query.Predicate) *tester {
-	t := &tester{seg: seg, r: seg.NewReader()}
+func newTester(seg *columns.Segment, info *segment, p *query.Predicate) *tester {
+	t := &tester{seg: seg, info: info, r: seg.NewReader()}
 	t.root = t.bind(p)
 	return t
 }
@@ -98,7 +99,7 @@ func (t *tester) bind(p *query.Predicate) *node {
 		return n
 	}
 	l := p.Leaf
-	if n.known, n.holds = constant(l, t.seg); n.known {
+	if n.known, n.holds = constant(l, t.info); n.known {
 		return n
 	}
 	x, own := isX(l.Field)

@@ -70,17 +70,13 @@ func (s *search) scanSegment(ctx context.Context, i int, w scanner, plan *Plan) 
 	if err := live(ctx); err != nil {
 		return err
 	}
-	seg, release, err := s.c.segment(s.segs[i].Name)
-	if err != nil {
+	set, seg, release, err := s.candidates(i, plan)
+	if err != nil || seg == nil {
 		return err
 	}
 	defer release()
-	set, err := s.candidates(s.segs[i].Name, seg, plan)
-	if err != nil || set.Len() == 0 {
-		return err
-	}
 	start := time.Now()
-	t := newTester(seg, s.pred)
+	t := newTester(seg, &s.segs[i], s.pred)
 	defer t.close()
 	if w.begin != nil {
 		w.begin(t, &s.segs[i])

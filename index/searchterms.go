@@ -316,8 +316,7 @@ type termIndex = *blocks.Index
 // terms opens the block index of a segment for f. One that cannot be opened is
 // passed over: it is derived, and nothing but speed hangs on it.
 func (c *Case) terms(seg *segment, f func(termIndex) error) error {
-	n := (int(seg.Rows) + columns.BlockRows - 1) / columns.BlockRows
-	x, err := blocks.Open(c.path("blocks", seg.Name, termsExt), n)
+	x, err := blocks.Open(c.path("blocks", seg.Name, termsExt), seg.blocks())
 	if err != nil {
 		return nil
 	}
