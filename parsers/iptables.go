@@ -38,11 +38,11 @@ type iptablesParser struct {
 }
 
 func sniffIptables(head []byte) error {
-	ctx := newContext(Options{})
+	p := iptablesParser{ctx: newContext(Options{}), meanings: map[string]meaning{}}
+	ev := firetrail.NewEvent()
 	var refused error
 	err := sniffLines(head, "no packet of the kernel's log (IN=… OUT=… SRC=… DST=…) in the first lines", func(line []byte) bool {
-		ev := firetrail.NewEvent()
-		p := iptablesParser{ctx: ctx, meanings: map[string]meaning{}}
+		ev.Reset()
 		err := p.Parse(line, &ev)
 		if _, ok := err.(*RejectError); ok && refused == nil {
 			refused = err
