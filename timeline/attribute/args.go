@@ -44,6 +44,11 @@ func readArgs(args string) content {
 	return c
 }
 
+// ordinary reports content that no finding can match.
+func (c *content) ordinary() bool {
+	return len(c.addrs)+len(c.ranges)+len(c.names)+len(c.ports) == 0 && c.families == 0
+}
+
 // jsonText gives the strings of a JSON value, one a line, an array of strings
 // as one command; text that is no JSON is returned as it is.
 func jsonText(s string) string {

@@ -155,8 +155,12 @@ func (o *Options) clock(f *firetrail.Finding) (shift, eps int64) {
 	return shift, eps
 }
 
+// maxBursts bounds the bursts of a finding that are weighed.
+const maxBursts = 512
+
 // burstsOf gives a finding's bursts, or its whole time where it has none; none
-// for an undated finding.
+// for an undated finding. Of very many it takes the first of each of 512 equal
+// parts: the mean over them is the same to a few percent.
 func burstsOf(f *firetrail.Finding) []firetrail.Interval {
 	var out []firetrail.Interval
 	for _, b := range f.Bursts {
@@ -168,13 +172,19 @@ func burstsOf(f *firetrail.Finding) []firetrail.Interval {
 		out = append(out, firetrail.Interval{Start: f.Start, End: max(f.Start, f.End)})
 	}
 	slices.SortFunc(out, compareIntervals)
+	if n := len(out); n > maxBursts {
+		for i := range maxBursts {
+			out[i] = out[i*n/maxBursts]
+		}
+		out = out[:maxBursts]
+	}
 	return out
 }
 
 // hits lists the calls of a run whose content has to do with a finding.
 func (t *trace) hits(f *firetrail.Finding) []hit {
 	var out []hit
-	for i := range t.calls {
+	for _, i := range t.tellings() {
 		if k, why := t.contentOf(i).match(f); k > contentSilent {
 			out = append(out, hit{i, k, why})
 		}
@@ -192,7 +202,7 @@ const (
 
 // weigh finds the call that explains a burst best, or what the lack of one says.
 func (t *trace) weigh(at firetrail.Interval, eps int64, c *claim, hits, done []hit) weight {
-	w := weight{claim: *c, member: membership(&c.lease, at, eps), timing: timeIdle, k: contentSilent, call: -1}
+	w := weight{claim: *c, member: membership(c.lease, at, eps), timing: timeIdle, k: contentSilent, call: -1}
 	q := c.lease.Quality
 	if q <= 0 || q > 1 || math.IsNaN(q) {
 		q = 1
@@ -210,7 +220,7 @@ func (t *trace) weigh(at firetrail.Interval, eps int64, c *claim, hits, done []h
 		w.k = contentOther
 	}
 	t.windows.overlap(at.Start-eps, at.Start+eps, func(i int) {
-		if t.elsewhere(i, &c.lease) {
+		if t.elsewhere(i, c.lease) {
 			return
 		}
 		value, why := contentSilent, ""
@@ -237,8 +247,8 @@ func (t *trace) weigh(at firetrail.Interval, eps int64, c *claim, hits, done []h
 // hit weighs a call with matching content that is not active: its process may
 // have been left running, or its clock may be off.
 func (t *trace) hit(h hit, at firetrail.Interval, eps int64, c *claim, better func(timing, k float64, call int, why string, lasting bool)) {
-	call, say := &t.calls[h.call], t.contentOf(h.call)
-	if t.elsewhere(h.call, &c.lease) {
+	call, say := t.calls[h.call], t.contentOf(h.call)
+	if t.elsewhere(h.call, c.lease) {
 		return
 	}
 	if call.Start == firetrail.Absent {
@@ -258,7 +268,7 @@ func (t *trace) hit(h hit, at firetrail.Interval, eps int64, c *claim, better fu
 // elsewhere reports a call that another machine of the same run made: its place
 // is one of the run's other leases and not this one.
 func (t *trace) elsewhere(i int, l *firetrail.Lease) bool {
-	call := &t.calls[i]
+	call := t.calls[i]
 	if len(t.run.Leases) < 2 || call.IP == l.IP && call.IP.IsValid() || same(call.Host, l) || same(call.Sandbox, l) {
 		return false
 	}

@@ -302,7 +302,7 @@ func (q *inquiry) moment(src netip.Addr, b *burst, eps int64) moment {
 		m.named = m.matched && !w.lasting && w.k > contentTool
 		m.lasting = w.lasting
 		q.run.windows.overlap(b.at.Start-eps, b.at.Start+eps, func(i int) {
-			m.inside = m.inside || !q.run.elsewhere(i, &w.claim.lease)
+			m.inside = m.inside || !q.run.elsewhere(i, w.claim.lease)
 		})
 	}
 	return m

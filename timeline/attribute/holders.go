@@ -38,11 +38,13 @@ type holders struct {
 // trace is a run with what is known of its acts.
 type trace struct {
 	run     *firetrail.Run
-	calls   []firetrail.ToolCall // with a clock, by start; then those without one
+	calls   []*firetrail.ToolCall // with a clock, by start; then those without one
 	clocked int
-	windows spans     // of the first clocked calls, grace included
-	content []content // of each call, read when first asked for
-	args    bool      // some call has arguments
+	windows spans      // of the first clocked calls, grace included
+	content []*content // of each call, nil until read
+	telling []int      // calls whose arguments say something of the network, once all are read
+	read    bool
+	args    bool // some call has arguments
 }
 
 // NewIndex takes an inventory; its slices must not change afterwards.
@@ -68,7 +70,8 @@ func NewIndex(inv firetrail.Inventory, opt Options) *Index {
 		h.sort()
 	}
 	x.translate(inv.NAT)
-	for _, c := range inv.Calls {
+	for i := range inv.Calls {
+		c := &inv.Calls[i]
 		if t := x.runs[c.Run]; t != nil {
 			t.calls = append(t.calls, c)
 			t.args = t.args || !c.NoArgs && strings.TrimSpace(c.Args) != ""
@@ -150,7 +153,7 @@ func leaseSpan(l firetrail.Lease) firetrail.Interval {
 // grace after it. A call whose end is not known lasts until the next one of
 // the same place begins, ten minutes at the most.
 func (t *trace) build(grace int64) {
-	slices.SortStableFunc(t.calls, func(a, b firetrail.ToolCall) int {
+	slices.SortStableFunc(t.calls, func(a, b *firetrail.ToolCall) int {
 		if (a.Start == firetrail.Absent) != (b.Start == firetrail.Absent) {
 			if a.Start == firetrail.Absent {
 				return 1
@@ -163,11 +166,11 @@ func (t *trace) build(grace int64) {
 	for t.clocked > 0 && t.calls[t.clocked-1].Start == firetrail.Absent {
 		t.clocked--
 	}
-	t.content = make([]content, len(t.calls))
+	t.content = make([]*content, len(t.calls))
 	iv := make([]firetrail.Interval, t.clocked)
 	next := map[string]int64{}
 	for i := t.clocked - 1; i >= 0; i-- {
-		c := &t.calls[i]
+		c := t.calls[i]
 		end := c.End
 		place := c.Sandbox + "\x00" + c.Host
 		if end == firetrail.Absent || end < c.Start {
@@ -182,19 +185,45 @@ func (t *trace) build(grace int64) {
 	t.windows = newSpans(iv)
 }
 
+// Most calls say nothing of the network; they share these.
+var (
+	noArguments  = &content{}
+	onlyOrdinary = &content{known: true}
+)
+
 // contentOf reads a call's arguments once.
 func (t *trace) contentOf(i int) *content {
-	c := &t.content[i]
-	if !c.known && !t.calls[i].NoArgs && t.calls[i].Args != "" {
-		*c = readArgs(t.calls[i].Args)
+	if t.content[i] != nil {
+		return t.content[i]
 	}
+	c := noArguments
+	if !t.calls[i].NoArgs && strings.TrimSpace(t.calls[i].Args) != "" {
+		read := readArgs(t.calls[i].Args)
+		if c = &read; read.ordinary() {
+			c = onlyOrdinary
+		}
+	}
+	t.content[i] = c
 	return c
+}
+
+// tellings lists the calls whose arguments say something of the network.
+func (t *trace) tellings() []int {
+	if !t.read {
+		t.read = true
+		for i := range t.calls {
+			if c := t.contentOf(i); c != noArguments && c != onlyOrdinary {
+				t.telling = append(t.telling, i)
+			}
+		}
+	}
+	return t.telling
 }
 
 // claim is one way in which a run can have caused traffic of an address.
 type claim struct {
 	trace *trace
-	lease firetrail.Lease
+	lease *firetrail.Lease
 	share float64 // how far the way itself can be believed, 1 for the run's own address
 	way   string  // how the address leads to the lease, "" if directly
 }
@@ -224,7 +253,7 @@ func (x *Index) claims(f *firetrail.Finding, at firetrail.Interval, eps int64) [
 	node, ok := x.hostAt(src, at)
 	if h := x.byNode[short(node.Name)]; ok && h != nil {
 		h.spans.overlap(add(at.Start, -eps), add(at.End, eps), func(i int) {
-			l := h.leases[i]
+			l := &h.leases[i]
 			if l.IP == src || slices.ContainsFunc(out, func(c claim) bool { return c.lease.Run == l.Run }) {
 				return
 			}
@@ -243,7 +272,7 @@ func (x *Index) held(a netip.Addr, at firetrail.Interval, eps int64, share float
 	}
 	var out []claim
 	h.spans.overlap(add(at.Start, -eps), add(at.End, eps), func(i int) {
-		if l := h.leases[i]; l.Run != "" && x.runs[l.Run] != nil {
+		if l := &h.leases[i]; l.Run != "" && x.runs[l.Run] != nil {
 			out = append(out, claim{x.runs[l.Run], l, share, way})
 		}
 	})

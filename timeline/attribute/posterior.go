@@ -255,13 +255,13 @@ func (v *verdict) cite(a *firetrail.Attribution) {
 				if w.claim.lease.Run != id {
 					continue
 				}
-				if len(a.Leases) < maxListed && !slices.Contains(a.Leases, w.claim.lease) {
-					a.Leases = append(a.Leases, w.claim.lease)
+				if len(a.Leases) < maxListed && !slices.Contains(a.Leases, *w.claim.lease) {
+					a.Leases = append(a.Leases, *w.claim.lease)
 				}
 				if w.call < 0 || len(a.Calls) >= maxCalls {
 					continue
 				}
-				c := w.claim.trace.calls[w.call]
+				c := *w.claim.trace.calls[w.call]
 				if w.k != contentOther && !slices.Contains(a.Calls, c) {
 					a.Calls = append(a.Calls, c)
 				}

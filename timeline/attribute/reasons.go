@@ -103,7 +103,7 @@ func (v *verdict) strongest(id string) (best *weight, bursts, matched, active in
 // reasons are the sentences for one run.
 func (v *verdict) reasons(id string) []string {
 	w, bursts, matched, active := v.strongest(id)
-	l := &w.claim.lease
+	l := w.claim.lease
 	held := fmt.Sprintf("run %s held %s", id, l.IP)
 	if l.Name != "" {
 		held += " as " + l.Subject + " " + l.Name
@@ -131,7 +131,7 @@ func (v *verdict) reasons(id string) []string {
 
 // callReason tells how a call and the bursts lie together.
 func (v *verdict) callReason(w *weight, matched, active int) string {
-	c := &w.claim.trace.calls[w.call]
+	c := w.claim.trace.calls[w.call]
 	text := "tool call"
 	if c.ID != "" && c.ID != cite(c.Citation) {
 		text += " " + c.ID
@@ -257,7 +257,7 @@ func (v *verdict) outlived(id string) int {
 	for i := range v.bursts {
 		for j := range v.bursts[i].weights {
 			w := &v.bursts[i].weights[j]
-			l := &w.claim.lease
+			l := w.claim.lease
 			if l.Run == id && l.End != firetrail.Absent && v.bursts[i].at.End > add(l.End, l.EndUnc+minute) {
 				n++
 			}
