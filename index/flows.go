@@ -14,6 +14,8 @@ import (
 
 	"firetrail"
 	"firetrail/index/query"
+
+	"github.com/klauspost/compress/zstd"
 )
 
 // flowStream is a sequence of flows in key order with its first one at hand.
@@ -113,7 +115,11 @@ func step(h *flowHeap) error {
 
 // writeFlows merges packed rollups of row groups into the file of a segment and
 // returns its checksum.
-func writeFlows(path string, groups [][]byte) (sum string, err error) {
+func writeFlows(path string, groups [][]byte, z *zstd.Encoder) (sum string, err error) {
+	if len(groups) == 1 {
+		one := sha256.Sum256(groups[0])
+		return hex.EncodeToString(one[:]), writeSynced(path, bytes.NewReader(groups[0]))
+	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return "", fmt.Errorf("write flows: %w", err)
@@ -121,7 +127,7 @@ func writeFlows(path string, groups [][]byte) (sum string, err error) {
 	defer f.Close()
 	h := sha256.New()
 	var buf bytes.Buffer
-	w, err := newFlowWriter(io.MultiWriter(&buf, h))
+	w, err := newFlowWriter(io.MultiWriter(&buf, h), z)
 	if err != nil {
 		return "", err
 	}
@@ -224,7 +230,11 @@ func (c *Case) mergeFiles(names []string, yield func(*firetrail.Flow) error) err
 // mergeInto writes merged flows of several kinds to a temporary file.
 func mergeInto(f *os.File, paths []string) error {
 	defer f.Close()
-	w, err := newFlowWriter(f)
+	e, err := newEncoder()
+	if err != nil {
+		return err
+	}
+	w, err := newFlowWriter(f, e.flows)
 	if err != nil {
 		return err
 	}

@@ -41,15 +41,11 @@ type flowWriter struct {
 	packed []byte
 }
 
-func newFlowWriter(w io.Writer) (*flowWriter, error) {
-	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false), zstd.WithWindowSize(256<<10), zstd.WithSingleSegment(true))
-	if err != nil {
-		return nil, err
-	}
+func newFlowWriter(w io.Writer, z *zstd.Encoder) (*flowWriter, error) {
 	if _, err := io.WriteString(w, flowMagic); err != nil {
 		return nil, fmt.Errorf("write flows: %w", err)
 	}
-	return &flowWriter{w: w, zstd: enc, text: map[string]uint64{}}, nil
+	return &flowWriter{w: w, zstd: z, text: map[string]uint64{}}, nil
 }
 
 // add takes the next flow, which it copies but for its lists.
@@ -71,7 +67,7 @@ func (w *flowWriter) close() error {
 	if _, err := w.w.Write(make([]byte, 12)); err != nil {
 		return fmt.Errorf("write flows: %w", err)
 	}
-	return w.zstd.Close()
+	return nil
 }
 
 func (w *flowWriter) flush() error {
@@ -412,9 +408,9 @@ func (d *flowDecoder) addrs(fs []firetrail.Flow, get func(*firetrail.Flow) *neti
 
 // packFlows makes the rollup of a row group small enough to be kept until its
 // segment is complete.
-func packFlows(flows []firetrail.Flow) ([]byte, error) {
+func packFlows(flows []firetrail.Flow, z *zstd.Encoder) ([]byte, error) {
 	var b bytes.Buffer
-	w, err := newFlowWriter(&b)
+	w, err := newFlowWriter(&b, z)
 	if err != nil {
 		return nil, err
 	}

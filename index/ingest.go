@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"firetrail"
-	"firetrail/index/columns"
 	"firetrail/parsers"
 
 	"golang.org/x/sync/errgroup"
@@ -26,7 +25,7 @@ type IngestOptions struct {
 	parsers.Options
 	Stdin       io.Reader      // what "-" means
 	Workers     int            // sources and row groups worked on at a time; 0: GOMAXPROCS
-	MemoryLimit int64          // bytes that collected events may take; 0: 512 MiB
+	MemoryLimit int64          // bytes that the collected events of a source may take before they are written; 0: 96 MiB
 	Progress    func(Progress) // called now and then from one goroutine, and at the end
 }
 
@@ -73,7 +72,7 @@ type ingest struct {
 	c       *Case
 	opt     IngestOptions
 	workers int
-	slots   chan *columns.Encoder // encoders; who has one may use a core
+	slots   chan *encoder // who has one may use a core
 	began   time.Time
 
 	mu    sync.Mutex // guards what follows
@@ -107,11 +106,15 @@ func (c *Case) Ingest(ctx context.Context, paths []string, opt IngestOptions) (I
 		in.workers = runtime.GOMAXPROCS(0)
 	}
 	if in.opt.MemoryLimit <= 0 {
-		in.opt.MemoryLimit = 512 << 20
+		in.opt.MemoryLimit = 96 << 20
 	}
-	in.slots = make(chan *columns.Encoder, in.workers)
+	in.slots = make(chan *encoder, in.workers)
 	for range in.workers {
-		in.slots <- columns.NewEncoder()
+		e, err := newEncoder()
+		if err != nil {
+			return Ingested{}, err
+		}
+		in.slots <- e
 	}
 	stop := in.report()
 	res, err := in.all(ctx, paths)

@@ -16,6 +16,8 @@ import (
 	"firetrail/index/blocks"
 	"firetrail/index/columns"
 	"firetrail/parsers"
+
+	"github.com/klauspost/compress/zstd"
 )
 
 // sourceWriter spreads the records of one source over segments: one writer for
@@ -32,7 +34,7 @@ type sourceWriter struct {
 	sensor string // of all events so far, "" where they differ
 	mixed  bool
 
-	rejects []firetrail.Reject
+	rejects *rejectWriter // nil until there is one
 	tail    *tail
 	// The record of the tail, if it is an event or a reject.
 	lastEvent  []firetrail.Event
@@ -59,8 +61,45 @@ func (w *sourceWriter) add(b *parsers.Batch) error {
 	if b.Unfinished {
 		events, rejects = w.split(b, events, rejects)
 	}
-	w.rejects = append(w.rejects, rejects...)
-	return w.events(events)
+	if err := w.refuse(rejects); err != nil {
+		return err
+	}
+	if err := w.events(events); err != nil {
+		return err
+	}
+	return w.relieve()
+}
+
+// relieve cuts the largest segment short if too much memory is taken: a source
+// with many kinds of records, or with very many different values.
+func (w *sourceWriter) relieve() error {
+	var sum, largest int64
+	var at *segmentWriter
+	for _, s := range w.all {
+		n := s.cols.Size()
+		sum += n
+		if n > largest {
+			largest, at = n, s
+		}
+	}
+	if sum <= w.t.in.opt.MemoryLimit {
+		return nil
+	}
+	return at.cut()
+}
+
+// refuse writes quarantined records.
+func (w *sourceWriter) refuse(rejects []firetrail.Reject) error {
+	if len(rejects) == 0 {
+		return nil
+	}
+	if w.rejects == nil {
+		var err error
+		if w.rejects, err = newRejectWriter(w.t.stage + ".rejects"); err != nil {
+			return err
+		}
+	}
+	return w.rejects.write(rejects)
 }
 
 // events hands runs of events of one kind to their segments.
@@ -161,6 +200,18 @@ type segmentWriter struct {
 	info    segment
 }
 
+// encoder is what a worker needs to write row groups and flows.
+type encoder struct {
+	columns *columns.Encoder
+	flows   *zstd.Encoder
+}
+
+func newEncoder() (*encoder, error) {
+	z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
+		zstd.WithEncoderCRC(false), zstd.WithWindowSize(256<<10), zstd.WithSingleSegment(true))
+	return &encoder{columns.NewEncoder(), z}, err
+}
+
 // groupJob is a row group on its way.
 type groupJob struct {
 	g     *columns.Group
@@ -217,8 +268,8 @@ func (s *segmentWriter) cut() error {
 		defer close(j.done)
 		enc := <-slots
 		defer func() { slots <- enc }()
-		if j.err = g.Encode(enc); j.err == nil {
-			j.flows, j.err = packFlows(rollup(g, s.info.Kind))
+		if j.err = g.Encode(enc.columns); j.err == nil {
+			j.flows, j.err = packFlows(rollup(g, s.info.Kind), enc.flows)
 		}
 	}()
 	return nil
@@ -271,6 +322,8 @@ func (s *segmentWriter) close(source string) error {
 			return err
 		}
 	}
+	enc := <-s.w.t.in.slots
+	defer func() { s.w.t.in.slots <- enc }()
 	if err := s.cols.Close(source); err != nil {
 		return err
 	}
@@ -279,7 +332,7 @@ func (s *segmentWriter) close(source string) error {
 	}
 	s.info.Source, s.info.Size, s.info.SHA256 = source, s.size, hex.EncodeToString(s.sum.Sum(nil))
 	var err error
-	if s.info.Flows, err = writeFlows(s.path+".flow", s.flows); err != nil {
+	if s.info.Flows, err = writeFlows(s.path+".flow", s.flows, enc.flows); err != nil {
 		return err
 	}
 	s.terms.Blocks(s.blocks)
@@ -342,31 +395,33 @@ func (w *sourceWriter) close(source string, first int, parts []byte, e *commit) 
 		w.staged, w.final = append(w.staged, staged), append(w.final, w.t.in.c.path("sums", e.Sums.Name, ""))
 	}
 	e.Tail = w.tail
-	if err := w.closeRejects(w.rejects, name, e); err != nil {
+	if err := w.closeRejects(name, e); err != nil || len(w.lastReject) == 0 {
 		return err
 	}
-	if len(w.lastReject) > 0 {
-		if err := w.closeRejects(w.lastReject, name, e); err != nil {
-			return err
-		}
-		w.tail.Files = []string{e.Rejects[len(e.Rejects)-1].Name}
+	w.rejects = nil
+	if err := w.refuse(w.lastReject); err != nil {
+		return err
 	}
+	if err := w.closeRejects(name, e); err != nil {
+		return err
+	}
+	w.tail.Files = []string{e.Rejects[len(e.Rejects)-1].Name}
 	return nil
 }
 
-func (w *sourceWriter) closeRejects(rejects []firetrail.Reject, name func() string, e *commit) error {
-	if len(rejects) == 0 {
+// closeRejects completes a file of quarantined records, if there are any.
+func (w *sourceWriter) closeRejects(name func() string, e *commit) error {
+	if w.rejects == nil {
 		return nil
 	}
-	var b bytes.Buffer
-	if err := writeRejects(&b, rejects); err != nil {
+	rf, err := w.rejects.close()
+	if err != nil {
 		return err
 	}
-	sum := sha256.Sum256(b.Bytes())
-	rf := rejectFile{Name: name(), Count: int64(len(rejects)), SHA256: hex.EncodeToString(sum[:])}
+	rf.Name = name()
 	staged := w.t.stage + "-" + rf.Name + ".jsonl"
-	if err := writeSynced(staged, &b); err != nil {
-		return err
+	if err := os.Rename(w.rejects.file.Name(), staged); err != nil {
+		return fmt.Errorf("write rejects: %w", err)
 	}
 	w.staged = append(w.staged, staged)
 	w.final = append(w.final, w.t.in.c.path("rejects", rf.Name, ".jsonl"))
@@ -410,5 +465,8 @@ func (w *sourceWriter) abandon() {
 		}
 		s.pending = nil
 		s.file.Close()
+	}
+	if w.rejects != nil {
+		w.rejects.file.Close()
 	}
 }

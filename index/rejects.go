@@ -3,8 +3,11 @@ package index
 import (
 	"bufio"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"hash"
 	"io"
 	"iter"
 	"os"
@@ -28,14 +31,42 @@ type rejectLine struct {
 	Reason string `json:"reason"`
 }
 
-func writeRejects(w io.Writer, rejects []firetrail.Reject) error {
-	enc := json.NewEncoder(w)
+// rejectWriter writes a file of quarantined records.
+type rejectWriter struct {
+	file  *os.File
+	buf   *bufio.Writer
+	sum   hash.Hash
+	enc   *json.Encoder
+	count int64
+}
+
+func newRejectWriter(path string) (*rejectWriter, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("write rejects: %w", err)
+	}
+	w := &rejectWriter{file: f, sum: sha256.New()}
+	w.buf = bufio.NewWriter(io.MultiWriter(f, w.sum))
+	w.enc = json.NewEncoder(w.buf)
+	return w, nil
+}
+
+func (w *rejectWriter) write(rejects []firetrail.Reject) error {
 	for _, r := range rejects {
-		if err := enc.Encode(rejectLine{r.Line, r.Offset, r.Length, r.Column, r.Reason}); err != nil {
+		if err := w.enc.Encode(rejectLine{r.Line, r.Offset, r.Length, r.Column, r.Reason}); err != nil {
 			return fmt.Errorf("write rejects: %w", err)
 		}
 	}
+	w.count += int64(len(rejects))
 	return nil
+}
+
+// close makes the file durable.
+func (w *rejectWriter) close() (rejectFile, error) {
+	if err := w.buf.Flush(); err != nil {
+		return rejectFile{}, fmt.Errorf("write rejects: %w", err)
+	}
+	return rejectFile{Count: w.count, SHA256: hex.EncodeToString(w.sum.Sum(nil))}, closeSynced(w.file)
 }
 
 // Rejects yields the quarantined records of a source in record order; of all

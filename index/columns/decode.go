@@ -279,7 +279,7 @@ func (r *Reader) dictionary(leaf int) error {
 	if h.Type != format.DictionaryPage || n < 0 || n > maxEntries {
 		return corrupt(path, "dictionary header")
 	}
-	data, err := r.unpack(body, int(h.UncompressedPageSize), true, true)
+	data, err := r.unpack(body, int(h.UncompressedPageSize), md.Codec == format.Zstd, true)
 	if err != nil {
 		return err
 	}

@@ -64,6 +64,11 @@ func (d *textDict) reset() {
 	d.unique, d.binary = false, false
 }
 
+// size is the memory that the values and the table take.
+func (d *textDict) size() int {
+	return len(d.data) + 4*(len(d.offs)+len(d.slots)+len(d.hashes)) + 24*len(d.addrs)
+}
+
 // code finds or makes the code of s.
 func (d *textDict) code(s string) uint32 {
 	if d.unique {

@@ -18,7 +18,7 @@ import (
 
 // Encoder encodes groups; one goroutine uses it at a time.
 type Encoder struct {
-	zstd   *zstd.Encoder
+	zstd   *zstd.Encoder // nil: nothing is compressed
 	header thriftWriter
 	vals   []byte
 	packed []byte
@@ -345,7 +345,13 @@ func (e *Encoder) dictionary(ch *chunk, d *Dict) error {
 	} else {
 		e.vals = plainText(e.vals[:0], d)
 	}
-	e.packed = e.zstd.EncodeAll(e.vals, e.packed[:0])
+	ch.meta.Codec = format.Zstd
+	if e.zstd != nil {
+		e.packed = e.zstd.EncodeAll(e.vals, e.packed[:0])
+	} else {
+		ch.meta.Codec = format.Uncompressed
+		e.packed = append(e.packed[:0], e.vals...)
+	}
 	h := format.PageHeader{Type: format.DictionaryPage, UncompressedPageSize: int32(len(e.vals)),
 		CompressedPageSize: int32(len(e.packed)), CRC: int32(crc32.ChecksumIEEE(e.packed))}
 	h.DictionaryPageHeader.Valid = true
@@ -368,7 +374,9 @@ const minPack = 48
 // dataPage writes one page: levels as they are, values compressed if that helps.
 func (e *Encoder) dataPage(ch *chunk, s pageShape, values []byte, enc format.Encoding) error {
 	body := values
-	if len(values) >= minPack {
+	if e.zstd == nil {
+		ch.meta.Codec = format.Uncompressed
+	} else if ch.meta.Codec = format.Zstd; len(values) >= minPack {
 		e.packed = e.zstd.EncodeAll(values, e.packed[:0])
 		if len(e.packed) < len(values) {
 			body = e.packed

@@ -134,6 +134,18 @@ func (g *Group) append(evs []firetrail.Event) int {
 	return done
 }
 
+// size is roughly the memory that the group's values take.
+func (g *Group) size() int64 {
+	n := 12*len(g.rest.rows) + g.rest.keys.size() + g.rest.values.size()
+	for _, c := range g.columns {
+		n += 4*len(c.codes) + 8*len(c.ints)
+		if c.dict != nil {
+			n += c.dict.size()
+		}
+	}
+	return int64(n)
+}
+
 func (g *Group) full() bool { return g.rows == GroupRows || g.bytes > groupBytes }
 
 // spread appends one common field of some events, the first of which is row.

@@ -66,6 +66,14 @@ func (w *Writer) fresh() *Group {
 // Full reports whether Cut is due before more is appended.
 func (w *Writer) Full() bool { return w.group != nil && w.group.full() }
 
+// Size is roughly how much memory the events take that were appended since the last Cut.
+func (w *Writer) Size() int64 {
+	if w.group == nil {
+		return 0
+	}
+	return w.group.size()
+}
+
 // Ended reports whether the segment takes no more events: it has SegmentRows, or
 // very long records. What follows goes to another Writer.
 func (w *Writer) Ended() bool { return w.ended }
@@ -171,7 +179,7 @@ func (w *Writer) Close(source string) error {
 	if len(w.groups) == 0 {
 		return fmt.Errorf("write segment: no events")
 	}
-	enc := NewEncoder()
+	var enc Encoder // constants need no compression
 	for g := range w.indexes {
 		for i, info := range w.names {
 			value := w.kind
@@ -208,7 +216,6 @@ func (w *Writer) writeIndexes(tw *thriftWriter) error {
 		rg.Ordinal = int16(g)
 		for i := range chunks {
 			c := &chunks[i]
-			c.meta.Codec = format.Zstd
 			c.meta.PathInSchema = w.path(i)
 			if c.bloom != nil {
 				c.meta.BloomFilterOffset = w.offset
