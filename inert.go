@@ -21,6 +21,19 @@ func Inert(s string) string {
 	return s
 }
 
+// InertRecord is Inert for an original record that is shown as a block of its
+// own: tabs, which separate the columns of many logs, stay tabs.
+func InertRecord(s string) string {
+	if !strings.Contains(s, "\t") {
+		return Inert(s)
+	}
+	parts := strings.Split(s, "\t")
+	for i := range parts {
+		parts[i] = Inert(parts[i])
+	}
+	return strings.Join(parts, "\t")
+}
+
 func inert(s string, from int) string {
 	const hex = "0123456789abcdef"
 	var b strings.Builder

@@ -125,7 +125,7 @@ func (a *app) demoIncident(r *firetrail.Results, i *firetrail.Incident) {
 		a.line("  - %s: %s", f.Detector, f.Title)
 		if len(f.Evidence) > 0 {
 			e := &f.Evidence[0]
-			a.line("      %s:%d  %.140s", filepath.Base(e.Path), e.Line, string(e.Raw))
+			fmt.Fprintf(a.stdout, "      %s:%d  %.140s\n", firetrail.Inert(filepath.Base(e.Path)), e.Line, firetrail.InertRecord(string(e.Raw)))
 		}
 	}
 }

@@ -144,7 +144,7 @@ func (a *app) printEvidence(e *firetrail.Evidence) {
 		note = "  " + e.Note
 	}
 	a.line("    %s:%d  %s%s", e.Path, e.Line, e.ID(), note)
-	a.line("      %s", string(e.Raw))
+	fmt.Fprintf(a.stdout, "      %s\n", firetrail.InertRecord(string(e.Raw)))
 }
 
 // printAttribution says which run, how sure, and why.

@@ -48,7 +48,7 @@ are exactly those of the source. File, line, offset and hash go to stderr.`,
 				}
 				a.say("%s: %s:%d, offset %d, length %d, sha256 %s", ev.ID(), src.Path, ev.Line, ev.Offset, ev.Length, hex.EncodeToString(sum[:]))
 				if isTerminal(a.stdout) {
-					fmt.Fprintln(a.stdout, firetrail.Inert(string(raw)))
+					fmt.Fprintln(a.stdout, firetrail.InertRecord(string(raw)))
 				} else if _, err := a.stdout.Write(append(raw, '\n')); err != nil {
 					return err
 				}

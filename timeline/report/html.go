@@ -23,7 +23,7 @@ var htmlForm = Form{
 		t, err := template.New("report").Funcs(template.FuncMap{
 			"inert": firetrail.Inert, "stamp": firetrail.Stamp, "who": func(a firetrail.Attribution) string { return who(&a) },
 			"cause": func(c firetrail.Cause) string { return causeText(&c) }, "span": span, "targets": targets, "level": levelText,
-			"finding": r.finding, "raw": func(b []byte) string { return firetrail.Inert(string(b)) },
+			"finding": r.finding, "raw": func(b []byte) string { return firetrail.InertRecord(string(b)) },
 			"reference": func(e firetrail.Evidence) string { return Reference(&e) }, "percent": func(p float64) string { return fmt.Sprintf("%.0f %%", 100*p) },
 			"points": func(p float64) string { return fmt.Sprintf("%+.2f", p) }, "lanes": func(i firetrail.Incident) template.HTML { return lanes(r, &i) },
 			"join": strings.Join, "score": func(f float64) string { return fmt.Sprintf("%.2f", f) },

@@ -149,7 +149,7 @@ func (m *markdown) finding(f *firetrail.Finding) {
 		e := &f.Evidence[k]
 		m.say("%d\\. %s:%d, offset %d %s\n", k+1, e.Path, e.Line, e.Offset, e.Note)
 		fmt.Fprintf(m.w, "`%s`\n\n", Reference(e))
-		m.code(firetrail.Inert(string(e.Raw)))
+		m.code(firetrail.InertRecord(string(e.Raw)))
 	}
 }
 
