@@ -208,15 +208,15 @@ func fillEvidence(c *index.Case, findings []firetrail.Finding) error {
 	return nil
 }
 
-// guesses are the sources whose stamps lack a zone or a year. Sources keep how
-// their zone was chosen as text that begins with "guessed" where it was.
+// guesses are the sources whose zone or year nobody named: their provenance
+// says "assumed" or "guessed" (parsers.Clock.Describe).
 func guesses(sources []firetrail.Source) map[string]firetrail.Guess {
 	out := map[string]firetrail.Guess{}
 	for _, s := range sources {
-		if strings.Contains(s.Zone, "guess") {
+		if strings.Contains(s.Zone, "assumed") {
 			out[s.ID] |= firetrail.GuessZone
 		}
-		if strings.Contains(s.Year, "guess") {
+		if s.Year != "" && !strings.Contains(s.Year, "given") {
 			out[s.ID] |= firetrail.GuessYear
 		}
 	}

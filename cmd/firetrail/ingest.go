@@ -94,7 +94,7 @@ func (a *app) reportIngest(done *index.Ingested) error {
 		s := &done.Sources[i]
 		switch {
 		case s.Status == index.StatusRefused:
-			fmt.Fprintln(a.stderr, "firetrail:", firetrail.Inert(fmt.Sprintf("%s: not taken in: %v", s.Path, s.Err)))
+			a.complain(fmt.Errorf("%s: not taken in: %w", s.Path, s.Err))
 			partial = true
 			refused++
 		case s.Status == index.StatusEmpty:

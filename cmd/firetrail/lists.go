@@ -194,7 +194,7 @@ func (a *app) parse(cmd *cobra.Command, args []string, opt parsers.Options, reje
 				a.say("%v", err)
 				continue
 			}
-			fmt.Fprintln(a.stderr, "firetrail:", firetrail.Inert(err.Error()))
+			a.complain(err)
 			partial = true
 		}
 	}
@@ -214,8 +214,7 @@ func (a *app) parseInput(cmd *cobra.Command, in parsers.Input, opt parsers.Optio
 		return fmt.Errorf("%s: %w", in.Path, err)
 	}
 	defer r.Close()
-	opt.ModTime = in.ModTime
-	rd, err := parsers.NewReader(r, opt)
+	rd, err := parsers.NewReader(r, in.Options(opt))
 	if err != nil {
 		return fmt.Errorf("%s: %w", in.Path, err)
 	}

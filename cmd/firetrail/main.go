@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"firetrail"
@@ -84,6 +85,15 @@ func (a *app) code(ctx context.Context, err error) int {
 			return code
 		}
 	}
-	fmt.Fprintln(a.stderr, "firetrail:", firetrail.Inert(err.Error()))
+	a.complain(err)
 	return code
+}
+
+// complain writes an error; its lines (a query and its caret) stay lines.
+func (a *app) complain(err error) {
+	lines := strings.Split(err.Error(), "\n")
+	for i := range lines {
+		lines[i] = firetrail.Inert(lines[i])
+	}
+	fmt.Fprintln(a.stderr, "firetrail:", strings.Join(lines, "\n"))
 }

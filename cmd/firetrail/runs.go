@@ -88,7 +88,7 @@ func (a *app) importRuns(paths []string, opt runs.Options) error {
 		if derr := c.DropInventoryFile(f); derr != nil {
 			return derr
 		}
-		fmt.Fprintln(a.stderr, "firetrail:", firetrail.Inert(fmt.Sprintf("%s: %v", f.Path, err)))
+		a.complain(fmt.Errorf("%s: %w", f.Path, err))
 		partial = true
 	}
 	if err := c.SaveInventory(inv); err != nil {

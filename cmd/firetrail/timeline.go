@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 	"time"
 
 	"firetrail"
@@ -160,7 +161,7 @@ func proofs(findings []firetrail.Finding) []timeline.Entry {
 			e := &findings[i].Evidence[k]
 			if id := e.ID(); !seen[id] {
 				seen[id] = true
-				out = append(out, timeline.Entry{Time: e.Time, Kind: timeline.KindEvent, Ref: id, Text: fmt.Sprintf("%s:%d %s", e.Path, e.Line, e.Raw)})
+				out = append(out, timeline.Entry{Time: e.Time, Kind: timeline.KindEvent, Ref: id, Text: fmt.Sprintf("%s:%d %s", e.Path, e.Line, strings.ReplaceAll(string(e.Raw), "\t", " "))})
 			}
 		}
 	}
