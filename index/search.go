@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -11,6 +12,8 @@ import (
 	"firetrail"
 	"firetrail/index/columns"
 	"firetrail/index/query"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // SearchOptions say which events are wanted and how. The zero value wants all
@@ -56,8 +59,10 @@ func (c *Case) search(ctx context.Context, q firetrail.Query, opt SearchOptions,
 	if err != nil {
 		return err
 	}
+	m := &maker{s: s, ctx: ctx, fields: opt.Fields}
 	defer func() {
 		w.close()
+		m.close()
 		if plan != nil {
 			*plan = s.plan
 		}
@@ -68,7 +73,6 @@ func (c *Case) search(ctx context.Context, q firetrail.Query, opt SearchOptions,
 			return err
 		}
 	}
-	m := &maker{s: s, ctx: ctx, pool: w.open, fields: opt.Fields}
 	left := opt.Limit
 	for skip := opt.Offset; ; {
 		ref, ok := next()
@@ -121,20 +125,21 @@ func (o *SearchOptions) bounded(q firetrail.Query) firetrail.Query {
 type maker struct {
 	s      *search
 	ctx    context.Context
-	pool   *segmentPool
 	fields []string
 	refs   []rowRef
 	order  []int
 	events []firetrail.Event
 	size   int // rows to collect before they are made
 	made   int
+
+	workers []*makerWorker
 }
 
 // The first batch is small, so that a page is there at once. Batches grow to
 // largeBatch, and beyond it where few rows of a batch share a block.
 const (
 	firstBatch = 64
-	largeBatch = 4096
+	largeBatch = 8192
 	hugeBatch  = 32768
 )
 
@@ -163,6 +168,8 @@ func (m *maker) flush(yield func(*firetrail.Event, error) bool) (done bool, err 
 	return false, nil
 }
 
+// make makes the events of the batch. Blocks are dealt out to workers by their
+// number, so that one goes to the same worker, which has read it, in the next batch.
 func (m *maker) make() error {
 	start := time.Now()
 	m.order = m.order[:0]
@@ -173,17 +180,22 @@ func (m *maker) make() error {
 	for len(m.events) < len(m.refs) {
 		m.events = append(m.events, firetrail.Event{})
 	}
+	for len(m.workers) < runtime.GOMAXPROCS(0) {
+		m.workers = append(m.workers, &makerWorker{m: m, pool: newSegmentPool(m.s, maxPooled/2)})
+	}
 	groups, last := 0, -1
+	var w *makerWorker
 	for _, i := range m.order {
-		ref := &m.refs[i]
-		if at := ref.place() / columns.BlockRows; at != last {
-			if err := live(m.ctx); err != nil {
-				return err
-			}
+		if at := m.refs[i].place() / columns.BlockRows; at != last {
+			w = m.workers[at%len(m.workers)]
 			groups, last = groups+1, at
 		}
-		if err := m.event(ref, &m.events[i]); err != nil {
-			return err
+		w.rows = append(w.rows, i)
+	}
+	var group errgroup.Group
+	for _, w := range m.workers {
+		if len(w.rows) > 0 {
+			group.Go(w.make)
 		}
 	}
 	limit := largeBatch
@@ -191,7 +203,39 @@ func (m *maker) make() error {
 		limit = hugeBatch
 	}
 	m.size = min(max(m.size*2, firstBatch), limit)
+	err := group.Wait()
 	m.s.plan.Reading += time.Since(start)
+	return err
+}
+
+func (m *maker) close() {
+	for _, w := range m.workers {
+		w.pool.close()
+	}
+}
+
+// makerWorker makes its share of a batch's events.
+type makerWorker struct {
+	m    *maker
+	pool *segmentPool
+	rows []int // places in m.refs
+}
+
+func (w *makerWorker) make() error {
+	defer func() { w.rows = w.rows[:0] }()
+	last := -1
+	for _, i := range w.rows {
+		ref := &w.m.refs[i]
+		if at := ref.place() / columns.BlockRows; at != last {
+			if err := live(w.m.ctx); err != nil {
+				return err
+			}
+			last = at
+		}
+		if err := w.event(ref, &w.m.events[i]); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -200,8 +244,8 @@ func (a *rowRef) place() int {
 	return (int(a.seg)<<8|int(a.block))*columns.BlockRows + int(a.row)
 }
 
-func (m *maker) event(ref *rowRef, ev *firetrail.Event) error {
-	it, err := m.pool.get(int(ref.seg))
+func (w *makerWorker) event(ref *rowRef, ev *firetrail.Event) error {
+	it, err := w.pool.get(int(ref.seg))
 	if err != nil {
 		return err
 	}
@@ -209,7 +253,7 @@ func (m *maker) event(ref *rowRef, ev *firetrail.Event) error {
 		it.events = it.open.NewReader()
 	}
 	if group := int(ref.block) * columns.BlockRows / columns.GroupRows; group != it.group {
-		it.group, it.columns = group, wanted(it.open, int(ref.block), m.fields)
+		it.group, it.columns = group, wanted(it.open, int(ref.block), w.m.fields)
 	}
 	it.events.Seek(int(ref.block))
 	return it.events.Event(int(ref.row), ev, it.columns...)

@@ -92,7 +92,7 @@ func ahead(a, b *rowRef, desc bool) bool {
 
 // newSweep finds the candidate blocks of all segments.
 func (s *search) newSweep(ctx context.Context, desc bool) (*sweep, error) {
-	w := &sweep{s: s, ctx: ctx, desc: desc, passes: []bool{false, true}, open: newSegmentPool(s)}
+	w := &sweep{s: s, ctx: ctx, desc: desc, passes: []bool{false, true}, open: newSegmentPool(s, maxPooled)}
 	if desc {
 		slices.Reverse(w.passes)
 	}
@@ -263,10 +263,14 @@ func vectorNamed(r *columns.Reader, seg *columns.Segment, name string) (*columns
 	return r.Vector(i)
 }
 
-// segmentPool keeps the readers that a search is using, a bounded number of them.
+// segmentPool keeps the readers that one goroutine of a search is using, a bounded
+// number of them.
 type segmentPool struct {
 	s     *search
+	limit int       // segments to keep
 	items []*pooled // the latest used last
+
+	pages, bytes int64 // read by what was dropped
 }
 
 type pooled struct {
@@ -281,7 +285,7 @@ type pooled struct {
 
 const maxPooled = 48
 
-func newSegmentPool(s *search) *segmentPool { return &segmentPool{s: s} }
+func newSegmentPool(s *search, limit int) *segmentPool { return &segmentPool{s: s, limit: limit} }
 
 func (p *segmentPool) get(seg int) (*pooled, error) {
 	if i := slices.IndexFunc(p.items, func(it *pooled) bool { return it.seg == seg }); i >= 0 {
@@ -289,7 +293,7 @@ func (p *segmentPool) get(seg int) (*pooled, error) {
 		p.items = append(slices.Delete(p.items, i, i+1), it)
 		return it, nil
 	}
-	if len(p.items) >= maxPooled {
+	if len(p.items) >= p.limit {
 		p.drop(p.items[0])
 		p.items = slices.Delete(p.items, 0, 1)
 	}
@@ -316,13 +320,13 @@ func (p *segmentPool) tester(seg int) (*tester, error) {
 // drop frees a segment's readers and counts what they read.
 func (p *segmentPool) drop(it *pooled) {
 	if it.tester != nil {
-		p.s.plan.Pages += it.tester.r.Stats.Pages
-		p.s.plan.Bytes += it.tester.r.Stats.Bytes
+		p.pages += it.tester.r.Stats.Pages
+		p.bytes += it.tester.r.Stats.Bytes
 		it.tester.close()
 	}
 	if it.events != nil {
-		p.s.plan.Pages += it.events.Stats.Pages
-		p.s.plan.Bytes += it.events.Stats.Bytes
+		p.pages += it.events.Stats.Pages
+		p.bytes += it.events.Stats.Bytes
 		it.events.Close()
 	}
 	it.release()
@@ -333,4 +337,6 @@ func (p *segmentPool) close() {
 		p.drop(it)
 	}
 	p.items = nil
+	p.s.plan.Pages += p.pages
+	p.s.plan.Bytes += p.bytes
 }
