@@ -99,6 +99,9 @@ func title(inc *firetrail.Incident, group []*firetrail.Finding) string {
 	of := phaseOf(group)
 	for _, f := range group {
 		name, told := stepOf(f.Detector)
+		if len(inc.Sources) > 1 && inc.Run == nil {
+			told = strings.Replace(told, "was ", "were ", 1)
+		}
 		if of[f.ID] == name && !slices.Contains(acts, told) {
 			acts = append(acts, told)
 		}
@@ -115,11 +118,12 @@ func title(inc *firetrail.Incident, group []*firetrail.Finding) string {
 	return who + " " + list(acts) + where
 }
 
-// mainPeer is the peer of the gravest finding, the earliest of those.
+// mainPeer is the peer of the gravest finding, a single one before a network,
+// the earliest of those.
 func mainPeer(group []*firetrail.Finding) string {
 	best := group[0]
 	for _, f := range group[1:] {
-		if firetrail.SeverityRank(f.Severity) > firetrail.SeverityRank(best.Severity) {
+		if weightOf(f) > weightOf(best) {
 			best = f
 		}
 	}
@@ -127,13 +131,15 @@ func mainPeer(group []*firetrail.Finding) string {
 	if peer == "" {
 		return ""
 	}
-	if best.DstPort != firetrail.Absent && !strings.Contains(peer, ":") {
-		return fmt.Sprintf("%s:%d", peer, best.DstPort)
+	return endpoint(peer, best.DstPort)
+}
+
+func weightOf(f *firetrail.Finding) int {
+	w := 2 * firetrail.SeverityRank(f.Severity)
+	if (f.Host != "" || f.Dst != "") && !strings.Contains(f.Dst, "/") {
+		w++
 	}
-	if best.DstPort != firetrail.Absent {
-		return fmt.Sprintf("[%s]:%d", peer, best.DstPort)
-	}
-	return peer
+	return w
 }
 
 // list joins words as a sentence does: "a, b and c".

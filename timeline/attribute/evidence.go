@@ -297,32 +297,11 @@ func (q *inquiry) farFromRuns(src netip.Addr, at firetrail.Interval) bool {
 // (host, run or idle, tool or no tool) with their observed hours.
 func (q *inquiry) factors() {
 	c := q.count()
-	total := 0.0
-	known := map[netip.Addr]bool{}
-	var host []float64
-	for _, p := range q.places {
-		total += p.total
-		known[p.ip] = true
-	}
-	observed := hours(q.observed)
-	for src := range c.host {
-		if !known[src] {
-			total += observed
-		}
-	}
-	if total <= 0 {
+	q.cells = c
+	m := q.measure(&c)
+	if m.hours <= 0 {
 		return
 	}
-	rest := func(n int, t float64) float64 { return logMarginal(n, t) + logMarginal(c.all-n, total-t) }
-	for _, p := range q.places {
-		host = append(host, rest(c.host[p.ip], p.total))
-	}
-	for src, n := range c.host {
-		if !known[src] {
-			host = append(host, rest(n, observed))
-		}
-	}
-	slices.Sort(host) // the mean must not depend on the order of a map
 	var single []float64
 	n, agents, t := 0, 0, 0.0
 	for _, e := range q.runs {
@@ -331,22 +310,75 @@ func (q *inquiry) factors() {
 		}
 		// A run without a trace may be an agent's as well: its whole time counts.
 		if e.hours > 0 {
-			single = append(single, rest(c.tool[e.id], min(e.tool, total)))
+			single = append(single, m.apart(c.tool[e.id], e.tool))
 		}
 	}
-	configuration := logMarginal(c.all, total)
-	models := []float64{configuration, logMean(host), configuration}
-	agent := configuration
+	agent := m.alike
 	if len(single) > 0 {
-		agent = logMean([]float64{rest(n, min(t, total)), logMean(single)})
+		agent = logMean([]float64{m.apart(n, t), logMean(single)})
 	}
-	models[byAgent] = agent
+	configuration := m.alike
+	if len(c.host) >= manySources { // the rule may hold for some hosts only
+		configuration = logMean([]float64{m.alike, m.apart(c.all, m.scope)})
+	}
+	models := []float64{agent, logMean(m.hosts), configuration}
 	mean := logMean(models)
-	text := fmt.Sprintf("%d bursts at %d sources, %d of them in tool calls of %d agentic runs (%.1f h), over %d addresses (%.0f h)", c.all, len(c.host), n, agents, t, len(q.places), total)
-	for h, name := range [...]string{"tool calls of agentic runs carry them", "one host carries them", "everywhere alike"} {
+	text := fmt.Sprintf("%d bursts at %d sources, %d of them in tool calls of %d agentic runs (%.1f h), over %d addresses (%.0f h)", c.all, len(c.host), n, agents, t, len(q.places), m.hours)
+	for h, name := range [...]string{"tool calls of agentic runs carry them", "one host carries them", "all hosts alike"} {
 		ln := models[h] - mean
 		q.term(hypothesis(h), "factor", ln/math.Ln10, ln/math.Ln10, termBound, name+": "+text)
 	}
-	q.fact("which factor carries the same behaviour: %s; log10 marginal likelihoods %.2f tool calls, %.2f one host, %.2f everywhere alike", text, models[0]/math.Ln10, models[1]/math.Ln10, models[2]/math.Ln10)
-	q.cells = c
+	q.fact("which factor carries the same behaviour: %s; log10 marginal likelihoods %.2f tool calls, %.2f one host, %.2f all hosts alike", text, models[0]/math.Ln10, models[1]/math.Ln10, models[2]/math.Ln10)
+}
+
+// measured is the observed time of a behaviour and what it says of hosts.
+type measured struct {
+	all   int
+	hours float64   // of all addresses
+	scope float64   // of those that show the behaviour
+	alike float64   // log marginal of one rate everywhere
+	hosts []float64 // log marginals of each host against the rest, in ascending order
+}
+
+func (q *inquiry) measure(c *cells) measured {
+	m := measured{all: c.all}
+	observed := hours(q.observed)
+	known := map[netip.Addr]bool{}
+	type host struct {
+		n int
+		t float64
+	}
+	var hosts []host
+	for _, p := range q.places {
+		known[p.ip] = true
+		hosts = append(hosts, host{c.host[p.ip], p.total})
+	}
+	for src, n := range c.host {
+		if !known[src] {
+			hosts = append(hosts, host{n, observed})
+		}
+	}
+	for _, h := range hosts {
+		m.hours += h.t
+		if h.n > 0 {
+			m.scope += h.t
+		}
+	}
+	m.alike = logMarginal(c.all, m.hours)
+	for _, h := range hosts {
+		m.hosts = append(m.hosts, m.apart(h.n, h.t))
+	}
+	slices.Sort(m.hosts) // their mean must not depend on the order of a map
+	return m
+}
+
+// apart is the log marginal of a group with a rate of its own. A group that
+// shows the behaviour no more than the rest carries nothing: it is as if there
+// were one rate.
+func (m *measured) apart(n int, t float64) float64 {
+	t = min(t, m.hours)
+	if float64(n)*(m.hours-t) <= float64(m.all-n)*t {
+		return m.alike
+	}
+	return logMarginal(n, t) + logMarginal(m.all-n, m.hours-t)
 }
