@@ -177,9 +177,12 @@ func TestSameContentOnce(t *testing.T) {
 		t.Errorf("path %s", c.Sources()[0].Path)
 	}
 	// A shorter copy of what is known adds nothing either.
-	writeFile(t, filepath.Join(dir, "z.log"), data[:100_000])
-	if d := cmp.Diff([]string{"known"}, statuses(ingestAll(t, c, filepath.Join(dir, "z.log")))); d != "" {
-		t.Error(d)
+	for _, n := range []int{100_000, 40_000, 600} {
+		path := filepath.Join(dir, fmt.Sprintf("z%d.log", n))
+		writeFile(t, path, data[:n])
+		if d := cmp.Diff([]string{"known"}, statuses(ingestAll(t, c, path))); d != "" {
+			t.Error(n, d)
+		}
 	}
 }
 

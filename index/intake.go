@@ -113,7 +113,9 @@ func (t *intake) run(ctx context.Context) (SourceReport, error) {
 // recognise compares the input with the sources of the case. known: all of it is in the
 // case. Otherwise t.base is the source that it continues, if any.
 func (t *intake) recognise(ctx context.Context) (known bool, err error) {
-	candidates := t.candidates()
+	t.in.mu.Lock()
+	candidates := t.in.state.alike(t.head)
+	t.in.mu.Unlock()
 	if len(candidates) == 0 {
 		return false, nil
 	}
@@ -123,7 +125,7 @@ func (t *intake) recognise(ctx context.Context) (known bool, err error) {
 	}
 	defer r.Close()
 	h, size := sha256.New(), int64(0)
-	for _, c := range candidates { // by size
+	for _, c := range candidates {
 		n, err := io.CopyN(h, readerContext{ctx, r}, c.Size-size)
 		size += n
 		if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
@@ -151,34 +153,6 @@ func (t *intake) recognise(ctx context.Context) (known bool, err error) {
 		}
 	}
 	return false, nil
-}
-
-// candidates are the sources whose head is that of the input, by size.
-func (t *intake) candidates() []*taken {
-	sum := sha256.Sum256(t.head)
-	full := hex.EncodeToString(sum[:])
-	t.in.mu.Lock()
-	defer t.in.mu.Unlock()
-	var all []*taken
-	for _, k := range t.in.state.byID {
-		if k.last.Head == full && (k.Size >= headSize || len(t.head) < headSize) {
-			all = append(all, k)
-		} else if k.Size < headSize && k.Size < int64(len(t.head)) && sumIs(t.head[:k.Size], k.SHA256) {
-			all = append(all, k)
-		}
-	}
-	slices.SortFunc(all, func(a, b *taken) int {
-		if a.Size != b.Size {
-			return int(min(max(a.Size-b.Size, -1), 1))
-		}
-		return compareSources(a.Source, b.Source)
-	})
-	return all
-}
-
-func sumIs(b []byte, want string) bool {
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:]) == want
 }
 
 // seen notes that a known source was met under another path.
@@ -288,6 +262,7 @@ func (t *intake) finish(ahead *readAhead, problem error) (SourceReport, error) {
 	if headSum := sha256.Sum256(t.head); size > int64(len(t.head)) || t.base == nil {
 		e.Head = hex.EncodeToString(headSum[:])
 	}
+	e.Start = startOf(t.head)
 	added := minus(w.counts, src.Counts) // a source that grew is counted anew
 	src.Path, src.Format, src.SHA256, src.Size = t.input.Path, t.format, sum, size
 	src.Counts, src.Facts = w.counts, w.facts

@@ -2,6 +2,7 @@ package index
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -30,8 +31,9 @@ type manifestLine struct {
 type commit struct {
 	Source   firetrail.Source `json:"source"` // as it stands after the commit; content fields unchanged where Also is set
 	Also     string           `json:"also,omitempty"`
-	From     int64            `json:"from"` // bytes that were in the case before
-	Head     string           `json:"head"` // SHA-256 of the first headSize bytes
+	From     int64            `json:"from"`  // bytes that were in the case before
+	Head     string           `json:"head"`  // SHA-256 of the first headSize bytes
+	Start    string           `json:"start"` // of the first startSize bytes
 	Segments []segment        `json:"segments,omitempty"`
 	Rejects  []rejectFile     `json:"rejects,omitempty"`
 	Sums     sumFile          `json:"sums"`           // of the content as it stands after the commit
@@ -88,12 +90,20 @@ type state struct {
 	byID     map[string]*taken
 	segments map[string]segment
 	chains   map[string]bool // checksums of all lines
+
+	// Sources by what their content begins with: those of at least headSize bytes by
+	// the checksum of their head, shorter ones by size and checksum.
+	heads  map[string][]*taken
+	starts map[string][]*taken // all, by the checksum of their first startSize bytes
+	short  map[int64]map[string]*taken
+	sizes  []int64 // keys of short, ascending
 }
 
 // loadState reads the manifest. A last line that was cut off by a crash was never
 // committed and does not count; any other damage is an error.
 func loadState(dir string) (*state, error) {
-	s := &state{byID: map[string]*taken{}, segments: map[string]segment{}, chains: map[string]bool{"": true}}
+	s := &state{byID: map[string]*taken{}, segments: map[string]segment{}, chains: map[string]bool{"": true},
+		heads: map[string][]*taken{}, starts: map[string][]*taken{}, short: map[int64]map[string]*taken{}}
 	data, err := os.ReadFile(filepath.Join(dir, manifestName))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("read manifest: %w", err)
@@ -149,7 +159,9 @@ func (s *state) apply(c commit) {
 		t.also = append(t.also, c.Also)
 		return
 	}
+	s.forget(t)
 	t.Source, t.last = c.Source, c
+	s.remember(t)
 	for _, name := range c.Drop {
 		delete(s.segments, name)
 		t.rejects = slices.DeleteFunc(t.rejects, func(r rejectFile) bool { return r.Name == name })
@@ -162,6 +174,63 @@ func (s *state) apply(c commit) {
 		t.files++
 	}
 	t.rejects = append(t.rejects, c.Rejects...)
+}
+
+// remember makes a source findable by its content, forget undoes it.
+func (s *state) remember(t *taken) {
+	s.starts[t.last.Start] = append(s.starts[t.last.Start], t)
+	if t.Size >= headSize {
+		s.heads[t.last.Head] = append(s.heads[t.last.Head], t)
+		return
+	}
+	if s.short[t.Size] == nil {
+		s.short[t.Size] = map[string]*taken{}
+		i, _ := slices.BinarySearch(s.sizes, t.Size)
+		s.sizes = slices.Insert(s.sizes, i, t.Size)
+	}
+	s.short[t.Size][t.SHA256] = t
+}
+
+func (s *state) forget(t *taken) {
+	is := func(o *taken) bool { return o == t }
+	s.heads[t.last.Head] = slices.DeleteFunc(s.heads[t.last.Head], is)
+	s.starts[t.last.Start] = slices.DeleteFunc(s.starts[t.last.Start], is)
+	delete(s.short[t.Size], t.SHA256)
+}
+
+// alike gives the sources that may be, begin or continue an input with this head:
+// those that it may contain first, from the shortest.
+func (s *state) alike(head []byte) []*taken {
+	var all []*taken
+	h, at := sha256.New(), int64(0)
+	for _, size := range s.sizes {
+		if size > int64(len(head)) {
+			break
+		}
+		h.Write(head[at:size])
+		at = size
+		if t := s.short[size][hex.EncodeToString(h.Sum(nil))]; t != nil {
+			all = append(all, t)
+		}
+	}
+	h.Write(head[at:])
+	long := slices.Clone(s.heads[hex.EncodeToString(h.Sum(nil))])
+	if len(head) < headSize {
+		for _, t := range s.starts[startOf(head)] {
+			if t.Size > int64(len(head)) {
+				long = append(long, t)
+			}
+		}
+	}
+	slices.SortFunc(long, func(a, b *taken) int { return cmp.Or(cmp.Compare(a.Size, b.Size), strings.Compare(a.ID, b.ID)) })
+	return append(all, long...)
+}
+
+const startSize = 512
+
+func startOf(head []byte) string {
+	sum := sha256.Sum256(head[:min(len(head), startSize)])
+	return hex.EncodeToString(sum[:])
 }
 
 // commit appends a line to the manifest and makes it durable: from then on the

@@ -115,7 +115,7 @@ func (c *column) narrow() {
 		ints = append(ints, n)
 	}
 	c.Type, c.dict = Int, nil
-	c.ints = make([]int64, len(c.codes), GroupRows)
+	c.ints = make([]int64, len(c.codes))
 	for i, code := range c.codes {
 		c.ints[i] = absent
 		if code != Null {
