@@ -93,6 +93,9 @@ func firstSign(group []*firetrail.Finding) string {
 	return first.ID()
 }
 
+// background is the id of the candidate "no run of the inventory".
+const background = "background"
+
 // combine makes one attribution of a group's. Findings of one subject rest on
 // the same leases, so their probabilities are not multiplied. Where all that
 // name a run name the same one, the surest of them speaks for the group; where
@@ -128,7 +131,9 @@ func combine(group []*firetrail.Finding) firetrail.Attribution {
 				a.Calls = append(a.Calls, c)
 			}
 		}
-		a.Candidates = addReasons(a.Candidates, f)
+		if f.Run.Level == best.Run.Level {
+			a.Candidates = addReasons(a.Candidates, f)
+		}
 	}
 	a.Against = against(group, best)
 	if conflict != "" {
@@ -205,11 +210,11 @@ func pool(group []*firetrail.Finding) []firetrail.Candidate {
 	return out
 }
 
-// addReasons adds what another finding knows of the same candidates.
+// addReasons adds what another finding, as sure, knows of the same runs.
 func addReasons(to []firetrail.Candidate, f *firetrail.Finding) []firetrail.Candidate {
 	for i := range to {
 		for _, c := range f.Candidates {
-			if c.ID != to[i].ID {
+			if c.ID != to[i].ID || c.ID == background {
 				continue
 			}
 			for _, r := range c.Reasons {
@@ -222,7 +227,9 @@ func addReasons(to []firetrail.Candidate, f *firetrail.Finding) []firetrail.Cand
 	return to
 }
 
-// against gathers what speaks against the findings' attributions, the surest's first.
+// against gathers what speaks against the findings' attributions, the surest's
+// first. What speaks against a less sure one alone does not speak against the
+// incident's.
 func against(group []*firetrail.Finding, best *firetrail.Finding) []string {
 	var out []string
 	take := func(f *firetrail.Finding) {
@@ -236,57 +243,68 @@ func against(group []*firetrail.Finding, best *firetrail.Finding) []string {
 		take(best)
 	}
 	for _, f := range group {
-		take(f)
+		if best == nil || f.Run != nil && (f.Run.ID != best.Run.ID || f.Run.Level == best.Run.Level) {
+			take(f)
+		}
 	}
 	return out
 }
 
 // elsewhere names for each incident the other incidents, and findings of no
-// incident, in which the same detector saw the same peer.
+// incident, in which the same detectors saw the same peers.
 func elsewhere(incidents []firetrail.Incident, findings []firetrail.Finding) {
 	type sign struct{ detector, peer string }
-	home := map[string]int{}
+	home := map[string]string{} // finding → incident
 	for i := range incidents {
 		for _, id := range incidents[i].Findings {
-			home[id] = i
+			home[id] = incidents[i].ID
 		}
 	}
-	seen := map[sign][]*firetrail.Finding{}
-	own := make([][]*firetrail.Finding, len(incidents))
+	sorted := make([]*firetrail.Finding, len(findings))
+	byID := map[string]*firetrail.Finding{}
 	for i := range findings {
-		f := &findings[i]
-		if h, ok := home[f.ID]; ok {
-			own[h] = append(own[h], f)
-		}
+		sorted[i] = &findings[i]
+		byID[findings[i].ID] = &findings[i]
+	}
+	slices.SortFunc(sorted, compareFindings)
+	seen := map[sign][]*firetrail.Finding{}
+	for _, f := range sorted {
 		for _, p := range peersOf(f) {
 			seen[sign{f.Detector, p}] = append(seen[sign{f.Detector, p}], f)
 		}
 	}
 	for i := range incidents {
 		inc := &incidents[i]
-		told := map[string]bool{}
-		slices.SortFunc(own[i], compareFindings)
-		for _, f := range own[i] {
+		var order []string // of the other places
+		first := map[string]*firetrail.Finding{}
+		what := map[string][]string{}
+		for _, id := range inc.Findings {
+			f := byID[id]
 			for _, p := range peersOf(f) {
-				same := slices.Clone(seen[sign{f.Detector, p}])
-				slices.SortFunc(same, compareFindings)
-				for _, o := range same {
-					h, inOther := home[o.ID]
-					if inOther && h == i || told[o.ID] || len(inc.Elsewhere) >= maxElsewhere {
+				for _, o := range seen[sign{f.Detector, p}] {
+					where := "incident " + home[o.ID]
+					if home[o.ID] == "" {
+						where = "finding " + o.ID
+					}
+					if home[o.ID] == inc.ID || first[where] == nil && len(order) == maxElsewhere {
 						continue
 					}
-					told[o.ID] = true
-					where := "finding " + o.ID
-					if inOther {
-						where = "incident " + incidents[h].ID
+					if first[where] == nil {
+						order, first[where] = append(order, where), o
 					}
-					who := "no run known"
-					if o.Run != nil {
-						who = "run " + o.Run.ID
+					if act := f.Detector + " to " + strings.TrimSuffix(p, " -1"); !slices.Contains(what[where], act) {
+						what[where] = append(what[where], act)
 					}
-					inc.Elsewhere = append(inc.Elsewhere, fmt.Sprintf("%s to %s also from %s at %s (%s, %s)", o.Detector, strings.TrimSuffix(p, " -1"), sourceText(sourcesOf(o)), firetrail.Stamp(o.Start), who, where))
 				}
 			}
+		}
+		for _, where := range order {
+			o := first[where]
+			who := "no run known"
+			if o.Run != nil {
+				who = "run " + o.Run.ID
+			}
+			inc.Elsewhere = append(inc.Elsewhere, fmt.Sprintf("%s also from %s at %s (%s, %s)", list(what[where]), sourceText(sourcesOf(o)), firetrail.Stamp(o.Start), who, where))
 		}
 	}
 }

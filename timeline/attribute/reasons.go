@@ -212,7 +212,7 @@ func (v *verdict) against() []string {
 	}
 	id := v.order[0]
 	t := v.x.runs[id]
-	_, bursts, matched, active := v.strongest(id)
+	w, bursts, matched, active := v.strongest(id)
 	if v.habit.idle > 0 {
 		say(true, "%s", v.idleText())
 	}
@@ -220,7 +220,7 @@ func (v *verdict) against() []string {
 	say(before > 0, "%d of %d bursts began before run %s did", before, len(v.bursts), id)
 	say(len(t.calls) > 0 && active+matched == 0, "no burst falls into a tool call of run %s", id)
 	say(active > 0 && active < bursts, "%d of %d bursts fall outside every tool call of run %s", bursts-active, bursts, id)
-	say(len(t.calls) > 0 && matched == 0 && t.args, "nothing in the arguments of run %s's tool calls has to do with it", id)
+	say(len(t.calls) > 0 && w.k < contentCommon && t.args, "nothing in the arguments of run %s's tool calls has to do with it", id)
 	say(len(t.calls) == 0, "no tool calls of run %s are known, so the run is known by its lease alone", id)
 	say(len(v.order) > 1, "%d other runs could have used the address at the time: %s", len(v.order)-1, v.others())
 	if l, ok := v.reuse(5 * minute); ok {
