@@ -292,8 +292,9 @@ func elsewhere(incidents []firetrail.Incident, findings []firetrail.Finding) {
 					if first[where] == nil {
 						order, first[where] = append(order, where), o
 					}
-					if act := f.Detector + " to " + strings.TrimSuffix(p, " -1"); !slices.Contains(what[where], act) {
-						what[where] = append(what[where], act)
+					told := func(act string) bool { return strings.HasPrefix(act, f.Detector+" ") }
+					if !slices.ContainsFunc(what[where], told) { // one peer a detector is enough
+						what[where] = append(what[where], f.Detector+" to "+strings.TrimSuffix(p, " -1"))
 					}
 				}
 			}
