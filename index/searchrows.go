@@ -107,7 +107,7 @@ func (t *tester) bind(p *query.Predicate) *node {
 	case l.Field == query.Messages:
 		n.all = t.seg.HasMap()
 		for i, info := range t.seg.Columns() {
-			if x, ok := isX(info.Name); ok && query.Searched(x) {
+			if x, ok := isX(info.Name); ok && info.Type == columns.Text && query.Searched(x) {
 				n.columns = append(n.columns, i)
 			}
 		}

@@ -3,7 +3,6 @@ package index
 import (
 	"fmt"
 	"os"
-	"strconv"
 
 	"firetrail"
 	"firetrail/index/blocks"
@@ -204,19 +203,14 @@ func (t *termWriter) make(f *fieldTerms, code uint32) {
 // numbers adds the destination ports of a column; other common numbers have
 // their bounds in the segment. A record's own numbers are not kept.
 func (t *termWriter) numbers(name string, first int, ints []int64) {
-	x, own := isX(name)
+	_, own := isX(name)
 	switch {
 	case own:
-		searched := query.Searched(x)
-		over := t.w.Intern(query.Over(name))
+		over, last := t.w.Intern(query.Over(name)), -1
 		for i, n := range ints {
-			if n == firetrail.Absent {
-				continue
-			}
-			block := first + i/columns.BlockRows
-			t.w.Add(block, over)
-			if searched {
-				t.addWords(block, []blocks.Term{t.w.Intern(query.WordTerm(strconv.FormatInt(n, 10)))})
+			if block := first + i/columns.BlockRows; n != firetrail.Absent && block != last {
+				t.w.Add(block, over)
+				last = block
 			}
 		}
 	case query.Indexed(name):

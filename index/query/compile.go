@@ -42,8 +42,9 @@ type Leaf struct {
 	def *firetrail.FieldDef
 }
 
-// Messages is the Field of a leaf that tests every field of the record for which
-// Searched holds, and passes if one of them does.
+// Messages is the Field of a leaf that tests every field of the record's own for
+// which Searched holds, and passes if one of them does. It fails for values for
+// which SearchedValue does not hold.
 const Messages = "x.*"
 
 // Compile makes the exact test of q. Errors say which operand is wrong.
@@ -252,7 +253,8 @@ func compileBare(q firetrail.Query, env Env) (*Predicate, error) {
 		l.def, _ = firetrail.FieldNamed(f)
 		p.Args = append(p.Args, &Predicate{Op: firetrail.OpMatch, Leaf: l})
 	}
-	p.Args = append(p.Args, &Predicate{Op: firetrail.OpMatch, Leaf: &Leaf{Field: Messages, Text: test, Need: need}})
+	own := func(s string) bool { return SearchedValue(s) && test(s) }
+	p.Args = append(p.Args, &Predicate{Op: firetrail.OpMatch, Leaf: &Leaf{Field: Messages, Text: own, Need: need}})
 	if isAddr {
 		a, err := compileAny(firetrail.Is("ip", prefix.String()), Addresses, env)
 		if err != nil {
@@ -311,7 +313,7 @@ func (l *Leaf) text(q firetrail.Query) error {
 			return nil
 		}
 		l.Text = func(s string) bool { return hasPhrase(s, words) }
-		if l.def != nil || Searched(l.Field[2:]) {
+		if l.def != nil {
 			l.Need = needWords(words)
 		} else {
 			l.Need = needTest(l.Field, "", l.Text)

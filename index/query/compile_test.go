@@ -23,7 +23,7 @@ func sample() firetrail.Event {
 	ev.BytesOut, ev.BytesIn = 1_500_000_000, 0
 	ev.Rule, ev.Host, ev.URL = "Deny All (egress)", "EU.Pool.example", "http://eu.pool.example/a/b.php?x=1"
 	ev.User, ev.UID = "DOMAIN\\alice", "CAbc"
-	ev.X = []firetrail.Field{{Name: "TTL", Value: "63"}, {Name: "msg", Value: "Scan of 25 hosts: done"}, {Name: "inner.src", Value: "192.0.2.9"}, {Name: "TTL", Value: "64"}, {Name: "fuid", Value: "xmrig"}}
+	ev.X = []firetrail.Field{{Name: "TTL", Value: "63"}, {Name: "msg", Value: "Scan of 25 hosts: done"}, {Name: "inner.src", Value: "192.0.2.9"}, {Name: "TTL", Value: "64"}, {Name: "fuid", Value: "xmrig"}, {Name: "software", Value: "cURL/8.1"}}
 	return ev
 }
 
@@ -51,14 +51,15 @@ func TestEvent(t *testing.T) {
 		{"scan", "fuid"},
 		{`"25 hosts done"`, `"hosts 25"`},
 		{"deny", "allow"},
-		{"25", "63"}, // TTL is no message
+		{"25", "64"}, // whole numbers of the record's own are no texts
+		{"curl", "TTL"},
 		{"po?l", "po?"},
 		{"*.pool.example", "*.pool.example/"},
 		{"http*php?x=1", "ttp*"},
 		{"/of [0-9]+ hosts/", "/^of/"},
 		{"10.20.3.7", "10.20.3.8"},
 		{"2001:db8::/32", "2001:db9::/32"},
-		{"xmrig OR scan", "xmrig"}, // fuid is no message
+		{"xmrig OR scan", "xmrig"}, // a fuid is an id
 
 		{"time:2026-03-01", "time:2026-03-02"},
 		{"time:2026-03-01T10", "time:2026-03-01T11"},

@@ -35,7 +35,7 @@ type Form struct {
 
 // Doc is the language, form by form; help texts are printed from it. Read-only.
 var Doc = []Form{
-	{"word", "a word in names, URLs, rules, applications, users, reasons and messages; an address or a network anywhere", "xmrig"},
+	{"word", "a word in names, URLs, rules, applications, users, reasons and the texts of the original record; an address or a network anywhere", "xmrig"},
 	{`"some words"`, "the words, one after the other, in the same places", `"port scan"`},
 	{"field:value", "the field equals the value, whatever its case", "proto:udp"},
 	{"field:=value", "the field equals the value exactly, subdomains and synonyms not included", "host:=pool.example"},

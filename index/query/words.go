@@ -9,30 +9,22 @@ import (
 // SearchFields are the common text fields that a bare word searches.
 var SearchFields = []string{"host", "url", "rule", "app", "service", "user", "reason"}
 
-// messages are the record's own fields that a bare word searches, lower case.
-var messages = map[string]bool{
-	"msg": true, "message": true, "sub": true, "note": true, "notes": true, "description": true, "opaque": true, "name": true,
-	"eventid": true, "event_id": true, "threatid": true, "threat_id": true, "threat_name": true, "threat": true, "threat_category": true,
-	"category": true, "url_category": true, "url_category_list": true, "filename": true, "file_name": true, "filetype": true, "mime_type": true,
-	"user_agent": true, "useragent": true, "referer": true, "referrer": true, "http_method": true, "method": true, "uri": true, "misc": true,
-	"server": true, "client": true, "software": true, "server_name": true, "subject": true, "issuer": true, "answers": true, "query": true,
-	"prefix": true, "log_prefix": true, "program": true, "mailfrom": true, "rcptto": true, "from": true, "to": true, "helo": true, "path": true,
-	"host_name": true, "client_fqdn": true, "domain": true, "command": true, "arg": true, "reply_msg": true, "tunnel_type": true, "ja3": true, "ja3s": true,
-	"failure_reason": true, "request": true, "cipher": true, "san.dns": true, "unparsed_version": true, "addl": true, "cs": true,
-}
-
-// Searched reports whether bare words search the record's own field x.name.
+// Searched reports whether bare words search the record's own field x.name: all
+// do, but for ids, hardware addresses and stamps, which are different in each record.
+// Of a field that is searched, plain whole numbers are left out: see SearchedValue.
 func Searched(name string) bool {
-	if messages[name] {
-		return true
-	}
-	for i := 0; i < len(name); i++ {
-		if c := name[i]; c >= 'A' && c <= 'Z' || c == ' ' || c == '-' {
-			low := strings.NewReplacer(" ", "_", "-", "_").Replace(strings.ToLower(name))
-			return messages[low]
+	for _, end := range [...]string{"uid", "uids", "mac", "time", "timestamp", "history", "tunnel_parents"} {
+		if n := len(name) - len(end); n >= 0 && strings.EqualFold(name[n:], end) {
+			return false
 		}
 	}
-	return false
+	return name != "ts"
+}
+
+// SearchedValue reports whether bare words search a value of a record's own field:
+// it is no plain whole number.
+func SearchedValue(s string) bool {
+	return strings.Trim(strings.TrimPrefix(s, "-"), "0123456789") != ""
 }
 
 // worded fields hold text of several words, in which phrases are looked for;
