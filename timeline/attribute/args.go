@@ -263,6 +263,12 @@ func (c *content) word(w, last string) {
 	} else if i := strings.IndexAny(w, "/?#"); i >= 0 {
 		w = w[:i]
 	}
+	c.endpoint(w, last, peer)
+}
+
+// endpoint reads what is left of a word: an address or a name, with or without
+// a port, the specification of a forwarding, or the port of the word before.
+func (c *content) endpoint(w, last string, peer bool) {
 	if a, err := netip.ParseAddrPort(w); err == nil {
 		c.address(a.Addr())
 		if a.Port() != 0 {

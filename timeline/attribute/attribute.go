@@ -37,9 +37,9 @@ func (o Options) filled() Options {
 	return o
 }
 
-// Levels of a RunRef.
+// Levels of a RunRef; A0, none, is a finding without one.
 const (
-	levelNone, levelSet, levelLease, levelCall, levelContent, levelRecurs = "A0", "A1", "A2", "A3", "A4", "A5"
+	levelSet, levelLease, levelCall, levelContent, levelRecurs = "A1", "A2", "A3", "A4", "A5"
 )
 
 // Findings fills the Attribution of each finding. The posterior of a burst is

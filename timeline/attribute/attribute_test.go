@@ -84,6 +84,11 @@ func TestFindings(t *testing.T) {
 		{name: "daemon of the host beside a busy agent", inv: firetrail.Inventory{Runs: []firetrail.Run{wide(job)}, Hosts: []firetrail.Lease{host(src, "gpu-7")},
 			Calls: []firetrail.ToolCall{call("r-1", "python train.py", noon-2*hour, noon+2*hour, 8)}},
 			f: found(bulkEgress, src, dst, 443, noon, noon+hour), low: 0, high: .5, says: "likelier"},
+		{name: "calls that hide what they do, again and again", inv: firetrail.Inventory{Runs: []firetrail.Run{wide(job)}, Hosts: []firetrail.Lease{host(src, "gpu-7")}, Calls: []firetrail.ToolCall{
+			call("r-1", "python solve.py", noon, noon+20*second, 1), call("r-1", "python solve.py", noon+hour, noon+hour+20*second, 2), call("r-1", "python solve.py", noon+3*hour, noon+3*hour+20*second, 3)}},
+			f: found(bulkEgress, src, dst, 443, noon+second, noon+hour+second, noon+3*hour+second), run: "r-1", level: "A3", low: .7, high: .89, says: "more than by chance"},
+		{name: "one such call is chance", inv: firetrail.Inventory{Runs: []firetrail.Run{wide(job)}, Hosts: []firetrail.Lease{host(src, "gpu-7")}, Calls: []firetrail.ToolCall{call("r-1", "python solve.py", noon, noon+20*second, 1)}},
+			f: found(bulkEgress, src, dst, 443, noon+second, noon+10*second, noon+15*second), low: 0, high: .5, says: "likelier"},
 		{name: "no lease at that time", inv: firetrail.Inventory{Runs: []firetrail.Run{pod("r-1", at(3600), at(7200))}}, f: found(sshTunnel, src, dst, 443, noon), says: "had ended 10h0m0s before"},
 		{name: "address of a host without runs", inv: firetrail.Inventory{Runs: []firetrail.Run{run("r-1", lease("r-1", "10.20.3.8", "pod", "p", at(0), at(80000), 1))}, Hosts: []firetrail.Lease{host(src, "bastion")}},
 			f: found(sshTunnel, src, dst, 443, noon), says: "bastion"},

@@ -27,6 +27,7 @@ type verdict struct {
 	factor  float64         // B
 	content bool            // a call in time whose content fits, of any run
 	named   bool            // one that names the peer, or the tool and the port
+	timed   bool            // bursts coincide with some run's calls more often than by chance
 	ownHost bool            // the address is a machine's, with services of its own
 	weights map[string]bool // runs that have a weight at some burst
 	share   map[string]float64
@@ -82,6 +83,7 @@ func (v *verdict) weigh() {
 			v.ownHost = true
 		}
 	}
+	v.coincide()
 	v.factor = v.background()
 	for i := range v.bursts {
 		b := &v.bursts[i]
@@ -102,6 +104,67 @@ func (v *verdict) weigh() {
 	}
 	v.bg = math.Round((1-v.bg)*1e6) / 1e6
 	slices.SortStableFunc(v.order, func(a, b string) int { return cmp.Compare(v.share[b], v.share[a]) })
+}
+
+// coincidence is the chance below which bursts that keep falling into a run's
+// tool calls are taken to come from them, and coincideCalls the fewest calls.
+const (
+	coincidence   = 0.001
+	coincideCalls = 3
+)
+
+// coincide looks for runs whose calls the bursts keep falling into. Arguments
+// may hide what a call does ("python solve.py"): then they no longer speak
+// against the run. Bursts of one call count once, as they are no independent
+// witnesses.
+func (v *verdict) coincide() {
+	calls := map[string]map[int]bool{}
+	outside := map[string]int{}
+	leases := map[string]*firetrail.Lease{}
+	for i := range v.bursts {
+		for j := range v.bursts[i].weights {
+			w := &v.bursts[i].weights[j]
+			id := w.claim.lease.Run
+			if calls[id] == nil {
+				calls[id], leases[id] = map[int]bool{}, w.claim.lease
+			}
+			if w.call >= 0 && w.timing == timeActive {
+				calls[id][w.call] = true
+			} else {
+				outside[id]++
+			}
+		}
+	}
+	_, eps := v.x.opt.clock(v.f)
+	for id, in := range calls {
+		k := len(in)
+		if k < coincideCalls || binomialTail(k+outside[id], k, v.x.runs[id].exposed(leases[id], eps)) > coincidence {
+			continue
+		}
+		v.timed = true
+		for i := range v.bursts {
+			for j := range v.bursts[i].weights {
+				w := &v.bursts[i].weights[j]
+				if w.claim.lease.Run == id && w.timing == timeActive && w.call >= 0 && w.k == contentOther {
+					w.w, w.k = w.w/contentOther, contentSilent
+				}
+			}
+		}
+	}
+}
+
+// exposed is the fraction of a lease that lies in the run's tool calls, give
+// or take eps; 1 for a lease without both bounds.
+func (t *trace) exposed(l *firetrail.Lease, eps int64) float64 {
+	if l.Start == firetrail.Absent || l.End == firetrail.Absent || l.End <= l.Start {
+		return 1
+	}
+	whole := []firetrail.Interval{{Start: l.Start, End: l.End}}
+	wide := make([]firetrail.Interval, len(t.windows.iv))
+	for i, w := range t.windows.iv {
+		wide[i] = firetrail.Interval{Start: add(w.Start, -eps), End: add(w.End, eps)}
+	}
+	return length(intersect(union(wide, 0), whole)) / length(whole)
 }
 
 // Factors of the background's weight. A call that names the peer makes most of
@@ -133,7 +196,7 @@ func (v *verdict) background() float64 {
 	}
 	if v.ownHost && !v.content {
 		b *= bgHost
-		if v.unasked() {
+		if v.unasked() && !v.timed {
 			b *= bgUnasked / bgHost
 		}
 	}

@@ -158,6 +158,8 @@ func (v *verdict) callReason(w *weight, matched, active int) string {
 		}
 	case w.k == contentOther:
 		text += ", but nothing in its arguments has to do with this"
+	case w.claim.trace.args:
+		text += fmt.Sprintf("; its arguments do not tell, but %d of %d bursts fall into the run's calls, more than by chance", active, len(v.bursts))
 	default:
 		text += fmt.Sprintf("; its trace records no arguments: %d of %d bursts in time", active, len(v.bursts))
 	}

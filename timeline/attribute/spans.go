@@ -59,13 +59,6 @@ func (s *spans) visit(lo, hi int, from, to int64, found func(i int)) {
 	s.visit(mid+1, hi, from, to, found)
 }
 
-// hits reports whether any interval shares an instant with [from, to].
-func (s *spans) hits(from, to int64) bool {
-	any := false
-	s.overlap(from, to, func(int) { any = true })
-	return any
-}
-
 // add sums without running over the ends of time.
 func add(t, d int64) int64 {
 	switch {
@@ -141,20 +134,6 @@ func length(iv []firetrail.Interval) float64 {
 		sum += float64(v.End) - float64(v.Start)
 	}
 	return sum
-}
-
-// holds reports whether the union has t in it.
-func holds(iv []firetrail.Interval, t int64) bool {
-	i, found := slices.BinarySearchFunc(iv, t, func(v firetrail.Interval, t int64) int {
-		switch {
-		case v.Start < t:
-			return -1
-		case v.Start > t:
-			return 1
-		}
-		return 0
-	})
-	return found || i > 0 && iv[i-1].End >= t
 }
 
 func compareIntervals(a, b firetrail.Interval) int {
