@@ -153,8 +153,13 @@ func (w *sourceWriter) sensorName(before string) string {
 
 // segment gives the segment that the next event of a kind goes to.
 func (w *sourceWriter) segment(kind string) (*segmentWriter, error) {
-	if s := w.kinds[kind]; s != nil && !s.cols.Ended() {
-		return s, nil
+	if s := w.kinds[kind]; s != nil {
+		if !s.cols.Ended() {
+			return s, nil
+		}
+		if err := s.end(); err != nil {
+			return nil, err
+		}
 	}
 	kind = string([]byte(kind)) // the event's memory need not stay for it
 	s, err := newSegmentWriter(w, kind)
@@ -198,6 +203,9 @@ type segmentWriter struct {
 	flows   [][]byte // packed rollup of each group
 	pending []*groupJob
 	info    segment
+
+	ended chan struct{} // closed when flows and terms are written, nil before
+	err   error
 }
 
 // encoder is what a worker needs to write row groups and flows.
@@ -312,8 +320,12 @@ func (s *segmentWriter) bounds(g *columns.Group) {
 	}
 }
 
-// close completes the files of the segment in staging.
-func (s *segmentWriter) close(source string) error {
+// end writes the last rows and then, on the side, flows and terms: a segment that
+// is waiting for its source to end holds little memory.
+func (s *segmentWriter) end() error {
+	if s.ended != nil {
+		return nil
+	}
 	if err := s.cut(); err != nil {
 		return err
 	}
@@ -322,24 +334,36 @@ func (s *segmentWriter) close(source string) error {
 			return err
 		}
 	}
-	enc := <-s.w.t.in.slots
-	defer func() { s.w.t.in.slots <- enc }()
+	s.ended = make(chan struct{})
+	flows, terms := s.flows, s.terms
+	s.flows, s.terms = nil, nil
+	terms.Blocks(s.blocks)
+	slots := s.w.t.in.slots
+	go func() {
+		defer close(s.ended)
+		enc := <-slots
+		defer func() { slots <- enc }()
+		if s.info.Flows, s.err = writeFlows(s.path+".flow", flows, enc.flows); s.err != nil {
+			return
+		}
+		if s.err = terms.WriteFile(s.path + termsExt); s.err == nil {
+			s.err = os.Chmod(s.path+termsExt, 0o600)
+		}
+	}()
+	return nil
+}
+
+// close completes the files of an ended segment, now that the source is known.
+func (s *segmentWriter) close(source string) error {
+	<-s.ended
+	if s.err != nil {
+		return s.err
+	}
 	if err := s.cols.Close(source); err != nil {
 		return err
 	}
-	if err := closeSynced(s.file); err != nil {
-		return err
-	}
 	s.info.Source, s.info.Size, s.info.SHA256 = source, s.size, hex.EncodeToString(s.sum.Sum(nil))
-	var err error
-	if s.info.Flows, err = writeFlows(s.path+".flow", s.flows, enc.flows); err != nil {
-		return err
-	}
-	s.terms.Blocks(s.blocks)
-	if err := s.terms.WriteFile(s.path + termsExt); err != nil {
-		return err
-	}
-	return os.Chmod(s.path+termsExt, 0o600)
+	return closeSynced(s.file)
 }
 
 func closeSynced(f *os.File) error {
@@ -367,6 +391,11 @@ func (w *sourceWriter) close(source string, first int, parts []byte, e *commit) 
 		n := fmt.Sprintf("%s-%06d", source, number)
 		number++
 		return n
+	}
+	for _, s := range w.all {
+		if err := s.end(); err != nil {
+			return err
+		}
 	}
 	for i, s := range w.all {
 		if err := s.close(source); err != nil {
@@ -464,6 +493,9 @@ func (w *sourceWriter) abandon() {
 			<-j.done
 		}
 		s.pending = nil
+		if s.ended != nil {
+			<-s.ended
+		}
 		s.file.Close()
 	}
 	if w.rejects != nil {

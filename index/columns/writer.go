@@ -32,6 +32,7 @@ type Writer struct {
 	indexes [][]chunk // of each group, without data
 	binary  []bool    // of each leaf: some value is no UTF-8
 	names   []Info
+	meta    thriftWriter
 	err     error
 }
 
@@ -133,7 +134,7 @@ func (w *Writer) write(g *Group) error {
 			return err
 		}
 		index[i] = g.chunks[i]
-		index[i].data = nil
+		index[i].data, index[i].bloom = nil, nil
 	}
 	w.indexes = append(w.indexes, index)
 	w.groups = append(w.groups, format.RowGroup{NumRows: int64(g.rows)})
@@ -155,7 +156,16 @@ func (w *Writer) chunk(c *chunk) error {
 	for i := range c.offsets.PageLocations {
 		c.offsets.PageLocations[i].Offset += start
 	}
-	return w.bytes(c.data)
+	if err := w.bytes(c.data); err != nil || c.bloom == nil {
+		return err
+	}
+	c.meta.BloomFilterOffset = w.offset
+	if err := w.thrift(bloomHeader(len(c.bloom))); err != nil {
+		return err
+	}
+	err := w.bytes(c.bloom)
+	c.meta.BloomFilterLength = int32(w.offset - c.meta.BloomFilterOffset)
+	return err
 }
 
 func (w *Writer) bytes(b []byte) error {
@@ -201,49 +211,37 @@ func (w *Writer) Close(source string) error {
 			c.data = nil
 		}
 	}
-	var tw thriftWriter
-	if err := w.writeIndexes(&tw); err != nil {
+	if err := w.writeIndexes(); err != nil {
 		return err
 	}
-	return w.writeFooter(&tw, source)
+	return w.writeFooter(source)
 }
 
-// writeIndexes writes bloom filters and page indexes and completes the row
+// writeIndexes writes page indexes and completes the row
 // groups with where they are.
-func (w *Writer) writeIndexes(tw *thriftWriter) error {
+func (w *Writer) writeIndexes() error {
 	for g, chunks := range w.indexes {
 		rg := &w.groups[g]
 		rg.Ordinal = int16(g)
 		for i := range chunks {
 			c := &chunks[i]
 			c.meta.PathInSchema = w.path(i)
-			if c.bloom != nil {
-				c.meta.BloomFilterOffset = w.offset
-				if err := w.thrift(tw, bloomHeader(len(c.bloom))); err != nil {
-					return err
-				}
-				if err := w.bytes(c.bloom); err != nil {
-					return err
-				}
-				c.meta.BloomFilterLength = int32(w.offset - c.meta.BloomFilterOffset)
-			}
 			col := format.ColumnChunk{MetaData: c.meta}
 			if len(c.bounds.NullPages) > 0 {
 				col.ColumnIndexOffset = w.offset
-				if err := w.thrift(tw, &c.bounds); err != nil {
+				if err := w.thrift(&c.bounds); err != nil {
 					return err
 				}
 				col.ColumnIndexLength = int32(w.offset - col.ColumnIndexOffset)
 			}
 			col.OffsetIndexOffset = w.offset
-			if err := w.thrift(tw, &c.offsets); err != nil {
+			if err := w.thrift(&c.offsets); err != nil {
 				return err
 			}
 			col.OffsetIndexLength = int32(w.offset - col.OffsetIndexOffset)
 			rg.Columns = append(rg.Columns, col)
 			rg.TotalByteSize += c.meta.TotalUncompressedSize
 			rg.TotalCompressedSize += c.meta.TotalCompressedSize
-			c.bloom = nil
 		}
 		first := &rg.Columns[0].MetaData
 		rg.FileOffset = first.DataPageOffset
@@ -254,8 +252,8 @@ func (w *Writer) writeIndexes(tw *thriftWriter) error {
 	return nil
 }
 
-func (w *Writer) thrift(tw *thriftWriter, v any) error {
-	b, err := tw.encode(v)
+func (w *Writer) thrift(v any) error {
+	b, err := w.meta.encode(v)
 	if err != nil {
 		return err
 	}
@@ -279,7 +277,7 @@ func (w *Writer) path(leaf int) []string {
 	return []string{"x", "key_value", []string{"key", "value"}[leaf-len(w.names)]}
 }
 
-func (w *Writer) writeFooter(tw *thriftWriter, source string) error {
+func (w *Writer) writeFooter(source string) error {
 	meta := format.FileMetaData{
 		Version: 2, NumRows: w.rows, RowGroups: w.groups, Schema: w.schema(), CreatedBy: "firetrail",
 		KeyValueMetadata: []format.KeyValue{{Key: metaVersion, Value: version}, {Key: metaSource, Value: source}, {Key: metaKind, Value: w.kind}},
@@ -287,7 +285,7 @@ func (w *Writer) writeFooter(tw *thriftWriter, source string) error {
 	for range len(w.names) + 2 {
 		meta.ColumnOrders = append(meta.ColumnOrders, format.ColumnOrder{Value: &format.TypeDefinedOrder{}})
 	}
-	b, err := tw.encode(&meta)
+	b, err := w.meta.encode(&meta)
 	if err != nil {
 		return err
 	}
