@@ -1,0 +1,261 @@
+package tui
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"time"
+
+	"firetrail"
+
+	tea "charm.land/bubbletea/v2"
+)
+
+// slot tells the questions of one screen apart; a new question takes the place of
+// the one in the same slot.
+type slot uint8
+
+const (
+	slotPage slot = iota
+	slotCount
+	slotHistogram
+	slotQuery
+	slots
+)
+
+// asks is what a screen has asked the store. The zero value has asked nothing.
+type asks struct {
+	id      int
+	seq     [slots]int
+	cancel  [slots]context.CancelFunc
+	pending [slots]bool
+}
+
+func (a *asks) base() *asks { return a }
+
+// answer is what became of a question.
+type answer struct {
+	screen, seq int
+	slot        slot
+	value       any
+	err         error
+	took        time.Duration
+}
+
+// ask makes a command of a question and ends the one that was in its slot.
+func (a *asks) ask(s slot, question func(context.Context) (any, error)) tea.Cmd {
+	a.drop(s)
+	ctx, cancel := context.WithCancel(context.Background())
+	a.cancel[s], a.pending[s] = cancel, true
+	id, seq := a.id, a.seq[s]
+	return func() tea.Msg {
+		start := time.Now()
+		value, err := question(ctx)
+		return answer{id, seq, s, value, err, time.Since(start)}
+	}
+}
+
+// drop ends the question in a slot; its answer will not be taken.
+func (a *asks) drop(s slot) {
+	if a.cancel[s] != nil {
+		a.cancel[s]()
+	}
+	a.cancel[s], a.pending[s] = nil, false
+	a.seq[s]++
+}
+
+// stop ends all questions.
+func (a *asks) stop() {
+	for s := range slots {
+		a.drop(s)
+	}
+}
+
+// stands reports whether an answer is to a question of this screen that was not
+// replaced, and closes the question.
+func (a *asks) stands(m answer) bool {
+	if m.screen != a.id || m.seq != a.seq[m.slot] || !a.pending[m.slot] {
+		return false
+	}
+	a.pending[m.slot] = false
+	a.cancel[m.slot]()
+	a.cancel[m.slot] = nil
+	return true
+}
+
+// COMMANDS. What follows runs beside the screens and sees only the values it was given.
+
+func readFacts(s Store) tea.Cmd {
+	return func() tea.Msg {
+		f := &facts{findings: map[string]*firetrail.Finding{}}
+		var err error
+		if f.results, f.made, err = s.Results(); err != nil {
+			return factsRead{nil, err}
+		}
+		if f.inventory, err = s.Inventory(); err != nil {
+			return factsRead{nil, err}
+		}
+		f.sources = s.Sources()
+		for i := range f.results.Findings {
+			f.findings[f.results.Findings[i].ID] = &f.results.Findings[i]
+		}
+		for _, src := range f.sources {
+			f.events += src.Counts.Events
+			f.rejected += src.Counts.Rejected
+		}
+		return factsRead{f, nil}
+	}
+}
+
+// pageRows is how many events are asked for at once.
+const pageRows = 256
+
+// pageRead is a part of a result: events from offset on.
+type pageRead struct {
+	offset int
+	events []firetrail.Event
+}
+
+// page asks for a page. Where total is known and the page lies in the second
+// half of a result in time order, it is read from the end.
+func page(s Store, q firetrail.Query, p Page, total int64) func(context.Context) (any, error) {
+	return func(ctx context.Context) (any, error) {
+		turned := p.Sort == "" && total > 0 && int64(p.Offset) > total/2
+		ask := p
+		if turned {
+			ask.Limit = int(min(int64(p.Limit), total-int64(p.Offset)))
+			ask.Offset = int(total) - p.Offset - ask.Limit
+			ask.Desc = !p.Desc
+		}
+		if ask.Limit <= 0 {
+			return pageRead{offset: p.Offset}, nil
+		}
+		list, err := s.Page(ctx, q, ask)
+		if turned {
+			slices.Reverse(list)
+		}
+		return pageRead{p.Offset, list}, err
+	}
+}
+
+func count(s Store, q firetrail.Query) func(context.Context) (any, error) {
+	return func(ctx context.Context) (any, error) { return s.Count(ctx, q) }
+}
+
+// histogramRead is the counts over the span of the dated events of a query.
+type histogramRead struct {
+	buckets []Bucket // nil where no event is dated
+}
+
+// histogram asks for the first and the last event, then for counts between.
+func histogram(s Store, q firetrail.Query, columns int) func(context.Context) (any, error) {
+	return func(ctx context.Context) (any, error) {
+		dated := firetrail.And(firetrail.Query{Op: firetrail.OpMatch, Field: "time", Match: firetrail.MatchHas}, q)
+		bounds := [2]int64{}
+		for i, desc := range []bool{false, true} {
+			list, err := s.Page(ctx, dated, Page{Fields: []string{"time"}, Desc: desc, Limit: 1})
+			if err != nil || len(list) == 0 {
+				return histogramRead{}, err
+			}
+			bounds[i] = list[0].Time
+		}
+		b, err := s.Histogram(ctx, q, bounds[0], bounds[1]+1, columns)
+		return histogramRead{b}, err
+	}
+}
+
+// queryRead is a query that was understood and its first page.
+type queryRead struct {
+	query  firetrail.Query
+	text   string
+	first  pageRead
+	cursor int // row to begin at
+}
+
+// runQuery reads and runs a query; it fails where either does.
+func runQuery(s Store, text string, fields []string) func(context.Context) (any, error) {
+	return func(ctx context.Context) (any, error) {
+		q, err := s.Parse(text)
+		if err != nil {
+			return nil, err
+		}
+		return firstPage(ctx, s, q, fields)
+	}
+}
+
+// tryQuery runs a query that was built here.
+func tryQuery(s Store, q firetrail.Query, fields []string) func(context.Context) (any, error) {
+	return func(ctx context.Context) (any, error) { return firstPage(ctx, s, q, fields) }
+}
+
+func firstPage(ctx context.Context, s Store, q firetrail.Query, fields []string) (any, error) {
+	list, err := s.Page(ctx, q, Page{Fields: fields, Limit: pageRows})
+	if err != nil {
+		return nil, err
+	}
+	return queryRead{query: q, text: s.Print(q), first: pageRead{0, list}}, nil
+}
+
+// around finds an event among those of its surroundings: what is recorded within
+// a minute of it, or, where it is undated, the lines about it.
+func around(s Store, ev firetrail.Event, fields []string) func(context.Context) (any, error) {
+	return func(ctx context.Context) (any, error) {
+		q, before := surroundings(&ev)
+		n, err := s.Count(ctx, before)
+		if err != nil {
+			return nil, err
+		}
+		// Events of the same instant lie before it, too: look for it from there on.
+		for at := int(n) / pageRows * pageRows; ; at += pageRows {
+			list, err := s.Page(ctx, q, Page{Fields: fields, Offset: at, Limit: pageRows})
+			if err != nil {
+				return nil, err
+			}
+			i := slices.IndexFunc(list, func(o firetrail.Event) bool { return o.Source == ev.Source && o.Offset == ev.Offset })
+			if i >= 0 || len(list) < pageRows {
+				return queryRead{query: q, text: s.Print(q), first: pageRead{at, list}, cursor: at + max(i, 0)}, nil
+			}
+		}
+	}
+}
+
+// recordRead is an event with its bytes.
+type recordRead struct {
+	event  firetrail.Event
+	raw    []byte
+	source firetrail.Source
+	sum    string
+	rawErr error // why there are no bytes
+}
+
+func readRecord(s Store, id string) func(context.Context) (any, error) {
+	return func(ctx context.Context) (any, error) {
+		ev, err := s.Event(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		r := recordRead{event: ev}
+		r.raw, r.source, r.rawErr = s.Raw(ev.Origin)
+		sum := sha256.Sum256(r.raw)
+		r.sum = hex.EncodeToString(sum[:])
+		return r, nil
+	}
+}
+
+// surroundings selects what lies around an event, and what of it lies before.
+func surroundings(ev *firetrail.Event) (all, before firetrail.Query) {
+	if ev.Time == firetrail.Absent {
+		source := firetrail.Exactly("source", ev.Source)
+		lines := func(to int64) firetrail.Query {
+			return firetrail.And(source, firetrail.Between("line", fmt.Sprint(max(ev.Line-50, 1)), fmt.Sprint(to)),
+				firetrail.Not(firetrail.Query{Op: firetrail.OpMatch, Field: "time", Match: firetrail.MatchHas}))
+		}
+		return lines(ev.Line + 50), lines(ev.Line - 1)
+	}
+	const minute = int64(time.Minute)
+	before = firetrail.During(ev.Time-minute, ev.Time)
+	before.Excl[1] = true
+	return firetrail.During(ev.Time-minute, ev.Time+minute), before
+}
