@@ -50,6 +50,28 @@ func (k peerKey) compare(o peerKey) int {
 	return cmp.Or(k.src.Compare(o.src), k.dst.Compare(o.dst), cmp.Compare(k.port, o.port))
 }
 
+// quota bounds the candidates that one source may give to a detector: a source that
+// tries the whole internet is told all the same. Channels come source by source.
+type quota struct {
+	src netip.Addr
+	n   int
+}
+
+const maxPeers = 2000
+
+// take reports whether the source may have one more, and notes where not.
+func (q *quota) take(l *Lab, d *Detector, src netip.Addr) bool {
+	if q.src != src {
+		q.src, q.n = src, 0
+	}
+	q.n++
+	if q.n > maxPeers {
+		l.cut[d.Name] = true
+		return false
+	}
+	return true
+}
+
 // tally is one sensor's view of a channel.
 type tally struct {
 	sensor, kind            string

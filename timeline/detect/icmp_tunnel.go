@@ -37,6 +37,7 @@ type icmpPeer struct {
 }
 
 type icmpState struct {
+	quota quota
 	lab   *Lab
 	d     *Detector
 	peers map[[2]netip.Addr]*icmpPeer
@@ -50,7 +51,7 @@ func (s *icmpState) Channel(c *Channel) {
 		return
 	}
 	key := [2]netip.Addr{c.Src, c.Dst}
-	if s.peers[key] == nil {
+	if s.peers[key] == nil && s.quota.take(s.lab, s.d, c.Src) {
 		s.peers[key] = &icmpPeer{src: c.Src, dst: c.Dst, trail: newTrail(), lengths: map[int64]bool{}}
 	}
 }

@@ -39,11 +39,12 @@ type Lab struct {
 	outside    map[netip.Addr]bool // what our addresses are translated to, from the inventory
 	nat        map[netip.Addr]bool // the same, from the records of phase 2
 	undated    int64
+	cut        map[string]bool // detectors that did not follow every candidate
 }
 
 func newLab(cfg Config) *Lab {
 	l := &Lab{cfg: cfg, limits: limitsOf(cfg.Thresholds), First: firetrail.Absent, Last: firetrail.Absent,
-		prevalence: map[netip.Addr]*visitors{}, resolvers: map[netip.Addr]bool{}, outside: map[netip.Addr]bool{}, nat: map[netip.Addr]bool{}}
+		prevalence: map[netip.Addr]*visitors{}, resolvers: map[netip.Addr]bool{}, outside: map[netip.Addr]bool{}, nat: map[netip.Addr]bool{}, cut: map[string]bool{}}
 	for _, n := range cfg.NAT {
 		l.outside[n.OutsideIP] = n.OutsideIP.IsValid()
 	}
@@ -168,6 +169,9 @@ func (l *Lab) parameters(chosen []Detector) []string {
 	for _, d := range chosen {
 		for _, s := range d.Defaults {
 			out = append(out, fmt.Sprintf("%s.%s %g", d.Name, s.Name, l.threshold(&d, s.Name)))
+		}
+		if l.cut[d.Name] {
+			out = append(out, fmt.Sprintf("%s followed the first %d peers of a source that had more", d.Name, maxPeers))
 		}
 	}
 	return out

@@ -49,6 +49,7 @@ type longPeer struct {
 }
 
 type longState struct {
+	quota quota
 	lab   *Lab
 	d     *Detector
 	peers map[peerKey]*longPeer
@@ -56,7 +57,7 @@ type longState struct {
 
 func (s *longState) Channel(c *Channel) {
 	base := int64(1e9 * s.lab.threshold(s.d, "base"))
-	if c.Out && (c.Longest >= base || c.Duration >= 4*base) {
+	if c.Out && (c.Longest >= base || c.Duration >= 4*base) && s.quota.take(s.lab, s.d, c.Src) {
 		s.peers[peerKey{c.Src, c.Dst, c.Port}] = &longPeer{peerKey: peerKey{c.Src, c.Dst, c.Port}, names: append([]string(nil), c.Hosts...), trail: newTrail()}
 	}
 }

@@ -98,6 +98,7 @@ type mineEpisode struct {
 }
 
 type mineState struct {
+	quota quota
 	lab   *Lab
 	d     *Detector
 	peers map[peerKey]*minePeer
@@ -130,6 +131,9 @@ func (s *mineState) Channel(c *Channel) {
 	port := minePorts[c.Port] && !c.hidesNothing()
 	shape := c.Proto == "tcp" && c.Longest >= int64(60e9*s.lab.threshold(s.d, "alone")) && !wellPorts[c.Port] && s.slow(c)
 	if p.name == "" && p.app == "" && p.alarm == "" && !port && !shape {
+		return
+	}
+	if !s.quota.take(s.lab, s.d, c.Src) {
 		return
 	}
 	kept := p // only candidates are worth an allocation

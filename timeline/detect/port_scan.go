@@ -43,6 +43,7 @@ type scanEpisode struct {
 }
 
 type scanState struct {
+	quota quota
 	lab   *Lab
 	d     *Detector
 	src   netip.Addr
@@ -71,6 +72,10 @@ func (s *scanState) Channel(c *Channel) {
 
 func (s *scanState) closePair() {
 	if s.ports >= int64(s.lab.threshold(s.d, "ports")) || s.keen >= int64(s.lab.threshold(s.d, "sensitive_failed")) {
+		if !s.quota.take(s.lab, s.d, s.src) {
+			s.ports, s.keen = 0, 0
+			return
+		}
 		s.pairs[[2]netip.Addr{s.src, s.dst}] = &scan{src: s.src, dst: s.dst, day: scanEpisode{trail: newTrail(), state: map[int64]uint8{}}}
 	}
 	s.ports, s.keen = 0, 0

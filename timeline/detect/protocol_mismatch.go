@@ -52,6 +52,7 @@ type mismatchPeer struct {
 }
 
 type mismatchState struct {
+	quota quota
 	lab   *Lab
 	d     *Detector
 	peers map[peerKey]*mismatchPeer
@@ -75,6 +76,9 @@ func (s *mismatchState) Channel(c *Channel) {
 	}
 	floor := int64(s.lab.threshold(s.d, "bytes"))
 	if p.protocol == "" && (fits || !p.unknown || c.BytesOut < floor || c.BytesIn < floor) {
+		return
+	}
+	if !s.quota.take(s.lab, s.d, c.Src) {
 		return
 	}
 	kept := p // only candidates are worth an allocation

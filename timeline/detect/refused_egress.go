@@ -32,6 +32,7 @@ type refusedPeer struct {
 }
 
 type refusedState struct {
+	quota  quota
 	lab    *Lab
 	d      *Detector
 	peers  map[peerKey]*refusedPeer
@@ -45,7 +46,7 @@ func (s *refusedState) Channel(c *Channel) {
 	if k := (target{c.Dst, c.Port}); len(s.shared) < 1<<18 || s.shared[k] > 0 {
 		s.shared[k]++
 	}
-	if float64(c.Failed) >= s.lab.threshold(s.d, "attempts") {
+	if float64(c.Failed) >= s.lab.threshold(s.d, "attempts") && s.quota.take(s.lab, s.d, c.Src) {
 		p := &refusedPeer{peerKey: peerKey{c.Src, c.Dst, c.Port}, proto: protoName(c.Proto), trail: newTrail()}
 		if len(c.Hosts) > 0 {
 			p.host = c.Hosts[0]
@@ -125,11 +126,13 @@ func (s *refusedState) gather(drafts []*Draft) []*Draft {
 			lead = d
 		}
 	}
+	var others []*trail
 	for _, d := range drafts {
 		if d != lead {
-			lead.trail.merge(&d.trail)
+			others = append(others, &d.trail)
 		}
 	}
+	lead.trail.merge(others...)
 	n := int64(len(drafts))
 	lead.part("peers", float64(n), s.lab.threshold(s.d, "peers"), 0.5, "and so at %d addresses; the parts above are of one of them", n)
 	lead.title = plural(lead.trail.sessions, "failed attempt", "failed attempts") + " of " + lead.src.String() + " at " + plural(n, "address", "addresses") + ", " + portName("port", lead.port)

@@ -56,6 +56,7 @@ func newServices(table services) func(*Lab, *Detector) State {
 }
 
 type serviceState struct {
+	quota quota
 	lab   *Lab
 	d     *Detector
 	table services
@@ -84,6 +85,9 @@ func (s *serviceState) Channel(c *Channel) {
 		return
 	}
 	if old := s.peers[p.peerKey]; old != nil && old.name+old.app != "" { // TCP and UDP to one port
+		return
+	}
+	if !s.quota.take(s.lab, s.d, c.Src) {
 		return
 	}
 	kept := p // only candidates are worth an allocation

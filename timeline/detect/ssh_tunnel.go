@@ -89,6 +89,7 @@ type sliceState struct {
 const episodeGap = int64(3600e9)
 
 type sshState struct {
+	quota quota
 	lab   *Lab
 	d     *Detector
 	peers map[peerKey]*sshPeer
@@ -123,7 +124,9 @@ func (s *sshState) Channel(c *Channel) {
 	if name, sure, ok := namedIn(s.lab, c, inTable(gitHosts)); ok && sure {
 		p.git = name
 	}
-	s.peers[p.peerKey] = p
+	if s.quota.take(s.lab, s.d, c.Src) {
+		s.peers[p.peerKey] = p
+	}
 }
 
 // otherProtocol reports whether the sensors named the channel's protocol or
@@ -227,25 +230,30 @@ func (s *sshState) Findings() []*Draft {
 	return out
 }
 
-// gather joins the episodes of a source in which nothing but refusals happened, over
-// all its peers, where they lie close together: attempts at ten servers that were
-// refused within a minute are one finding.
+// gather joins the episodes of a source in which nothing but refusals happened, and
+// those of single tries of unknown outcome, over all its peers, where they lie close
+// together: ten servers tried within a minute are one finding.
 func (s *sshState) gather() {
-	open := map[netip.Addr][]*sshEpisode{} // by source, the episodes that lead a group
+	type group struct {
+		src     netip.Addr
+		refused bool
+	}
+	leads := map[group][]*sshEpisode{}
 	for _, k := range sortedBy(s.peers, peerKey.compare) {
 		p := s.peers[k]
 		p.episodes = slices.DeleteFunc(p.episodes, func(e *sshEpisode) bool {
-			if e.passed > 0 {
+			g := group{k.src, e.passed == 0}
+			if !g.refused && (e.timed || e.established || float64(e.trail.sessions) >= s.lab.threshold(s.d, "repeats")) {
 				return false
 			}
-			for _, lead := range open[k.src] {
+			for _, lead := range leads[g] {
 				if e.trail.start-lead.trail.end <= episodeGap && lead.trail.start-e.trail.end <= episodeGap {
 					lead.trail.merge(&e.trail)
-					lead.denied += e.denied
+					lead.denied, lead.passed = lead.denied+e.denied, lead.passed+e.passed
 					return true
 				}
 			}
-			open[k.src] = append(open[k.src], e)
+			leads[g] = append(leads[g], e)
 			return false
 		})
 	}

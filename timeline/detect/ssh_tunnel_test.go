@@ -45,6 +45,11 @@ func TestSSHTunnel(t *testing.T) {
 				f.tcp(t0+3*hour+i*sec, firetrail.ActionDrop, src, 41000+i, fmt.Sprintf("203.0.113.%d", 9+i%4), []int64{22, 2222}[i%2])
 			}
 		}, want: []string{"medium 10.20.0.10 203.0.113.0/24 -"}},
+		{name: "let through to many servers is one finding", make: func(f *fake) {
+			for i := range int64(40) {
+				f.tcp(t0+3*hour+i*sec, firetrail.ActionAllow, src, 41000+i, fmt.Sprintf("203.0.113.%d", 9+i), 22)
+			}
+		}, want: []string{"medium 10.20.0.10 203.0.113.0/24 22"}},
 		{name: "two runs far apart are two findings", make: func(f *fake) {
 			f.conn(t0+2*hour, src, 41000, peer, 22, "ssh", "SF", 4000, 200_000, 150_000)
 			f.conn(t0+12*hour, src, 41000, peer, 22, "ssh", "SF", 4000, 200_000, 150_000)

@@ -86,7 +86,7 @@ func (t *trail) span(start, end int64) {
 	}
 	t.end = max(t.end, end)
 	n := len(t.bursts)
-	if n > 0 && (start-t.bursts[n-1].End <= burstGap || n == maxBursts) {
+	if n > 0 && (start-t.bursts[n-1].End <= burstGap || n == maxBursts) { // beyond the bound the last one grows
 		t.bursts[n-1].End = max(t.bursts[n-1].End, end)
 		t.bursts[n-1].Start = min(t.bursts[n-1].Start, start)
 		return
@@ -116,47 +116,55 @@ func (t *trail) prove(p Proof, weight float64) {
 	}
 }
 
-// merge takes over what another trail has gathered.
-func (t *trail) merge(o *trail) {
-	if o.start != firetrail.Absent && (t.start == firetrail.Absent || o.start < t.start) {
-		t.start = o.start
+// merge takes over what other trails have gathered: all at once, for the work is in
+// putting them in order.
+func (t *trail) merge(others ...*trail) {
+	proofs := slices.Concat(t.first, t.last)
+	for _, o := range others {
+		if o.start != firetrail.Absent && (t.start == firetrail.Absent || o.start < t.start) {
+			t.start = o.start
+		}
+		t.end = max(t.end, o.end)
+		t.count += o.count
+		t.sessions += o.sessions
+		t.crowded += o.crowded
+		for k, host := range o.targets {
+			t.aim(k.ip, k.port, host)
+		}
+		t.bursts = append(t.bursts, o.bursts...)
+		t.telling = append(t.telling, o.telling...)
+		proofs = append(append(proofs, o.first...), o.last...)
 	}
-	t.end = max(t.end, o.end)
-	t.count += o.count
-	t.sessions += o.sessions
-	t.crowded += o.crowded
-	for k, host := range o.targets {
-		t.aim(k.ip, k.port, host)
-	}
-	t.bursts = joinBursts(append(t.bursts, o.bursts...))
-	all := append(slices.Clone(t.first), t.last...)
-	all = append(append(all, o.first...), o.last...)
-	slices.SortFunc(all, compareProofs)
-	all = slices.CompactFunc(all, func(a, b Proof) bool { return a.Origin == b.Origin })
-	t.first = slices.Clone(all[:min(4, len(all))])
-	t.last = slices.Clone(all[max(len(t.first), len(all)-3):])
-	for _, w := range o.telling {
-		t.telling = append(t.telling, w)
-	}
+	t.bursts = joinBursts(t.bursts)
+	slices.SortFunc(proofs, compareProofs)
+	proofs = slices.CompactFunc(proofs, func(a, b Proof) bool { return a.Origin == b.Origin })
+	t.first = slices.Clone(proofs[:min(4, len(proofs))])
+	t.last = slices.Clone(proofs[max(len(t.first), len(proofs)-3):])
 	slices.SortStableFunc(t.telling, func(a, b weighted) int {
 		return cmp.Or(cmp.Compare(b.weight, a.weight), compareProofs(a.Proof, b.Proof))
 	})
 	t.telling = t.telling[:min(len(t.telling), 5)]
 }
 
+// joinBursts puts intervals in order and joins those that lie within burstGap; the
+// gap grows where more than maxBursts would remain.
 func joinBursts(in []firetrail.Interval) []firetrail.Interval {
 	slices.SortFunc(in, func(a, b firetrail.Interval) int {
 		return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(a.End, b.End))
 	})
-	var out []firetrail.Interval
-	for _, b := range in {
-		if n := len(out); n > 0 && b.Start-out[n-1].End <= burstGap {
-			out[n-1].End = max(out[n-1].End, b.End)
-			continue
+	for gap := burstGap; ; gap *= 4 {
+		var out []firetrail.Interval
+		for _, b := range in {
+			if n := len(out); n > 0 && b.Start-out[n-1].End <= gap {
+				out[n-1].End = max(out[n-1].End, b.End)
+				continue
+			}
+			out = append(out, b)
 		}
-		out = append(out, b)
+		if in = out; len(out) <= maxBursts {
+			return out
+		}
 	}
-	return out
 }
 
 func compareProofs(a, b Proof) int {
