@@ -55,10 +55,7 @@ func (c *Case) search(ctx context.Context, q firetrail.Query, opt SearchOptions,
 	if opt.Sort != "" && opt.Sort != "time" && !query.Known(opt.Sort) {
 		return fmt.Errorf("sort by %s: there is no such field", opt.Sort)
 	}
-	w, err := s.newSweep(ctx, opt.Desc)
-	if err != nil {
-		return err
-	}
+	w := s.newSweep(ctx, opt.Desc)
 	m := &maker{s: s, ctx: ctx, fields: opt.Fields}
 	defer func() {
 		w.close()
@@ -268,6 +265,9 @@ func wanted(seg *columns.Segment, block int, fields []string) []int {
 		list = append(list, last)
 	}
 	for i, info := range all {
+		if info.Name == "source" || info.Name == "kind" {
+			continue // an event has them anyway
+		}
 		if info.Type != columns.Map && wants(fields, info.Name) && !seg.Absent(i, block) {
 			list = append(list, i)
 		}

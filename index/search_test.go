@@ -292,8 +292,11 @@ func TestSearchWithoutIndex(t *testing.T) {
 	if plan, err := c.Explain(t.Context(), q, SearchOptions{}); err != nil || plan.Unindexed != 2 || plan.Hits != with {
 		t.Errorf("%+v, %v", plan, err)
 	}
-	if err := c.rebuildTerms("aaaa-000000"); err != nil {
-		t.Fatal(err)
+	if rebuilt, err := c.RepairTerms(t.Context()); err != nil || fmt.Sprint(rebuilt) != "[aaaa-000000 bbbb-000000]" {
+		t.Fatal(rebuilt, err)
+	}
+	if plan, err := c.Explain(t.Context(), q, SearchOptions{}); err != nil || plan.Unindexed != 0 || plan.Hits != with {
+		t.Errorf("%+v, %v", plan, err)
 	}
 	after, err := os.ReadFile(c.path("blocks", "aaaa-000000", termsExt))
 	if err != nil || string(before) != string(after) {

@@ -33,50 +33,67 @@ func (a *rowRef) compare(b *rowRef) int {
 }
 
 // sweep yields the matching rows of all segments in the total order, or in its
-// reverse. Segments are in record order, so their blocks overlap in time: a block
-// is read when the sweep comes to the earliest event it may have, and only the
-// places of its matching rows are kept. Memory grows with the blocks that overlap
-// at one time, not with the case.
+// reverse. Segments are in record order, so their blocks overlap in time: a segment
+// is opened, and a block is read, when the sweep comes to the earliest event it may
+// have, and only the places of its matching rows are kept. Memory grows with the
+// blocks that overlap at one time, not with the case.
 //
 // Undated rows come first. Two passes, one for them and one for dated rows, keep a
 // block that has both from being held from the very beginning.
 type sweep struct {
 	s       *search
 	ctx     context.Context
-	desc    bool
 	dated   bool
-	passes  []bool // still to come: values of dated
-	blocks  []blockRef
-	pending []blockRef // blocks of this pass not read yet, the next one last
-	active  sweepHeap
+	passes  []bool       // still to come: values of dated
+	blocks  [][]blockRef // candidates of each segment, nil until it was opened
+	pending blockHeap    // segments and blocks of this pass that are not read yet
+	active  runHeap
 	open    *segmentPool
 	err     error
 }
 
-// blockRef is a candidate block with the bounds of its rows.
+// blockRef is a candidate block, or a whole segment that is not opened yet.
 type blockRef struct {
-	seg, block int
+	seg, block int   // block -1 is the segment
 	low, high  int64 // recorded times, Absent without any
 	undated    bool  // may have rows without a time
 	first      int64 // offset of the first record
 	bound      rowRef
 }
 
+// blockHeap has the block with the earliest bound on top.
+type blockHeap struct {
+	refs []blockRef
+	desc bool
+}
+
+func (h *blockHeap) Len() int           { return len(h.refs) }
+func (h *blockHeap) Less(i, j int) bool { return ahead(&h.refs[i].bound, &h.refs[j].bound, h.desc) }
+func (h *blockHeap) Swap(i, j int)      { h.refs[i], h.refs[j] = h.refs[j], h.refs[i] }
+func (h *blockHeap) Push(x any)         { h.refs = append(h.refs, x.(blockRef)) }
+func (h *blockHeap) Pop() any {
+	n := len(h.refs) - 1
+	r := h.refs[n]
+	h.refs = h.refs[:n]
+	return r
+}
+
 // run is what is left of a block's matching rows, the next one first.
 type run []rowRef
 
-type sweepHeap struct {
+// runHeap has the run with the earliest row on top.
+type runHeap struct {
 	runs []run
 	desc bool
 }
 
-func (h *sweepHeap) Len() int { return len(h.runs) }
-func (h *sweepHeap) Less(i, j int) bool {
+func (h *runHeap) Len() int { return len(h.runs) }
+func (h *runHeap) Less(i, j int) bool {
 	return ahead(&h.runs[i][0], &h.runs[j][0], h.desc)
 }
-func (h *sweepHeap) Swap(i, j int) { h.runs[i], h.runs[j] = h.runs[j], h.runs[i] }
-func (h *sweepHeap) Push(x any)    { h.runs = append(h.runs, x.(run)) }
-func (h *sweepHeap) Pop() any {
+func (h *runHeap) Swap(i, j int) { h.runs[i], h.runs[j] = h.runs[j], h.runs[i] }
+func (h *runHeap) Push(x any)    { h.runs = append(h.runs, x.(run)) }
+func (h *runHeap) Pop() any {
 	n := len(h.runs) - 1
 	r := h.runs[n]
 	h.runs = h.runs[:n]
@@ -90,53 +107,71 @@ func ahead(a, b *rowRef, desc bool) bool {
 	return a.compare(b) < 0
 }
 
-// newSweep finds the candidate blocks of all segments.
-func (s *search) newSweep(ctx context.Context, desc bool) (*sweep, error) {
-	w := &sweep{s: s, ctx: ctx, desc: desc, passes: []bool{false, true}, open: newSegmentPool(s, maxPooled)}
+func (s *search) newSweep(ctx context.Context, desc bool) *sweep {
+	w := &sweep{s: s, ctx: ctx, passes: []bool{false, true}, open: newSegmentPool(s, maxPooled), blocks: make([][]blockRef, len(s.segs))}
 	if desc {
 		slices.Reverse(w.passes)
 	}
-	w.active.desc = desc
-	for i := range s.segs {
-		if err := live(ctx); err != nil {
-			w.close()
-			return nil, err
-		}
-		if err := w.add(i); err != nil {
-			w.close()
-			return nil, err
-		}
-	}
-	return w, nil
+	w.active.desc, w.pending.desc = desc, desc
+	return w
 }
 
 func (w *sweep) close() { w.open.close() }
 
-// add finds the candidate blocks of a segment.
-func (w *sweep) add(i int) error {
+// candidates finds the candidate blocks of a segment, once.
+func (w *sweep) candidates(i int) ([]blockRef, error) {
+	if w.blocks[i] != nil {
+		return w.blocks[i], nil
+	}
+	if err := live(w.ctx); err != nil {
+		return nil, err
+	}
 	info := &w.s.segs[i]
+	refs := []blockRef{}
 	set, seg, release, err := w.s.candidates(i, &w.s.plan)
-	if err != nil || seg == nil {
-		return err
+	if err != nil {
+		return nil, err
 	}
-	defer release()
-	offset, _ := seg.Column("offset")
-	for b := range seg.Blocks() {
-		if !set.Has(b) {
-			continue
-		}
-		ref := blockRef{seg: i, block: b, undated: info.Dated < info.Rows}
-		if ref.low, ref.high, err = timeBounds(seg, b); err != nil {
-			return err
-		}
-		if ref.undated {
-			if ref.first, _, _, err = seg.Bounds(offset, b); err != nil {
-				return err
+	if seg != nil {
+		defer release()
+		offset, _ := seg.Column("offset")
+		for b := range seg.Blocks() {
+			if !set.Has(b) {
+				continue
 			}
+			ref := blockRef{seg: i, block: b, undated: info.Dated < info.Rows}
+			if ref.low, ref.high, err = timeBounds(seg, b); err != nil {
+				return nil, err
+			}
+			if ref.undated {
+				if ref.first, _, _, err = seg.Bounds(offset, b); err != nil {
+					return nil, err
+				}
+			}
+			refs = append(refs, ref)
 		}
-		w.blocks = append(w.blocks, ref)
 	}
-	return nil
+	w.blocks[i] = refs
+	return refs, nil
+}
+
+// wait lets a block or segment wait until the sweep comes to it in this pass.
+func (w *sweep) wait(b blockRef) {
+	if w.dated && b.low == firetrail.Absent || !w.dated && !b.undated {
+		return
+	}
+	desc := w.pending.desc
+	b.bound = rowRef{time: b.low, offset: math.MinInt64, rank: int32(w.s.rank[b.seg])}
+	switch {
+	case !w.dated:
+		b.bound.time, b.bound.offset = firetrail.Absent, b.first
+		if desc {
+			b.bound.offset = math.MaxInt64
+		}
+	case desc:
+		b.bound.time, b.bound.offset = b.high, math.MaxInt64
+	}
+	heap.Push(&w.pending, b)
 }
 
 // pass begins the next pass; it reports whether there is one.
@@ -145,47 +180,23 @@ func (w *sweep) pass() bool {
 		return false
 	}
 	w.dated, w.passes = w.passes[0], w.passes[1:]
-	w.pending = w.pending[:0]
-	for _, b := range w.blocks {
-		b.bound = rowRef{rank: int32(w.s.rank[b.seg])}
-		switch {
-		case w.dated && b.low == firetrail.Absent, !w.dated && !b.undated:
-			continue
-		case !w.dated:
-			b.bound.time, b.bound.offset = firetrail.Absent, b.first
-			if w.desc {
-				b.bound.offset = math.MaxInt64
-			}
-		case w.desc:
-			b.bound.time, b.bound.offset = b.high, math.MaxInt64
-		default:
-			b.bound.time, b.bound.offset = b.low, math.MinInt64
-		}
-		w.pending = append(w.pending, b)
+	for i := range w.s.segs {
+		info := &w.s.segs[i]
+		w.wait(blockRef{seg: i, block: -1, low: info.First, high: info.Last, undated: info.Dated < info.Rows, first: math.MinInt64})
 	}
-	slices.SortStableFunc(w.pending, func(a, b blockRef) int {
-		c := b.bound.compare(&a.bound)
-		if w.desc {
-			c = -c
-		}
-		return c
-	})
 	return true
 }
 
 // next returns the next row; false is the end or an error.
 func (w *sweep) next() (rowRef, bool) {
 	for {
-		n := len(w.pending)
-		if n > 0 && (len(w.active.runs) == 0 || !ahead(&w.active.runs[0][0], &w.pending[n-1].bound, w.desc)) {
-			b := w.pending[n-1]
-			w.pending = w.pending[:n-1]
-			if w.err = w.read(b); w.err != nil {
+		if w.pending.Len() > 0 && (w.active.Len() == 0 || !ahead(&w.active.runs[0][0], &w.pending.refs[0].bound, w.active.desc)) {
+			if w.err = w.reach(heap.Pop(&w.pending).(blockRef)); w.err != nil {
 				return rowRef{}, false
 			}
 			continue
 		}
-		if len(w.active.runs) > 0 {
+		if w.active.Len() > 0 {
 			break
 		}
 		if !w.pass() {
@@ -200,6 +211,18 @@ func (w *sweep) next() (rowRef, bool) {
 		heap.Fix(&w.active, 0)
 	}
 	return ref, true
+}
+
+// reach opens a segment or reads a block.
+func (w *sweep) reach(b blockRef) error {
+	if b.block >= 0 {
+		return w.read(b)
+	}
+	refs, err := w.candidates(b.seg)
+	for _, ref := range refs {
+		w.wait(ref)
+	}
+	return err
 }
 
 // read tests a block and keeps the places of its matching rows of this pass.
@@ -219,7 +242,7 @@ func (w *sweep) read(b blockRef) error {
 	refs = slices.DeleteFunc(refs, func(r rowRef) bool { return (r.time != firetrail.Absent) != w.dated })
 	w.s.plan.Hits += int64(len(refs))
 	slices.SortFunc(refs, func(x, y rowRef) int { return x.compare(&y) })
-	if w.desc {
+	if w.active.desc {
 		slices.Reverse(refs)
 	}
 	if len(refs) > 0 {

@@ -94,15 +94,21 @@ func (w *sweep) sorted(opt SearchOptions) (func() (rowRef, bool), error) {
 		keep = min(opt.Limit+opt.Offset, MaxSorted)
 	}
 	top := &topRows{desc: opt.Desc}
-	for _, b := range w.blocks {
-		if err := live(w.ctx); err != nil {
+	for i := range w.s.segs {
+		refs, err := w.candidates(i)
+		if err != nil {
 			return nil, err
 		}
-		start := time.Now()
-		if err := w.sortBlock(b, opt, top, keep); err != nil {
-			return nil, err
+		for _, b := range refs {
+			if err := live(w.ctx); err != nil {
+				return nil, err
+			}
+			start := time.Now()
+			if err := w.sortBlock(b, opt, top, keep); err != nil {
+				return nil, err
+			}
+			w.s.plan.Reading += time.Since(start)
 		}
-		w.s.plan.Reading += time.Since(start)
 	}
 	slices.SortFunc(top.rows, func(a, b sortedRow) int {
 		if top.before(&a, &b) {

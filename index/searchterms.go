@@ -1,6 +1,7 @@
 package index
 
 import (
+	"context"
 	"fmt"
 	"os"
 
@@ -302,6 +303,34 @@ func (c *Case) rebuildTerms(name string) error {
 		return fmt.Errorf("rebuild block index: %w", err)
 	}
 	return nil
+}
+
+// RepairTerms makes the block indexes anew that are missing or damaged, and names
+// their segments. It changes no answer, only how fast it comes.
+func (c *Case) RepairTerms(ctx context.Context) (rebuilt []string, err error) {
+	if err := c.acquire(); err != nil {
+		return nil, err
+	}
+	defer c.unlock()
+	snap := c.view()
+	for i := range snap.segments {
+		if err := live(ctx); err != nil {
+			return rebuilt, err
+		}
+		seg := &snap.segments[i]
+		path := c.path("blocks", seg.Name, termsExt)
+		if x, err := blocks.Open(path, seg.blocks()); err == nil {
+			x.Close()
+			if blocks.Check(path) == nil {
+				continue
+			}
+		}
+		if err := c.rebuildTerms(seg.Name); err != nil {
+			return rebuilt, err
+		}
+		rebuilt = append(rebuilt, seg.Name)
+	}
+	return rebuilt, nil
 }
 
 // termIndex is an open block index.

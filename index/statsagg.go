@@ -21,9 +21,16 @@ type aggState struct {
 
 	hashes []uint64 // of each code of dict; 0: not made yet
 	dict   *columns.Dict
+	recent *[4096]uint64 // pairs of group and code that were added last
 }
 
-func newAggState(a aggregate) *aggState { return &aggState{aggregate: a} }
+func newAggState(a aggregate) *aggState {
+	s := &aggState{aggregate: a}
+	if a.name == "distinct" {
+		s.recent = new([4096]uint64)
+	}
+	return s
+}
 
 // common reports whether the field is a common number.
 func (a *aggState) common() bool { return a.def != nil && a.def.Int != nil }
@@ -206,10 +213,17 @@ func (a *aggState) different(v *values, rows []uint16, groups []uint32) error {
 	if vec := v.vector; vec != nil && vec.Type == columns.Text && !v.rest {
 		if a.dict != vec.Dict {
 			a.dict, a.hashes = vec.Dict, make([]uint64, vec.Dict.Len())
+			clear(a.recent[:])
 		}
 		for i, row := range rows {
 			c := vec.Codes[row]
 			if c == columns.Null {
+				continue
+			}
+			pair := uint64(groups[i]+1)<<32 | uint64(c)
+			if at := &a.recent[hashInt(pair)%uint64(len(a.recent))]; *at != pair {
+				*at = pair
+			} else {
 				continue
 			}
 			if a.hashes[c] == 0 {
