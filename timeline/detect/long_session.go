@@ -18,7 +18,7 @@ var longSession = Detector{
 		{"high", 43200, "seconds"},
 	},
 	New: func(l *Lab, d *Detector) State {
-		return &longState{lab: l, d: d, peers: map[peerKey]*longPeer{}}
+		return &longState{lab: l, d: d, peers: map[peerKey][]*longPeer{}}
 	},
 }
 
@@ -52,13 +52,13 @@ type longState struct {
 	quota quota
 	lab   *Lab
 	d     *Detector
-	peers map[peerKey]*longPeer
+	peers map[peerKey][]*longPeer // episodes of a peer, in time order
 }
 
 func (s *longState) Channel(c *Channel) {
 	base := int64(1e9 * s.lab.threshold(s.d, "base"))
 	if c.Out && (c.Longest >= base || c.Duration >= 4*base) && s.quota.take(s.lab, s.d, c.Src) {
-		s.peers[peerKey{c.Src, c.Dst, c.Port}] = &longPeer{peerKey: peerKey{c.Src, c.Dst, c.Port}, names: append([]string(nil), c.Hosts...), trail: newTrail()}
+		s.peers[peerKey{c.Src, c.Dst, c.Port}] = []*longPeer{{peerKey: peerKey{c.Src, c.Dst, c.Port}, names: append([]string(nil), c.Hosts...), trail: newTrail()}}
 	}
 }
 
@@ -71,9 +71,15 @@ func (s *longState) Wants() []Want {
 }
 
 func (s *longState) Session(x *Session) {
-	p := s.peers[peerKey{x.Src, x.Dst, x.DstPort}]
-	if p == nil || x.Duration <= 0 {
+	k := peerKey{x.Src, x.Dst, x.DstPort}
+	episodes := s.peers[k]
+	if len(episodes) == 0 || x.Duration <= 0 {
 		return
+	}
+	p := episodes[len(episodes)-1]
+	if p.trail.paused(x, episodeGap) {
+		p = &longPeer{peerKey: k, names: p.names, trail: newTrail()}
+		s.peers[k] = append(episodes, p)
 	}
 	p.trail.add(x, x.Seconds(), "")
 	p.open = x.Open()
@@ -89,8 +95,10 @@ func (s *longState) Session(x *Session) {
 func (s *longState) Findings() []*Draft {
 	var out []*Draft
 	for _, k := range sortedBy(s.peers, peerKey.compare) {
-		if d := s.judge(s.peers[k]); d != nil {
-			out = append(out, d)
+		for _, p := range s.peers[k] {
+			if d := s.judge(p); d != nil {
+				out = append(out, d)
+			}
 		}
 	}
 	return out

@@ -19,7 +19,7 @@ var protocolMismatch = Detector{
 		{"bytes", 10_000, "bytes each way from which an unidentified protocol on 443 is told"},
 	},
 	New: func(l *Lab, d *Detector) State {
-		return &mismatchState{lab: l, d: d, peers: map[peerKey]*mismatchPeer{}}
+		return &mismatchState{lab: l, d: d, peers: map[peerKey][]*mismatchPeer{}}
 	},
 }
 
@@ -55,7 +55,7 @@ type mismatchState struct {
 	quota quota
 	lab   *Lab
 	d     *Detector
-	peers map[peerKey]*mismatchPeer
+	peers map[peerKey][]*mismatchPeer // episodes of a peer, in time order
 }
 
 func (s *mismatchState) Channel(c *Channel) {
@@ -83,7 +83,7 @@ func (s *mismatchState) Channel(c *Channel) {
 	}
 	kept := p // only candidates are worth an allocation
 	kept.trail = newTrail()
-	s.peers[p.peerKey] = &kept
+	s.peers[p.peerKey] = []*mismatchPeer{&kept}
 }
 
 func (s *mismatchState) Wants() []Want {
@@ -95,13 +95,19 @@ func (s *mismatchState) Wants() []Want {
 }
 
 func (s *mismatchState) Session(x *Session) {
-	p := s.peers[peerKey{x.Src, x.Dst, x.DstPort}]
-	if p == nil || x.Failed {
+	k := peerKey{x.Src, x.Dst, x.DstPort}
+	episodes := s.peers[k]
+	if len(episodes) == 0 || x.Failed {
 		return
 	}
+	p := episodes[len(episodes)-1]
 	word := strings.ToLower(x.Service + "," + x.App)
 	if p.protocol != "" && !slices.Contains(strings.Split(word, ","), p.protocol) {
 		return // another connection to the same port, with the port's own protocol
+	}
+	if p.trail.paused(x, episodeGap) {
+		p = &mismatchPeer{peerKey: k, protocol: p.protocol, points: p.points, unknown: p.unknown, trail: newTrail()}
+		s.peers[k] = append(episodes, p)
 	}
 	p.trail.add(x, x.Seconds(), "")
 	p.out, p.in = p.out+max(x.BytesOut, 0), p.in+max(x.BytesIn, 0)
@@ -112,28 +118,35 @@ func (s *mismatchState) Session(x *Session) {
 func (s *mismatchState) Findings() []*Draft {
 	var out []*Draft
 	for _, k := range sortedBy(s.peers, peerKey.compare) {
-		p := s.peers[k]
-		if p.trail.start == firetrail.Absent {
-			continue
+		for _, p := range s.peers[k] {
+			if d := s.judge(p); d != nil {
+				out = append(out, d)
+			}
 		}
-		d := &Draft{src: p.src, dst: p.dst.String(), port: p.port, trail: p.trail, open: p.open}
-		word := strings.ToUpper(p.protocol)
-		if p.protocol == "" {
-			word = "an unidentified protocol"
-			d.part("unidentified", float64(p.port), float64(p.port), 1, "the sensor could not identify the protocol on port %d (%s sent, %s received)", p.port, size(p.out), size(p.in))
-		} else {
-			d.part("protocol", float64(p.port), float64(p.port), p.points, "%s on port %d, which belongs to %s", word, p.port, portProtocols[p.port][0])
-		}
-		if p.longest >= 600 {
-			d.part("duration", p.longest, 600, 1, "a connection stood %s", span(p.longest))
-		}
-		s.lab.prevalenceParts(d, p.peerKey)
-		if d.points() < 1 {
-			continue
-		}
-		d.title = "Protocol mismatch: " + p.src.String() + " spoke " + word + " to " + endpoint(p.dst, p.port)
-		d.benign = []string{"servers that offer SSH on 443 for networks that allow nothing else (git hosts do)", "a new protocol that the sensor does not know"}
-		out = append(out, d)
 	}
 	return out
+}
+
+func (s *mismatchState) judge(p *mismatchPeer) *Draft {
+	if p.trail.start == firetrail.Absent {
+		return nil
+	}
+	d := &Draft{src: p.src, dst: p.dst.String(), port: p.port, trail: p.trail, open: p.open}
+	word := strings.ToUpper(p.protocol)
+	if p.protocol == "" {
+		word = "an unidentified protocol"
+		d.part("unidentified", float64(p.port), float64(p.port), 1, "the sensor could not identify the protocol on port %d (%s sent, %s received)", p.port, size(p.out), size(p.in))
+	} else {
+		d.part("protocol", float64(p.port), float64(p.port), p.points, "%s on port %d, which belongs to %s", word, p.port, portProtocols[p.port][0])
+	}
+	if p.longest >= 600 {
+		d.part("duration", p.longest, 600, 1, "a connection stood %s", span(p.longest))
+	}
+	s.lab.prevalenceParts(d, p.peerKey)
+	if d.points() < 1 {
+		return nil
+	}
+	d.title = "Protocol mismatch: " + p.src.String() + " spoke " + word + " to " + endpoint(p.dst, p.port)
+	d.benign = []string{"servers that offer SSH on 443 for networks that allow nothing else (git hosts do)", "a new protocol that the sensor does not know"}
+	return d
 }

@@ -17,9 +17,13 @@ var refusedEgress = Detector{
 		{"hours", 1, "hours over which it is kept up"},
 	},
 	New: func(l *Lab, d *Detector) State {
-		return &refusedState{lab: l, d: d, peers: map[peerKey]*refusedPeer{}, shared: map[target]int64{}}
+		return &refusedState{lab: l, d: d, peers: map[peerKey][]*refusedPeer{}, shared: map[target]int64{}}
 	},
 }
+
+// refusedGap is the pause that ends an episode: longer than elsewhere, for keeping
+// on at a slow pace is what this detector is about.
+const refusedGap = 6 * episodeGap
 
 type refusedPeer struct {
 	peerKey
@@ -35,8 +39,8 @@ type refusedState struct {
 	quota  quota
 	lab    *Lab
 	d      *Detector
-	peers  map[peerKey]*refusedPeer
-	shared map[target]int64 // inside sources that fail at it
+	peers  map[peerKey][]*refusedPeer // episodes of a peer, in time order
+	shared map[target]int64           // inside sources that fail at it
 }
 
 func (s *refusedState) Channel(c *Channel) {
@@ -51,7 +55,7 @@ func (s *refusedState) Channel(c *Channel) {
 		if len(c.Hosts) > 0 {
 			p.host = c.Hosts[0]
 		}
-		s.peers[p.peerKey] = p
+		s.peers[p.peerKey] = []*refusedPeer{p}
 	}
 }
 
@@ -64,9 +68,15 @@ func (s *refusedState) Wants() []Want {
 }
 
 func (s *refusedState) Session(x *Session) {
-	p := s.peers[peerKey{x.Src, x.Dst, x.DstPort}]
-	if p == nil || x.Reply && (x.Denied || !x.Settled) || x.Proto != p.proto {
+	k := peerKey{x.Src, x.Dst, x.DstPort}
+	episodes := s.peers[k]
+	if len(episodes) == 0 || x.Reply && (x.Denied || !x.Settled) || x.Proto != episodes[0].proto {
 		return
+	}
+	p := episodes[len(episodes)-1]
+	if p.trail.paused(x, refusedGap) {
+		p = &refusedPeer{peerKey: k, proto: p.proto, host: p.host, trail: newTrail()}
+		s.peers[k] = append(episodes, p)
 	}
 	switch {
 	case x.Failed:
@@ -88,21 +98,27 @@ func (s *refusedState) Findings() []*Draft {
 	common := map[target]*sharedBurst{}
 	bySource := map[target][]*Draft{} // by source and port
 	for _, k := range sortedBy(s.peers, peerKey.compare) {
-		p := s.peers[k]
-		d := s.judge(p)
-		if d == nil {
+		var drafts []*Draft
+		for _, p := range s.peers[k] {
+			if d := s.judge(p); d != nil {
+				drafts = append(drafts, d)
+			}
+		}
+		if len(drafts) == 0 {
 			continue
 		}
 		to := target{k.dst, k.port}
 		if n := s.shared[to]; n < 3 || 4*n < s.lab.Hosts {
 			at := target{k.src, k.port}
-			bySource[at] = append(bySource[at], d)
+			bySource[at] = append(bySource[at], drafts...)
 			continue
 		}
 		if common[to] == nil {
 			common[to] = &sharedBurst{trail: newTrail()}
 		}
-		common[to].trail.merge(&p.trail)
+		for _, d := range drafts {
+			common[to].trail.merge(&d.trail)
+		}
 		common[to].sources = append(common[to].sources, k.src)
 	}
 	for _, k := range sortedBy(bySource, target.compare) {
@@ -117,7 +133,11 @@ func (s *refusedState) Findings() []*Draft {
 // gather tells once of a source that fails at many peers on one port: the finding of
 // most points stands for all.
 func (s *refusedState) gather(drafts []*Draft) []*Draft {
-	if float64(len(drafts)) < s.lab.threshold(s.d, "peers") {
+	peers := map[string]bool{}
+	for _, d := range drafts {
+		peers[d.dst] = true
+	}
+	if float64(len(peers)) < s.lab.threshold(s.d, "peers") {
 		return drafts
 	}
 	lead := drafts[0]
@@ -133,7 +153,7 @@ func (s *refusedState) gather(drafts []*Draft) []*Draft {
 		}
 	}
 	lead.trail.merge(others...)
-	n := int64(len(drafts))
+	n := int64(len(peers))
 	lead.part("peers", float64(n), s.lab.threshold(s.d, "peers"), 0.5, "and so at %d addresses; the parts above are of one of them", n)
 	lead.title = plural(lead.trail.sessions, "failed attempt", "failed attempts") + " of " + lead.src.String() + " at " + plural(n, "address", "addresses") + ", " + portName("port", lead.port)
 	lead.dst, lead.host = lead.trail.cover(), ""

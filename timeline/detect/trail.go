@@ -94,6 +94,11 @@ func (t *trail) span(start, end int64) {
 	t.bursts = append(t.bursts, firetrail.Interval{Start: start, End: end})
 }
 
+// paused reports whether the session begins longer than gap after all that was added.
+func (t *trail) paused(x *Session, gap int64) bool {
+	return t.start != firetrail.Absent && x.Start-t.end > gap
+}
+
 func (t *trail) prove(p Proof, weight float64) {
 	if len(t.first) < 4 {
 		t.first = append(t.first, p)
