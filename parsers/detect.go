@@ -57,6 +57,7 @@ func Why(r io.Reader) ([]Verdict, error) {
 // UnknownFormatError says that no format reads a source, and each one's reason.
 type UnknownFormatError struct {
 	Looks string  // what the source seems to be: "Cisco ASA", "" unknown
+	Sound bool    // a sound log of programs that are no firewall: nothing is missed by leaving it out
 	Hint  string  // what to do about it, "" unknown
 	Why   []error // one for each format, in the order of All
 }
@@ -65,6 +66,8 @@ func (e *UnknownFormatError) Error() string {
 	switch {
 	case e.Hint != "":
 		return "looks like " + e.Looks + "; " + e.Hint
+	case e.Sound:
+		return "looks like " + e.Looks
 	case e.Looks != "":
 		return "looks like " + e.Looks + ", which is not supported"
 	}
@@ -130,7 +133,7 @@ func choose(head []byte) (Format, error) {
 	if len(accepted) == 0 {
 		refused.Looks, refused.Hint, _ = strings.Cut(looks(head), "; ")
 		if refused.Looks == "" && isSyslog(head) {
-			refused.Looks = "a syslog without firewall records"
+			refused.Looks, refused.Sound = "a syslog without firewall records", true
 			refused.Why = append(refused.Why, errSyslog)
 		}
 		return Format{}, refused

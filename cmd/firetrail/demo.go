@@ -94,7 +94,7 @@ func (a *app) demoRuns(c *index.Case, dir string) error {
 	if files, err = c.InventoryFiles(files); err != nil {
 		return err
 	}
-	inv, refused := joinFiles(files)
+	inv, _, refused := joinFiles(files)
 	for path, err := range refused {
 		return fmt.Errorf("%s: %w", path, err)
 	}

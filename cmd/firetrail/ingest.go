@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -89,10 +90,13 @@ it ended. Records that cannot be read are quarantined with a reason (exit 3).`,
 // reportIngest says per source what became of it, and the totals. Where not one
 // input could be taken in, that is an error, not a partial success.
 func (a *app) reportIngest(done *index.Ingested) error {
-	partial, refused := false, 0
+	partial, refused, left := false, 0, 0
 	for i := range done.Sources {
 		s := &done.Sources[i]
 		switch {
+		case s.Status == index.StatusRefused && foreign(s.Err):
+			a.say("%s: left out: %v", s.Path, s.Err)
+			left++
 		case s.Status == index.StatusRefused:
 			a.complain(fmt.Errorf("%s: not taken in: %w", s.Path, s.Err))
 			partial = true
@@ -115,7 +119,7 @@ func (a *app) reportIngest(done *index.Ingested) error {
 	for _, s := range done.Skipped {
 		a.say("%v", &s)
 	}
-	if refused > 0 && refused == len(done.Sources) {
+	if n := refused + left; n > 0 && n == len(done.Sources) {
 		return exit(exitUsage)
 	}
 	a.say("%s", countsText(&done.Totals))
@@ -123,6 +127,13 @@ func (a *app) reportIngest(done *index.Ingested) error {
 		return exit(exitPartial)
 	}
 	return nil
+}
+
+// foreign reports whether a source is a sound log of programs that are no
+// firewall: leaving it out makes nothing incomplete.
+func foreign(err error) bool {
+	unknown, ok := errors.AsType[*parsers.UnknownFormatError](err)
+	return ok && unknown.Sound
 }
 
 // countsText accounts for records in words.

@@ -78,10 +78,13 @@ func (a *app) importRuns(paths []string, opt runs.Options) error {
 	if err != nil {
 		return fmt.Errorf("keep inventory files: %w", err)
 	}
-	inv, refused := joinFiles(all)
+	inv, kinds, refused := joinFiles(all)
 	for _, f := range all {
 		err := refused[f.Path]
 		if err == nil {
+			if slices.Contains(paths, f.Path) {
+				a.say("%s: read as %s", f.Path, kinds[f.Path])
+			}
 			continue
 		}
 		// What cannot be read now is not kept for later imports either.
@@ -108,17 +111,19 @@ func (a *app) importRuns(paths []string, opt runs.Options) error {
 	return nil
 }
 
-// joinFiles reads inventory files and joins them; files that cannot be read are
-// left out and named with their errors.
-func joinFiles(files []index.InventoryFile) (firetrail.Inventory, map[string]error) {
+// joinFiles reads inventory files and joins them. It names, by path, the kind that
+// read each file; files that cannot be read are left out, with their errors.
+func joinFiles(files []index.InventoryFile) (inv firetrail.Inventory, kinds map[string]string, refused map[string]error) {
 	var s runs.Statements
-	refused := map[string]error{}
+	kinds, refused = map[string]string{}, map[string]error{}
 	for _, f := range files {
-		if _, err := s.ReadFile(f.Path, f.Data, f.Kind, f.Zone, f.RunAttribute); err != nil {
+		kind, err := s.ReadFile(f.Path, f.Data, f.Kind, f.Zone, f.RunAttribute)
+		if err != nil {
 			refused[f.Path] = err
 		}
+		kinds[f.Path] = kind
 	}
-	return runs.Join(&s), refused
+	return runs.Join(&s), kinds, refused
 }
 
 // readFile reads a named file or, for "-", stdin.
