@@ -108,9 +108,10 @@ func (c *Case) inventoryFiles() ([]InventoryFile, error) {
 	return all, nil
 }
 
-// SaveInventory replaces the case's inventory.
+// SaveInventory replaces the case's inventory and enters it in the custody log.
 func (c *Case) SaveInventory(inv firetrail.Inventory) error {
-	return c.saveGob(inventoryName, inv)
+	text := fmt.Sprintf("%d runs, %d tool calls", len(inv.Runs), len(inv.Calls))
+	return c.record("runs import", text, func() error { return c.saveGob(inventoryName, inv) })
 }
 
 // Inventory is what was imported; empty where nothing was.
@@ -120,9 +121,26 @@ func (c *Case) Inventory() (firetrail.Inventory, error) {
 	return inv, err
 }
 
-// SaveResults replaces what the last correlation concluded.
+// SaveResults replaces what the last correlation concluded and enters it in the
+// custody log.
 func (c *Case) SaveResults(r firetrail.Results) error {
-	return c.saveGob(resultsName, r)
+	text := fmt.Sprintf("%d findings, %d incidents", len(r.Findings), len(r.Incidents))
+	return c.record("correlate", text, func() error { return c.saveGob(resultsName, r) })
+}
+
+// record writes under the writers' lock and says so in the custody log.
+func (c *Case) record(action, text string, write func() error) error {
+	if err := c.acquire(); err != nil {
+		return err
+	}
+	err := write()
+	if uerr := c.unlock(); err == nil {
+		err = uerr
+	}
+	if err != nil {
+		return err
+	}
+	return c.Log(CustodyEntry{Action: action, Text: text})
 }
 
 // Results is what the last correlation concluded; ok is false where none was made.
