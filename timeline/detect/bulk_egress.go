@@ -23,7 +23,7 @@ var bulkEgress = Detector{
 		{"others", 20, "other peers needed for a percentile"},
 	},
 	New: func(l *Lab, d *Detector) State {
-		return &bulkState{lab: l, d: d, peers: map[[2]netip.Addr]*bulkPeer{}}
+		return &bulkState{lab: l, d: d, peers: map[[2]netip.Addr][]*bulkPeer{}}
 	},
 }
 
@@ -41,15 +41,23 @@ type bulkPeer struct {
 	steps    map[int64]float64 // bytes by step of time
 	in       int64
 	sent     int64
+	counted  map[string]int64 // bytes counted of a connection, by its id
 	ports    map[int64]bool
 	trail    trail
 	open     bool
 }
 
+// newBulkPeer begins an episode with what is known of the peer.
+func newBulkPeer(known bulkPeer) *bulkPeer {
+	known.steps, known.ports, known.trail = map[int64]float64{}, map[int64]bool{}, newTrail()
+	known.counted = map[string]int64{}
+	return &known
+}
+
 type bulkState struct {
 	lab   *Lab
 	d     *Detector
-	peers map[[2]netip.Addr]*bulkPeer
+	peers map[[2]netip.Addr][]*bulkPeer // episodes of a peer, in time order
 	// the source at hand in phase 1
 	src     netip.Addr
 	dst     netip.Addr
@@ -79,8 +87,7 @@ func (s *bulkState) closePeer() {
 		s.volumes = append(s.volumes, s.sum)
 	}
 	if float64(s.sum) >= s.lab.threshold(s.d, "floor") {
-		s.big = append(s.big, &bulkPeer{src: s.src, dst: s.dst, total: s.sum, hosts: slices.Clone(s.names),
-			steps: map[int64]float64{}, ports: map[int64]bool{}, trail: newTrail()})
+		s.big = append(s.big, newBulkPeer(bulkPeer{src: s.src, dst: s.dst, total: s.sum, hosts: slices.Clone(s.names)}))
 	}
 	s.sum, s.dst, s.names = 0, netip.Addr{}, s.names[:0]
 }
@@ -97,7 +104,7 @@ func (s *bulkState) closeSource() {
 		}
 		outlier := p.p99 > 0 && float64(p.total) > s.lab.threshold(s.d, "factor")*float64(p.p99)
 		if outlier || float64(p.total) > s.lab.threshold(s.d, "bytes") {
-			s.peers[[2]netip.Addr{p.src, p.dst}] = p
+			s.peers[[2]netip.Addr{p.src, p.dst}] = []*bulkPeer{p}
 		}
 	}
 	s.volumes, s.big = s.volumes[:0], s.big[:0]
@@ -106,27 +113,37 @@ func (s *bulkState) closeSource() {
 func (s *bulkState) Wants() []Want {
 	s.closeSource()
 	var out []Want
-	for _, p := range s.peers {
-		out = append(out, Want{Src: p.src, Dst: p.dst, Port: firetrail.Absent})
+	for k := range s.peers {
+		out = append(out, Want{Src: k[0], Dst: k[1], Port: firetrail.Absent})
 	}
 	return out
 }
 
 func (s *bulkState) Session(x *Session) {
-	p := s.peers[[2]netip.Addr{x.Src, x.Dst}]
-	if p == nil || x.BytesOut <= 0 || x.Listed && x.Ended {
+	k := [2]netip.Addr{x.Src, x.Dst}
+	episodes := s.peers[k]
+	if len(episodes) == 0 || x.BytesOut <= 0 {
 		return
 	}
-	if x.Open() {
-		p.open = true
-		return // its bytes come again with every row of the list
+	p := episodes[len(episodes)-1]
+	if p.trail.paused(x, episodeGap) {
+		p = newBulkPeer(bulkPeer{src: p.src, dst: p.dst, total: p.total, p99: p.p99, hosts: p.hosts})
+		s.peers[k] = append(episodes, p)
 	}
-	p.sent += x.BytesOut
+	sent := x.BytesOut - p.counted[x.UID] // a connection that runs stands in several rows
+	if x.UID != "" && (x.Listed || len(p.counted) < 1024) {
+		p.counted[x.UID] = max(x.BytesOut, p.counted[x.UID])
+	}
+	if sent <= 0 {
+		return
+	}
+	p.open = x.Open()
+	p.sent += sent
 	p.in += max(x.BytesIn, 0)
 	p.ports[x.DstPort] = true
-	p.trail.add(x, float64(x.BytesOut), "")
+	p.trail.add(x, float64(sent), "")
 	first, last := x.Start/bulkStep, max(x.Start, x.End)/bulkStep
-	share := float64(x.BytesOut) / float64(last-first+1)
+	share := float64(sent) / float64(last-first+1)
 	for i := first; i <= last && i-first < 24*365*bulkSteps; i++ {
 		p.steps[i] += share
 	}
@@ -152,8 +169,10 @@ func (s *bulkState) Findings() []*Draft {
 		}
 		return a[1].Compare(b[1])
 	}) {
-		if d := s.judge(s.peers[k]); d != nil {
-			out = append(out, d)
+		for _, p := range s.peers[k] {
+			if d := s.judge(p); d != nil {
+				out = append(out, d)
+			}
 		}
 	}
 	return out
@@ -175,8 +194,8 @@ func (s *bulkState) judge(p *bulkPeer) *Draft {
 	if peak > 10*t("bytes") {
 		d.part("large volume", peak, 10*t("bytes"), 1, "that is over %s", size(int64(10*t("bytes"))))
 	}
-	if p.p99 > 0 && float64(p.total) > t("factor")*float64(p.p99) && float64(p.sent) > t("floor") {
-		d.part("outlier", float64(p.total), t("factor")*float64(p.p99), 1.5, "%s in all, against %s for the 99th percentile of this source's other peers", size(p.total), size(p.p99))
+	if p.p99 > 0 && float64(p.sent) > t("factor")*float64(p.p99) && float64(p.sent) > t("floor") {
+		d.part("outlier", float64(p.sent), t("factor")*float64(p.p99), 1.5, "%s, against %s for the 99th percentile of this source's other peers", size(p.sent), size(p.p99))
 	}
 	if len(d.parts) == 0 {
 		return nil

@@ -133,6 +133,16 @@ func TestBulkEgress(t *testing.T) {
 		{name: "ten gigabytes", make: func(f *fake) {
 			f.conn(t0+2*hour, src, 41000, peer, 443, "ssl", "SF", 600, 10e9, 1e6)
 		}, want: []string{"high 10.20.0.10 203.0.113.70 443"}},
+		{name: "again on another day", make: func(f *fake) {
+			f.conn(t0+2*hour, src, 41000, peer, 443, "ssl", "SF", 600, 1e9, 1e6)
+			f.conn(t0+20*hour, src, 41001, peer, 443, "ssl", "SF", 600, 1e9, 1e6)
+		}, want: []string{"medium 10.20.0.10 203.0.113.70 443", "medium 10.20.0.10 203.0.113.70 443"}},
+		{name: "still running, a row every ten minutes", make: func(f *fake) {
+			for i := range int64(7) {
+				ev := f.conn(t0+2*hour+i*600*sec, src, 41000, peer, 443, "ssl", "OTH", i*600, i*100e6, 1e6)
+				ev.Kind, ev.UID, ev.End = "zeek.open_conn", "Copen", ev.Time
+			}
+		}, want: []string{"medium 10.20.0.10 203.0.113.70 443"}},
 		{name: "two sensors do not make twice the volume", make: func(f *fake) {
 			f.conn(t0+2*hour, src, 41000, peer, 443, "ssl", "SF", 600, 400e6, 1e6)
 			f.pan(t0+2*hour, firetrail.ActionAllow, "ssl", src, 41000, peer, 443, 600, 400e6, 1e6)
