@@ -52,6 +52,8 @@ type beaconState struct {
 	full  bool
 }
 
+// Channel keeps outbound peers with enough contacts, over time enough, that mostly
+// succeed; beyond maxCandidates it says so instead of following more.
 func (s *beaconState) Channel(c *Channel) {
 	if !c.Out || c.Port == 123 || c.Port == 53 || c.Port == 853 || c.Proto == "icmp" || c.Proto == "icmpv6" || 2*c.Failed > c.Events ||
 		float64(c.Events) < s.lab.threshold(s.d, "contacts") || c.Events > maxContacts || c.First == firetrail.Absent || c.Last-c.First < 600e9 {
@@ -76,6 +78,7 @@ func (s *beaconState) Wants() []Want {
 	return out
 }
 
+// Session notes a contact of the last day.
 func (s *beaconState) Session(x *Session) {
 	p := s.peers[peerKey{x.Src, x.Dst, x.DstPort}]
 	if p == nil || x.Reply && !x.Settled && x.Conn || len(p.times) == maxContacts || x.Start/1e9 < p.last-beaconWindow {
@@ -98,6 +101,7 @@ func (s *beaconState) Findings() []*Draft {
 	return out
 }
 
+// judge scores a peer; nil for what much of the lab contacts.
 func (s *beaconState) judge(p *beaconPeer) *Draft {
 	t := func(name string) float64 { return s.lab.threshold(s.d, name) }
 	end := s.lab.End() / 1e9

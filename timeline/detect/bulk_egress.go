@@ -67,6 +67,7 @@ type bulkState struct {
 	big     []*bulkPeer
 }
 
+// Channel sums what the source at hand sent to the peer at hand, over all ports.
 func (s *bulkState) Channel(c *Channel) {
 	if c.Src != s.src {
 		s.closeSource()
@@ -82,6 +83,7 @@ func (s *bulkState) Channel(c *Channel) {
 	}
 }
 
+// closePeer notes the peer's volume and, from the floor on, the peer.
 func (s *bulkState) closePeer() {
 	if s.sum > 0 {
 		s.volumes = append(s.volumes, s.sum)
@@ -119,6 +121,7 @@ func (s *bulkState) Wants() []Want {
 	return out
 }
 
+// Session spreads a session's bytes over its time.
 func (s *bulkState) Session(x *Session) {
 	k := [2]netip.Addr{x.Src, x.Dst}
 	episodes := s.peers[k]
@@ -178,6 +181,7 @@ func (s *bulkState) Findings() []*Draft {
 	return out
 }
 
+// judge scores an episode; nil where neither rule holds.
 func (s *bulkState) judge(p *bulkPeer) *Draft {
 	t := func(name string) float64 { return s.lab.threshold(s.d, name) }
 	d := &Draft{src: p.src, dst: p.dst.String(), port: firetrail.Absent, trail: p.trail, open: p.open}

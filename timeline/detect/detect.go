@@ -77,7 +77,9 @@ type Detector struct {
 // State is a detector at work on one case. The engine calls Channel for every
 // channel in key order, then Wants once, then Session for the sessions that any
 // detector wanted (source by source or mixed, in time order for each source),
-// then Findings once. A State must ignore what it did not want.
+// then Findings once. A State must ignore what it did not want, and must not keep
+// a Channel or a Session: both are used again. Wants may come in any order; drafts
+// must come in a fixed one.
 type State interface {
 	Channel(*Channel)
 	Wants() []Want

@@ -74,6 +74,8 @@ type dnsState struct {
 	crowd   map[string]int64 // inside sources that ask a lot under a domain
 }
 
+// Channel keeps sources with many questions, and outside resolvers by volume where no
+// record has names.
 func (s *dnsState) Channel(c *Channel) {
 	if len(c.Hosts) > 0 && (c.Port == 53 || c.Port == 5353 && Unicast(c.Dst)) && s.lab.Internal(c.Src) &&
 		float64(c.Events) >= s.lab.threshold(s.d, "base") {
@@ -129,6 +131,7 @@ func (s *dnsState) Session(x *Session) {
 	v.hours[x.Start/3600e9] += max(x.BytesOut, 0)
 }
 
+// judgeVolume scores DNS of which only volumes and durations are known.
 func (s *dnsState) judgeVolume(v *dnsVolume) *Draft {
 	t := func(name string) float64 { return s.lab.threshold(s.d, name) }
 	peak := int64(0)
@@ -258,6 +261,7 @@ func (s *dnsState) Findings() []*Draft {
 	return out
 }
 
+// judge scores what one source asked under one domain.
 func (s *dnsState) judge(z *zone) *Draft {
 	t := func(name string) float64 { return s.lab.threshold(s.d, name) }
 	names := float64(len(z.names))

@@ -49,6 +49,7 @@ type walkState struct {
 	walks  map[netip.Addr]*walk
 }
 
+// Channel counts the source's inside hosts by outcome, to see who is worth a walk.
 func (s *walkState) Channel(c *Channel) {
 	if c.Src != s.src || c.Dst != s.dst {
 		s.closeHost()
@@ -91,6 +92,7 @@ func (s *walkState) Wants() []Want {
 	return out
 }
 
+// Session takes a step of the walk at the first contact with a host.
 func (s *walkState) Session(x *Session) {
 	w := s.walks[x.Src]
 	if w == nil || !x.Settled || x.Reply || !s.lab.Internal(x.Dst) || !Unicast(x.Dst) || isMetadata(x.Dst) || noise(x.Proto, x.DstPort) ||

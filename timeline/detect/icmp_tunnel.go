@@ -45,6 +45,7 @@ type icmpState struct {
 
 func isICMP(proto string) bool { return proto == "icmp" || proto == "icmpv6" || proto == "ipv6-icmp" }
 
+// Channel keeps outbound ICMP of some volume or number.
 func (s *icmpState) Channel(c *Channel) {
 	packets := s.lab.threshold(s.d, "packets")
 	if !c.Out || !isICMP(c.Proto) || float64(c.Events) < packets/3 && float64(c.BytesOut+c.BytesIn) < packets*s.lab.threshold(s.d, "payload") {
@@ -90,6 +91,7 @@ func (s *icmpState) Event(ev *firetrail.Event) {
 	}
 }
 
+// Session adds up bytes and packets of both directions.
 func (s *icmpState) Session(x *Session) {
 	p := s.peers[[2]netip.Addr{x.Src, x.Dst}]
 	if p == nil || !isICMP(x.Proto) {
@@ -115,6 +117,7 @@ func (s *icmpState) Findings() []*Draft {
 	return out
 }
 
+// judge scores a pair; nil for what pings look like.
 func (s *icmpState) judge(p *icmpPeer) *Draft {
 	t := func(name string) float64 { return s.lab.threshold(s.d, name) }
 	d := &Draft{src: p.src, dst: p.dst.String(), port: firetrail.Absent, trail: p.trail}

@@ -79,6 +79,8 @@ var remotePorts = map[int64]bool{
 	3306: true, 3389: true, 5432: true, 5900: true, 5985: true, 5986: true, 6379: true, 6443: true, 8500: true, 9200: true, 10250: true, 11211: true, 27017: true,
 }
 
+// Channel counts, for the source at hand, the inside hosts of each port. Channels are
+// distinct in source, destination, port and protocol, so counting them counts hosts.
 func (s *sweepState) Channel(c *Channel) {
 	if c.Src != s.src {
 		s.closeSource()
@@ -104,6 +106,7 @@ func (s *sweepState) Channel(c *Channel) {
 	}
 }
 
+// closeSource keeps those ports of the source that enough hosts refused.
 func (s *sweepState) closeSource() {
 	for k, n := range s.ports {
 		if n.failed >= int64(s.lab.threshold(s.d, "few")) || n.unsure >= int64(s.lab.threshold(s.d, "hosts")) {
@@ -122,6 +125,7 @@ func (s *sweepState) Wants() []Want {
 	return out
 }
 
+// Session moves the window; a window with enough hosts begins an episode.
 func (s *sweepState) Session(x *Session) {
 	w := s.sources[sweepKey{x.Src, x.Proto, x.DstPort}]
 	if w == nil || x.Reply && (x.Denied || !x.Settled) || !s.lab.Internal(x.Dst) || !Unicast(x.Dst) || isMetadata(x.Dst) {

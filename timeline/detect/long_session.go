@@ -55,6 +55,7 @@ type longState struct {
 	peers map[peerKey][]*longPeer // episodes of a peer, in time order
 }
 
+// Channel keeps outbound peers with a long connection, or with a long sum of them.
 func (s *longState) Channel(c *Channel) {
 	base := int64(1e9 * s.lab.threshold(s.d, "base"))
 	if c.Out && (c.Longest >= base || c.Duration >= 4*base) && s.quota.take(s.lab, s.d, c.Src) {
@@ -70,6 +71,7 @@ func (s *longState) Wants() []Want {
 	return out
 }
 
+// Session adds up durations; a connection in several rows counts once.
 func (s *longState) Session(x *Session) {
 	k := peerKey{x.Src, x.Dst, x.DstPort}
 	episodes := s.peers[k]
@@ -104,6 +106,7 @@ func (s *longState) Findings() []*Draft {
 	return out
 }
 
+// judge scores an episode by its longest connection and by their sum.
 func (s *longState) judge(p *longPeer) *Draft {
 	t := func(name string) float64 { return s.lab.threshold(s.d, name) }
 	score := func(v float64) float64 { return round3(bucket(v, t("base"), t("low"), t("medium"), t("high"))) }

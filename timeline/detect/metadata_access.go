@@ -64,6 +64,7 @@ type metaState struct {
 	hosts map[netip.Addr]int64 // sources a metadata address
 }
 
+// Channel keeps every contact with a metadata address from inside.
 func (s *metaState) Channel(c *Channel) {
 	if !isMetadata(c.Dst) || !s.lab.Internal(c.Src) || !Unicast(c.Src) || isMetadata(c.Src) || c.Port == 53 || c.Port == 123 {
 		return // port 53 and 123: the same address serves DNS and time on some clouds
@@ -82,6 +83,7 @@ func (s *metaState) Wants() []Want {
 	return out
 }
 
+// Session adds a contact to its peer's running episode, or begins one.
 func (s *metaState) Session(x *Session) {
 	p := s.peers[[2]netip.Addr{x.Src, x.Dst}]
 	if p == nil || x.DstPort == 53 || x.DstPort == 123 || x.Reply && !x.Settled && x.Conn {
@@ -143,6 +145,7 @@ func (s *metaState) routine(p *metaPeer) bool {
 	return n >= s.lab.threshold(s.d, "routine_hours") && n >= hours*s.lab.threshold(s.d, "routine_share")
 }
 
+// judge scores an episode, or a routine as a whole.
 func (s *metaState) judge(p *metaPeer, e *metaEpisode, routine bool) *Draft {
 	d := &Draft{src: p.src, dst: p.dst.String(), port: firetrail.Absent, trail: e.trail}
 	if ports := portsOf(&e.trail); len(ports) == 1 {

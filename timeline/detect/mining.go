@@ -110,6 +110,8 @@ func mineName(host string) bool {
 	return ok || hasLabel(host, mineWords)
 }
 
+// Channel keeps outbound peers that a name, an application, an alarm, a port or the
+// shape of the whole channel makes suspect.
 func (s *mineState) Channel(c *Channel) {
 	if !c.Out || c.Port == 53 || c.Proto == "icmp" || c.Proto == "icmpv6" {
 		return
@@ -172,6 +174,7 @@ func (s *mineState) Wants() []Want {
 	return out
 }
 
+// Session adds a session to its peer's running episode, or begins one.
 func (s *mineState) Session(x *Session) {
 	p := s.peers[peerKey{x.Src, x.Dst, x.DstPort}]
 	if p == nil || x.Reply && !x.Settled && x.Conn {
@@ -235,6 +238,7 @@ func (s *mineState) Findings() []*Draft {
 	return append(out, s.lookups(told)...)
 }
 
+// judge scores an episode; nil where the shape alone is too little.
 func (s *mineState) judge(p *minePeer, e *mineEpisode) *Draft {
 	d := &Draft{src: p.src, dst: p.dst.String(), port: p.port, host: cmp.Or(e.host, p.name), trail: e.trail, open: e.open}
 	alone := p.name == "" && p.app == "" && p.alarm == "" && !minePorts[p.port]

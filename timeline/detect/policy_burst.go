@@ -75,6 +75,7 @@ func noise(proto string, port int64) bool {
 	return proto == "igmp" || proto == "2"
 }
 
+// Channel counts what inside sources were refused, and how many sources each target.
 func (s *burstState) Channel(c *Channel) {
 	if c.Denied == 0 || !s.lab.Internal(c.Src) || !Unicast(c.Src) || !Unicast(c.Dst) || c.Dst.IsLinkLocalUnicast() && !isMetadata(c.Dst) || noise(c.Proto, c.Port) {
 		return
@@ -108,6 +109,8 @@ func (s *burstState) Wants() []Want {
 	return out
 }
 
+// Session moves the window over a source's refused attempts and holds its count
+// against the past; retransmissions of one attempt are one session.
 func (s *burstState) Session(x *Session) {
 	b := s.sources[x.Src]
 	if b == nil || !x.Denied || x.Reply || !Unicast(x.Dst) || x.Dst.IsLinkLocalUnicast() && !isMetadata(x.Dst) || noise(x.Proto, x.DstPort) {
@@ -154,6 +157,7 @@ func (s *burstState) telling(x *Session) float64 {
 	return 0
 }
 
+// note counts a target, and of what sort it is.
 func (e *burstEpisode) note(ip netip.Addr, port int64, l *Lab) {
 	k := target{ip, port}
 	if len(e.targets) >= maxSeen && e.targets[k] == 0 {
@@ -290,6 +294,7 @@ func (g *sharedBurst) add(src netip.Addr, e *burstEpisode) {
 	}
 }
 
+// judgeShared tells once what many hosts are refused alike.
 func (s *burstState) judgeShared(k target, g *sharedBurst) *Draft {
 	d := &Draft{dst: k.ip.String(), port: k.port, trail: g.trail, sources: g.sources}
 	if len(g.sources) == 1 {
@@ -303,6 +308,7 @@ func (s *burstState) judgeShared(k target, g *sharedBurst) *Draft {
 	return d
 }
 
+// judge scores an episode of one source.
 func (s *burstState) judge(b *burstSource, e *burstEpisode) *Draft {
 	t := func(name string) float64 { return s.lab.threshold(s.d, name) }
 	d := &Draft{src: b.src, port: firetrail.Absent, trail: e.trail, dst: e.trail.cover()}

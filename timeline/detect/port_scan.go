@@ -53,6 +53,8 @@ type scanState struct {
 	pairs map[[2]netip.Addr]*scan
 }
 
+// Channel counts, for the pair at hand, the ports that failed, and those below 1024 or
+// leading into a host whose outcome nobody knows.
 func (s *scanState) Channel(c *Channel) {
 	if c.Src != s.src || c.Dst != s.dst {
 		s.closePair()
@@ -70,6 +72,7 @@ func (s *scanState) Channel(c *Channel) {
 	}
 }
 
+// closePair keeps the pair if it could satisfy a rule.
 func (s *scanState) closePair() {
 	if s.ports >= int64(s.lab.threshold(s.d, "ports")) || s.keen >= int64(s.lab.threshold(s.d, "sensitive_failed")) {
 		if !s.quota.take(s.lab, s.d, s.src) {
@@ -90,6 +93,7 @@ func (s *scanState) Wants() []Want {
 	return out
 }
 
+// Session moves the window; a window with enough ports begins an episode.
 func (s *scanState) Session(x *Session) {
 	p := s.pairs[[2]netip.Addr{x.Src, x.Dst}]
 	if p == nil || x.DstPort == firetrail.Absent || x.Reply && (x.Denied || !x.Settled) {
@@ -138,6 +142,7 @@ func (e *scanEpisode) mark(port int64, failed, known bool) {
 	}
 }
 
+// outcome counts ports: all, failed, of unknown outcome, and the sensitive ones.
 func (e *scanEpisode) outcome() (ports, failed, unsure, keen, keenFailed int64) {
 	for port, st := range e.state {
 		ports++
@@ -182,6 +187,7 @@ func (s *scanState) Findings() []*Draft {
 	return out
 }
 
+// judge scores an episode, or with slow set all that passed between the pair.
 func (s *scanState) judge(p *scan, e *scanEpisode, slow bool) *Draft {
 	t := func(name string) float64 { return s.lab.threshold(s.d, name) }
 	ports, failed, unsure, keen, keenFailed := e.outcome()

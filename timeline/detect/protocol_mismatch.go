@@ -58,6 +58,7 @@ type mismatchState struct {
 	peers map[peerKey][]*mismatchPeer // episodes of a peer, in time order
 }
 
+// Channel keeps outbound peers on well-known ports whose protocol does not belong.
 func (s *mismatchState) Channel(c *Channel) {
 	proper, ok := portProtocols[c.Port]
 	if !c.Out || !ok || c.Failed == c.Events && c.Events > 0 {
@@ -94,6 +95,7 @@ func (s *mismatchState) Wants() []Want {
 	return out
 }
 
+// Session takes the connections that spoke the stranger's protocol.
 func (s *mismatchState) Session(x *Session) {
 	k := peerKey{x.Src, x.Dst, x.DstPort}
 	episodes := s.peers[k]
@@ -127,6 +129,7 @@ func (s *mismatchState) Findings() []*Draft {
 	return out
 }
 
+// judge scores an episode.
 func (s *mismatchState) judge(p *mismatchPeer) *Draft {
 	if p.trail.start == firetrail.Absent {
 		return nil

@@ -43,6 +43,7 @@ type refusedState struct {
 	shared map[target]int64           // inside sources that fail at it
 }
 
+// Channel keeps outbound peers most of whose attempts failed.
 func (s *refusedState) Channel(c *Channel) {
 	if !c.Out || float64(c.Failed) < 1 || float64(c.Failed) < s.lab.threshold(s.d, "failed")*float64(c.Settled) {
 		return
@@ -67,6 +68,7 @@ func (s *refusedState) Wants() []Want {
 	return out
 }
 
+// Session counts attempts by outcome; one of unknown outcome counts for nothing.
 func (s *refusedState) Session(x *Session) {
 	k := peerKey{x.Src, x.Dst, x.DstPort}
 	episodes := s.peers[k]
@@ -171,6 +173,7 @@ func (s *refusedState) judgeShared(k target, g *sharedBurst) *Draft {
 	return d
 }
 
+// judge scores an episode; nil where too little failed.
 func (s *refusedState) judge(p *refusedPeer) *Draft {
 	t := func(name string) float64 { return s.lab.threshold(s.d, name) }
 	if float64(p.failed) < t("attempts") || float64(p.failed) < t("failed")*float64(p.failed+p.answered) {

@@ -63,6 +63,7 @@ type serviceState struct {
 	peers map[peerKey]*servicePeer
 }
 
+// Channel keeps outbound peers by name, application or customary port.
 func (s *serviceState) Channel(c *Channel) {
 	if !c.Out || c.Port == 53 {
 		return
@@ -115,6 +116,7 @@ func (s *serviceState) Wants() []Want {
 	return out
 }
 
+// Session adds a session to its peer's running episode, or begins one.
 func (s *serviceState) Session(x *Session) {
 	p := s.peers[peerKey{x.Src, x.Dst, x.DstPort}]
 	if p == nil || x.Reply && !x.Settled && x.Conn {
@@ -205,6 +207,7 @@ func joinEpisodes(in []*serviceEpisode) []*serviceEpisode {
 	return out
 }
 
+// judge scores an episode; nil below a low finding.
 func (s *serviceState) judge(p *servicePeer, e *serviceEpisode) *Draft {
 	d := &Draft{src: p.src, dst: p.dst.String(), port: p.peerKey.port, host: p.name, trail: e.trail, open: e.open}
 	if e.host != "" {

@@ -109,6 +109,8 @@ func sshWord(s string) bool {
 	return false
 }
 
+// Channel keeps outbound TCP that a sensor calls SSH, or that goes to a customary port
+// and that no sensor calls something else.
 func (s *sshState) Channel(c *Channel) {
 	if !c.Out || c.Proto != "tcp" && c.Proto != "" {
 		return
@@ -154,6 +156,7 @@ func (s *sshState) Wants() []Want {
 	return out
 }
 
+// Session adds a session to its peer's running episode, or begins one.
 func (s *sshState) Session(x *Session) {
 	p := s.peers[peerKey{x.Src, x.Dst, x.DstPort}]
 	if p == nil || x.Reply && x.Proto == "tcp" && !x.Settled {
@@ -259,6 +262,7 @@ func (s *sshState) gather() {
 	}
 }
 
+// judge scores an episode; nil where it is everyday use.
 func (s *sshState) judge(p *sshPeer, e *sshEpisode) *Draft {
 	d := &Draft{src: p.src, dst: p.dst.String(), port: p.port, host: e.host, trail: e.trail, open: e.openAtEnd}
 	t := func(name string) float64 { return s.lab.threshold(s.d, name) }
