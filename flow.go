@@ -69,7 +69,8 @@ func (ev *Event) Failed() bool {
 	return ev.App == "incomplete"
 }
 
-// Observe adds an event of the flow's key.
+// Observe adds an event of the flow's key. What the record of a session's start
+// counts (PAN-OS state "start") is left to the record of its end, which counts it again.
 func (f *Flow) Observe(ev *Event) {
 	if f.Events == 0 {
 		f.First, f.Last = Absent, Absent
@@ -78,13 +79,15 @@ func (f *Flow) Observe(ev *Event) {
 	if ev.Failed() {
 		f.Failed++
 	}
-	f.BytesOut += known(ev.BytesOut)
-	f.BytesIn += known(ev.BytesIn)
-	f.PacketsOut += known(ev.PacketsOut)
-	f.PacketsIn += known(ev.PacketsIn)
-	d := known(ev.Duration)
-	f.Duration += d
-	f.Longest = max(f.Longest, d)
+	if ev.State != "start" {
+		f.BytesOut += known(ev.BytesOut)
+		f.BytesIn += known(ev.BytesIn)
+		f.PacketsOut += known(ev.PacketsOut)
+		f.PacketsIn += known(ev.PacketsIn)
+		d := known(ev.Duration)
+		f.Duration += d
+		f.Longest = max(f.Longest, d)
+	}
 	if ev.Time != Absent {
 		f.First = earlier(f.First, ev.Time)
 		f.Last = max(f.Last, ev.Last())

@@ -163,6 +163,12 @@ remote_user_id uuid_for_rule pcap_id high_resolution_timestamp a_slice_service_t
 application_category application_technology application_risk application_characteristic application_container application_saas
 application_sanctioned_state`
 
+// DNS of the Advanced DNS Security telemetry, which comes as JSON only: the
+// order does not count. The resolver is the destination of the query.
+const panDNSColumns = `
+future_use receive_time serial_number type threat_content_type config_version generated_time source_address destination_address source_zone
+destination_zone action threat_id`
+
 // AUDIT has a layout of its own, without the leading column.
 const panAuditColumns = `
 serial_number generate_time threat_content_type future_use event_id object cli_command severity`

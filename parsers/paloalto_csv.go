@@ -138,7 +138,7 @@ func panLead(b []byte) (typ []byte, at int, known bool) {
 	if n > 3 && panTypeNamed(column[2]) != nil && (dateLike(column[0]) || dateLike(column[1])) {
 		return column[2], 2, true
 	}
-	if n > 4 && panTypeNamed(column[3]) != nil {
+	if n > 4 && panTypeNamed(column[3]) != nil || n == 4 && dateLike(column[1]) && panTypeNamed(column[3]) != nil {
 		return column[3], 3, true
 	}
 	if n == len(column) && dateLike(column[1]) && dateLike(column[6]) && len(column[3]) > 0 {
@@ -186,7 +186,25 @@ func (p *panParser) readCSV(b []byte, ev *firetrail.Event) error {
 			return err
 		}
 	}
+	p.precisely(first + len(p.columns) - 1)
 	return nil
+}
+
+// precisely takes the last column, of which i is the position from 0, as the
+// high-resolution time where the record has none in its place: relays and custom
+// formats leave columns out before it. It must name the moment that the generated time does.
+func (p *panParser) precisely(i int) {
+	last := p.columns[len(p.columns)-1].text
+	if p.precise.kind != stampNone || i < 31 || !dateLike(last) || last[10] != 'T' || p.generated.kind != stampWall {
+		return
+	}
+	s, ok := panStamp(last)
+	if !ok || s.kind != stampZoned {
+		return
+	}
+	if apart := panWall(&s) - panWall(&p.generated); apart >= -2 && apart <= 120 {
+		p.precise = s
+	}
 }
 
 // layout chooses the columns of the record that has been split, whose type stands

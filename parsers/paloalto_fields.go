@@ -98,7 +98,9 @@ func (p *panParser) setText(ev *firetrail.Event, c panColumn, v []byte) {
 		}
 		p.url = v
 	case panThreat:
-		p.threat = v
+		if _, isNumber := number(v); !isNumber || len(p.threat) == 0 {
+			p.threat = v
+		}
 		ev.Put(c.name, text(v))
 	case panSNI:
 		ev.Host = hostOf(v)
@@ -301,6 +303,9 @@ func panActionOf(v []byte) string {
 // finish gives the event what depends on more than one column.
 func (p *panParser) finish(env *envelope, ev *firetrail.Event) error {
 	ev.Kind = p.kind.kind
+	if p.kind == panTraffic {
+		ev.State = p.state()
+	}
 	if p.kind == panTraffic && !ev.SrcIP.IsValid() && !ev.DstIP.IsValid() {
 		return reject(p.at(p.source), "TRAFFIC without any address")
 	}
@@ -314,6 +319,17 @@ func (p *panParser) finish(env *envelope, ev *firetrail.Event) error {
 	}
 	p.finishURL(ev)
 	return p.finishTime(env, ev)
+}
+
+// state is the subtype of TRAFFIC: a session's "start" record comes before its
+// "end", and both count the same packets; "drop" and "deny" stand alone.
+func (p *panParser) state() string {
+	for _, word := range [...]string{"start", "end", "drop", "deny"} {
+		if len(p.subtype) == len(word) && strings.EqualFold(text(p.subtype), word) {
+			return word
+		}
+	}
+	return ""
 }
 
 // finishTime sets when the session began and ended; for other records, when they
@@ -384,27 +400,39 @@ func panWall(s *stamp) int64 {
 }
 
 // finishURL puts the column that holds an URL, a file name or a DNS name where
-// it belongs, by subtype.
+// it belongs, by subtype. The scanners of content write a bare file name, or the
+// URL that it was fetched from.
 func (p *panParser) finishURL(ev *firetrail.Event) {
 	u := p.url
 	is := func(subtype string) bool { return strings.EqualFold(text(p.subtype), subtype) }
 	slash := bytes.IndexByte(u, '/') >= 0
 	switch {
 	case len(u) == 0:
-	case is("url"), slash && (len(p.subtype) == 0 || is("vulnerability") || is("spyware")):
+	case is("url"), slash && (len(p.subtype) == 0 || is("vulnerability") || is("spyware") || panFetched(u)):
 		ev.URL = text(u)
 		if ev.Host == "" {
 			ev.Host = hostOf(u)
 		}
 	default:
 		ev.Put("url_filename", text(u))
-		if is("spyware") && ev.App == "dns" {
+		if ev.App == "dns" || strings.HasPrefix(ev.App, "dns-") { // dns-base since App-ID 8.5
 			ev.Host = hostOf(u)
 		}
 	}
 	if ev.Host == "" && len(p.threat) > 0 {
 		ev.Host = threatHost(p.threat)
 	}
+}
+
+// panFetched reports whether a file name is an URL: a dotted name or an address
+// stands in front of its first slash.
+func panFetched(u []byte) bool {
+	host, _, _ := bytes.Cut(u, []byte{'/'})
+	if bytes.HasSuffix(host, []byte{':'}) {
+		return bytes.HasPrefix(u[len(host):], []byte("//"))
+	}
+	_, isAddr := address(host)
+	return isAddr || bytes.IndexByte(host, '.') > 0 && hostOf(host) != ""
 }
 
 // hostOf is the host name of an URL with or without scheme, user and port; "" if
@@ -451,14 +479,13 @@ func hostName(b []byte) bool {
 }
 
 // threatHost is the name in a DNS threat: "Suspicious DNS Query (generic:NAME)(ID)",
-// "Phishing:NAME(ID)", "DGA:NAME(ID)".
+// "Phishing:NAME(ID)", "DGA:NAME(ID)", and without the ID in JSON.
 func threatHost(b []byte) string {
-	i := bytes.LastIndexByte(b, '(')
-	if i < 0 {
-		return ""
+	if i := bytes.LastIndexByte(b, '('); i >= 0 {
+		b = bytes.TrimSuffix(bytes.TrimSpace(b[:i]), []byte{')'})
 	}
-	b = bytes.TrimSuffix(bytes.TrimSpace(b[:i]), []byte{')'})
-	if i = bytes.LastIndexByte(b, ':'); i < 0 {
+	i := bytes.LastIndexByte(b, ':')
+	if i < 0 {
 		return ""
 	}
 	word := b[:i]

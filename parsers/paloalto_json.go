@@ -28,6 +28,8 @@ func panJSONTypeAt(b []byte, depth int) *panType {
 			}
 			if k := panTypeNamed(bytes.Trim(v, `"`)); k != nil {
 				kind = k
+			} else if string(w.key) == "LogType" && string(v) == `"DNS"` {
+				kind = panDNS
 			}
 		case "DeviceSN", "TimeReceived", "ConfigVersion", "LogSourceID", "log_source_id", "log_source", "DeviceName", "device_name",
 			"Serial", "serial", "SerialNumber", "serial_number", "receive_time", "ReceiveTime", "time_received", "TimeGenerated", "time_generated":

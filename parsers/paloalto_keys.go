@@ -26,6 +26,7 @@ destinationip destination_address
 destip destination_address
 destinationipaddress destination_address
 destinationipv6address destination_address
+dnsresolverip destination_address
 natsource nat_source_ip
 natsrc nat_source_ip
 sourcetranslatedaddress nat_source_ip
@@ -121,6 +122,9 @@ miscellaneous url_filename
 filename url_filename
 urlfilename url_filename
 threatname threat_id
+dnsthreatname threat_id
+logsourcename device_name
+eventtime generated_time
 threatcontentname threat_id
 threatcontentid threat_id
 directionofattack direction

@@ -100,6 +100,7 @@ var (
 	panTunnel         = &panType{name: "TUNNEL", kind: "paloalto.tunnel", least: 60, session: true, columns: panLayout(panTunnelColumns)}
 	panSCTP           = &panType{name: "SCTP", kind: "paloalto.sctp", least: 40, session: true, columns: panLayout(panSCTPColumns)}
 	panGTP            = &panType{name: "GTP", kind: "paloalto.gtp", least: 50, session: true, columns: panLayout(panGTPColumns)}
+	panDNS            = &panType{name: "DNS", kind: "paloalto.dns", session: true, columns: panLayout(panDNSColumns)} // JSON alone
 	panAudit          = &panType{name: "AUDIT", kind: "paloalto.audit", least: 8, columns: panLayout(panAuditColumns, "object:user")}
 )
 

@@ -175,7 +175,7 @@ func TestDetect(t *testing.T) {
 		{"mostly kernel", filterlog + strings.Repeat(ufwLine+"\n", 3), "iptables"},
 		{"empty", "", "the source is empty"},
 		{"blank", " \n\n", "the source is empty"},
-		{"syslog", strings.Repeat(other, 3), "looks like a syslog without firewall records, which is not supported"},
+		{"syslog", strings.Repeat(other, 3), "looks like a syslog without firewall records"},
 		{"FortiGate", `<189>date=2026-03-01 time=08:00:00 devname="fg" devid="FG1" logid="0000000013" type="traffic" srcip=192.0.2.1` + "\n", "looks like Fortinet FortiGate, which is not supported"},
 		{"Cisco", "Mar  1 08:00:00 asa : %ASA-4-106023: Deny tcp src outside:192.0.2.1/1 dst inside:192.0.2.2/23\n", "looks like Cisco ASA, PIX or Firepower, which is not supported"},
 		{"Juniper", "<14>1 2026-03-01T08:00:00Z srx RT_FLOW - RT_FLOW_SESSION_CLOSE [junos@2636.1.1.1.2.26 reason=\"idle\"] x\n", "looks like Juniper SRX, which is not supported"},
