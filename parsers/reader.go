@@ -380,14 +380,11 @@ func (r *Reader) offer(rec []byte, ev *firetrail.Event) error {
 	return ErrOther
 }
 
-// lines counts the lines of a record; a binary record counts as one.
+// lines counts the line ends of a record, so that records on one line have its
+// number; a binary record counts as one.
 func lines(whole []byte, binary bool) int64 {
 	if binary {
 		return 1
 	}
-	n := int64(bytes.Count(whole, []byte{'\n'}))
-	if len(whole) > 0 && whole[len(whole)-1] != '\n' {
-		n++
-	}
-	return n
+	return int64(bytes.Count(whole, []byte{'\n'}))
 }

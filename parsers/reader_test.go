@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -34,7 +35,7 @@ func account(t testing.TB, r io.Reader, size int64, opt Options) (counts firetra
 		from := end
 		for i := range b.Events {
 			o := b.Events[i].Origin
-			if o.Offset < from || o.Offset+o.Length > b.End || o.Line <= line && !rd.Format().Binary && len(b.Events) > 1 && i > 0 {
+			if o.Offset < from || o.Offset+o.Length > b.End || o.Line < line && !rd.Format().Binary {
 				t.Fatalf("event %d at %+v, batch from %d to %d", i, o, end, b.End)
 			}
 			from = o.Offset + o.Length
@@ -120,6 +121,20 @@ func TestReaderPositions(t *testing.T) {
 }
 
 // TestReaderBreaksOff: rows, then the error; the cut record is refused.
+// Records on one line have its number, and those behind them their own.
+func TestReaderOneLine(t *testing.T) {
+	object := `{"LogType":"TRAFFIC","DeviceSN":"0123","TimeGenerated":"2026-03-01T08:00:00Z","SourceAddress":"10.20.3.7","DestinationAddress":"203.0.113.9"}`
+	data := "[" + object + "," + object + "," + object + "]\n" + object + "\n" + object + object
+	events, _, _ := readPan(t, []byte(data), Options{})
+	var got []int64
+	for i := range events {
+		got = append(got, events[i].Line)
+	}
+	if want := []int64{1, 1, 1, 2, 3, 3}; !slices.Equal(got, want) {
+		t.Errorf("lines %v, want %v", got, want)
+	}
+}
+
 func TestReaderBreaksOff(t *testing.T) {
 	data := ufwLine + "\n" + ufwLine[:160]
 	broken := errors.New("broken")

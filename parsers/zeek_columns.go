@@ -62,8 +62,8 @@ var zeekRoles = map[string]zeekRole{
 	"id.resp_h": zeekRespH, "id_resp_h": zeekRespH, "resp_h": zeekRespH,
 	"id.resp_p": zeekRespP, "id_resp_p": zeekRespP, "resp_p": zeekRespP,
 	"id.src_ip": zeekOrigH, "id.src_p": zeekOrigP, "id.dst_ip": zeekRespH, "id.dst_p": zeekRespP, // unified2
-	"src": zeekSrc, "src_ip": zeekSrc, "src_port": zeekSrcPort,
-	"dst": zeekDst, "dst_ip": zeekDst, "dst_port": zeekDstPort,
+	"src": zeekSrc, "src_ip": zeekSrc, "src_addr": zeekSrc, "src_port": zeekSrcPort,
+	"dst": zeekDst, "dst_ip": zeekDst, "dst_addr": zeekDst, "dst_port": zeekDstPort,
 	"proto": zeekProto, "service": zeekService, "duration": zeekDuration,
 	"orig_bytes": zeekOrigBytes, "resp_bytes": zeekRespBytes,
 	"orig_pkts": zeekOrigPkts, "resp_pkts": zeekRespPkts,

@@ -84,6 +84,7 @@ var zeekGuesses = []struct{ log, columns string }{
 	{"x509", "certificate.serial"},
 	{"x509", "certificate.subject"},
 	{"files", "fuid seen_bytes"},
+	{"signatures", "sig_id event_msg"},
 	{"notice", "note actions"},
 	{"notice", "note suppress_for"},
 	{"notice", "note msg"},
@@ -153,7 +154,7 @@ var zeekMarkOf, zeekGuessMarks, zeekKnown = zeekMarkTable()
 // zeekMarkTable numbers the columns that zeekGuesses names.
 func zeekMarkTable() (of map[string]zeekMarks, guesses []zeekMarks, known map[string]bool) {
 	of = map[string]zeekMarks{}
-	known = map[string]bool{"known_hosts": true, "loaded_scripts": true}
+	known = map[string]bool{"known_hosts": true, "loaded_scripts": true, "traceroute": true}
 	for _, g := range zeekGuesses {
 		known[g.log] = true
 		var need zeekMarks

@@ -172,6 +172,45 @@ func TestZeekJSONEnvelopes(t *testing.T) {
 	}
 }
 
+// TestZeekNameless: objects that do not name their log are known by their
+// columns; those that anybody could write only where they have no others.
+func TestZeekNameless(t *testing.T) {
+	for in, want := range map[string]string{
+		`{"ts":1772355612.5,"uid":"C1","src_addr":"10.20.3.7","src_port":51617,"dst_addr":"203.0.113.9","dst_port":445,"note":"Signatures::Sensitive_Signature","sig_id":"s1","event_msg":"10.20.3.7: TCP traffic"}`: "zeek.signatures 10.20.3.7 51617 203.0.113.9 445",
+		`{"ts":1772355612.5,"src":"10.20.3.7","dst":"203.0.113.9","proto":"udp"}`: "zeek.traceroute 10.20.3.7  203.0.113.9 ",
+		`{"ts":"2026-03-01T09:00:12.5Z","host":"10.20.3.7"}`:                      "zeek.known_hosts 10.20.3.7   ",
+		`{"ts":1772355612.5,"src":"10.20.3.7","dst":"203.0.113.9","bytes":9}`:     "",
+		`{"ts":1772355612.5,"host":"web1"}`:                                       "",
+		`{"ts":1772355612.5,"host":"10.20.3.7","msg":"started"}`:                  "",
+	} {
+		ev := firetrail.NewEvent()
+		got := ""
+		if err := ZeekJSON.New(newContext(Options{})).Parse([]byte(in), &ev); err == nil {
+			for i, name := range []string{"kind", "src_ip", "src_port", "dst_ip", "dst_port"} {
+				v, _ := ev.Value(name)
+				got += strings.Repeat(" ", min(i, 1)) + v
+			}
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", in, got, want)
+		}
+	}
+}
+
+// TestZeekDecimal: what is no number is refused without harm, whatever it begins with.
+func TestZeekDecimal(t *testing.T) {
+	for _, in := range []string{"", "+", "+:|", "-", "-.", ".5", "1e", "1e+", "1e-", "1.e", "1e1234", "1x", "--1", "0x1", "1.5.2"} {
+		if zeekDecimal([]byte(in)) {
+			t.Errorf("%q is taken as a number", in)
+		}
+	}
+	for _, in := range []string{"0", "-1", "1.", "1.5", "-1.5e-06", "1e+20", "inf", "-inf", "nan", "-0.0"} {
+		if !zeekDecimal([]byte(in)) {
+			t.Errorf("%q is not taken as a number", in)
+		}
+	}
+}
+
 // TestZeekSideFiles: what lies beside the logs is refused by name.
 func TestZeekSideFiles(t *testing.T) {
 	for in, want := range map[string]string{
@@ -275,6 +314,9 @@ func FuzzZeek(f *testing.F) {
 			f.Add(data)
 		}
 	}
+	f.Add([]byte("+:|"))
+	f.Add([]byte("#separator \\x09\n#path\tconn\n#fields\tts\tduration\n#types\ttime\tinterval\n+:|\t+:|\n"))
+	f.Add([]byte(`{"ts":1.5,"uid":"C1","id.orig_h":"10.20.3.7","duration":"+:|"}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for _, format := range []string{"zeek", "zeekjson"} {
 			rd, err := NewReader(bytes.NewReader(data), Options{Format: format, MaxRecord: 4096})

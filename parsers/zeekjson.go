@@ -16,7 +16,7 @@ import (
 // objects are joined by a dot.
 var ZeekJSON = Format{
 	Name:  "zeekjson",
-	Doc:   "Zeek logs as JSON: one object a line or pretty-printed, any time format, wrapped or not",
+	Doc:   "Zeek logs as JSON: one object a line or pretty-printed, any time format, wrapped or not; x fields as in TSV: true is T, false is F",
 	Spec:  "zeek/zeek src/threading/formatters/JSON.cc; docs.zeek.org, Zeek Log Formats; corelight/json-streaming-logs",
 	Sniff: sniffZeekJSON,
 	New:   func(ctx *Context) Parser { return newZeekObjects(ctx) },
@@ -233,17 +233,47 @@ func (p *zeekObjects) isZeek() bool {
 		return true
 	case orig && (ts || uid):
 		return true
-	case ts && (p.mixed || zeekGuess(p.marks) != ""):
+	case ts && (p.mixed || p.guess() != ""):
 		return true
 	}
 	return script && len(p.members) == 1
+}
+
+// guess names the log by the columns of the record, "" if none fits. Two logs
+// have only columns that anybody's objects may have: these are known by having no others.
+func (p *zeekObjects) guess() string {
+	if g := zeekGuess(p.marks); g != "" || len(p.members) > 4 {
+		return g
+	}
+	var ts, src, dst, proto, host bool
+	for i := range p.members {
+		switch m := &p.members[i]; m.column.name {
+		case "ts":
+			ts = true
+		case "src":
+			src = true
+		case "dst":
+			dst = true
+		case "proto":
+			proto = true
+		case "host":
+			_, host = address(jsonText(m.value))
+		}
+	}
+	switch {
+	case len(p.members) == 4 && ts && src && dst && proto:
+		return "traceroute"
+	case len(p.members) == 2 && ts && host:
+		return "known_hosts"
+	}
+	return ""
 }
 
 // logOf gives the log of the record.
 func (p *zeekObjects) logOf() *zeekLog {
 	guess := ""
 	if !p.told || p.log == nil || p.path != p.key.path || p.log.name == "" {
-		guess = zeekGuess(p.marks)
+		guess = p.guess()
 	} else {
 		guess = p.key.guess
 	}
