@@ -156,45 +156,58 @@ func (v *groupVectors) key(row int) flowCodes {
 	return flowCodes{v.src.of(row), v.dst.of(row), number(v.port, row), v.proto.of(row), v.action.of(row), v.sensor.of(row)}
 }
 
-// rollup makes the flows of a row group, in key order, from its columns.
-func rollup(g *columns.Group, kind string) []firetrail.Flow {
+// roller makes rollups; its memory is used again for the next one.
+type roller struct {
+	ids    map[flowCodes]uint32
+	keys   []flowCodes
+	flowOf []uint32
+	order  []placed
+	place  []uint32
+	flows  []firetrail.Flow
+	pairs  []uint64
+}
+
+// rollup makes the flows of a row group, in key order, from its columns. They are
+// valid until the next call.
+func (r *roller) rollup(g *columns.Group, kind string) []firetrail.Flow {
+	if r.ids == nil {
+		r.ids = map[flowCodes]uint32{}
+	}
+	clear(r.ids)
 	v := newGroupVectors(g)
-	ids := make(map[flowCodes]uint32, g.Rows()/4)
-	var keys []flowCodes
-	flowOf := make([]uint32, g.Rows())
-	for row := range flowOf {
+	r.keys, r.flowOf, r.order = r.keys[:0], r.flowOf[:0], r.order[:0]
+	for row := range g.Rows() {
 		k := v.key(row)
-		id, ok := ids[k]
+		id, ok := r.ids[k]
 		if !ok {
-			id = uint32(len(keys))
-			ids[k] = id
-			keys = append(keys, k)
+			id = uint32(len(r.keys))
+			r.ids[k] = id
+			r.keys = append(r.keys, k)
+			r.order = append(r.order, placed{uint64(k.src)<<32 | uint64(k.dst), id})
 		}
-		flowOf[row] = id
+		r.flowOf = append(r.flowOf, id)
 	}
-	order := make([]placed, len(keys))
-	for i := range order {
-		order[i] = placed{uint64(keys[i].src)<<32 | uint64(keys[i].dst), uint32(i)}
-	}
-	slices.SortFunc(order, func(a, b placed) int {
+	slices.SortFunc(r.order, func(a, b placed) int {
 		if a.ends != b.ends {
 			return cmp.Compare(a.ends, b.ends)
 		}
-		return keys[a.id].compare(&keys[b.id])
+		return r.keys[a.id].compare(&r.keys[b.id])
 	})
-	flows := make([]firetrail.Flow, len(keys))
-	place := make([]uint32, len(keys))
-	for i, p := range order {
-		place[p.id] = uint32(i)
-		v.setKey(&flows[i].FlowKey, &keys[p.id])
-		flows[i].Kind = kind
+	n := len(r.keys)
+	r.flows = slices.Grow(r.flows[:0], n)[:n]
+	clear(r.flows)
+	r.place = slices.Grow(r.place[:0], n)[:n]
+	for i, p := range r.order {
+		r.place[p.id] = uint32(i)
+		v.setKey(&r.flows[i].FlowKey, &r.keys[p.id])
+		r.flows[i].Kind = kind
 	}
-	for row := range flowOf {
-		flowOf[row] = place[flowOf[row]]
+	for row := range r.flowOf {
+		r.flowOf[row] = r.place[r.flowOf[row]]
 	}
-	sums(g, v, flows, flowOf)
-	v.distinct(g, flows, flowOf)
-	return flows
+	sums(g, v, r.flows, r.flowOf)
+	r.pairs = v.distinct(g, r.flows, r.flowOf, r.pairs[:0])
+	return r.flows
 }
 
 func (v *groupVectors) setKey(f *firetrail.FlowKey, k *flowCodes) {
@@ -239,9 +252,9 @@ func sums(g *columns.Group, v *groupVectors, flows []firetrail.Flow, flowOf []ui
 	}
 }
 
-// distinct counts source ports and keeps the smallest names of each flow.
-func (v *groupVectors) distinct(g *columns.Group, flows []firetrail.Flow, flowOf []uint32) {
-	pairs := make([]uint64, 0, len(flowOf))
+// distinct counts source ports and keeps the smallest names of each flow. pairs is
+// memory to work in.
+func (v *groupVectors) distinct(g *columns.Group, flows []firetrail.Flow, flowOf []uint32, pairs []uint64) []uint64 {
 	for row, p := range numbers(g, "src_port") {
 		if p != firetrail.Absent {
 			pairs = append(pairs, uint64(flowOf[row])<<32|uint64(uint32(p)))
@@ -265,6 +278,7 @@ func (v *groupVectors) distinct(g *columns.Group, flows []firetrail.Flow, flowOf
 		slices.Sort(pairs)
 		n.keep(slices.Compact(pairs), flows, i)
 	}
+	return pairs
 }
 
 // keep gives each flow its names; pairs are flow and rank, sorted.

@@ -212,12 +212,13 @@ type segmentWriter struct {
 type encoder struct {
 	columns *columns.Encoder
 	flows   *zstd.Encoder
+	roller  roller
 }
 
 func newEncoder() (*encoder, error) {
 	z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
 		zstd.WithEncoderCRC(false), zstd.WithWindowSize(256<<10), zstd.WithSingleSegment(true))
-	return &encoder{columns.NewEncoder(), z}, err
+	return &encoder{columns: columns.NewEncoder(), flows: z}, err
 }
 
 // groupJob is a row group on its way.
@@ -277,7 +278,7 @@ func (s *segmentWriter) cut() error {
 		enc := <-slots
 		defer func() { slots <- enc }()
 		if j.err = g.Encode(enc.columns); j.err == nil {
-			j.flows, j.err = packFlows(rollup(g, s.info.Kind), enc.flows)
+			j.flows, j.err = packFlows(enc.roller.rollup(g, s.info.Kind), enc.flows)
 		}
 	}()
 	return nil
@@ -286,6 +287,7 @@ func (s *segmentWriter) cut() error {
 // settle waits for the oldest group and writes it.
 func (s *segmentWriter) settle() error {
 	j := s.pending[0]
+	s.pending[0] = nil // a group is large
 	s.pending = s.pending[1:]
 	select {
 	case <-j.done:

@@ -81,11 +81,15 @@ func (g *Group) Encode(e *Encoder) error {
 		if c.Name == "source" || c.Name == "kind" {
 			continue
 		}
-		c.pad(g.rows)
 		var err error
-		if c.Type == Int {
+		switch {
+		case !c.used:
+			err = e.absent(&g.chunks[i], c, g.rows)
+		case c.Type == Int:
+			c.pad(g.rows)
 			err = e.encodeInts(&g.chunks[i], c, g.rows)
-		} else {
+		default:
+			c.pad(g.rows)
 			err = e.encodeText(&g.chunks[i], c, g.rows)
 		}
 		if err != nil {
@@ -95,6 +99,16 @@ func (g *Group) Encode(e *Encoder) error {
 	}
 	g.err = e.encodeMap(g.chunks[leaves-2:], g.rest, g.rows)
 	return g.err
+}
+
+// absent makes the chunk of a column without any value.
+func (e *Encoder) absent(ch *chunk, c *column, rows int) error {
+	ch.meta.Type = format.ByteArray
+	if c.Type == Int {
+		ch.meta.Type = format.Int64
+	}
+	ch.meta.NumValues, ch.meta.Statistics.NullCount = int64(rows), int64(rows)
+	return e.nullPage(ch, rows)
 }
 
 // constant makes the chunk of a required text column with one value.
@@ -116,7 +130,7 @@ func (e *Encoder) encodeInts(ch *chunk, c *column, rows int) error {
 	nulls, low, high := intBounds(c.ints)
 	ch.meta.NumValues = int64(rows)
 	ch.meta.Statistics.NullCount = int64(nulls)
-	if nulls == rows {
+	if nulls == rows { // a value that was taken back for the map
 		return e.nullPage(ch, rows)
 	}
 	ch.meta.Statistics.MinValue, ch.meta.Statistics.MaxValue = int64Bytes(low), int64Bytes(high)

@@ -15,6 +15,7 @@ type Group struct {
 	rest    *mapColumn
 	rows    int
 	bytes   int64 // of the records, roughly what the values take
+	final   bool  // the segment's last
 	fixed   bool  // no further x columns: the segment's first group is complete
 
 	chunks []chunk

@@ -93,6 +93,7 @@ func (w *Writer) Cut() *Group {
 	w.group = nil
 	w.cut += g.rows
 	w.ended = g.rows < GroupRows || w.cut >= SegmentRows
+	g.final = w.ended
 	return g
 }
 
@@ -101,6 +102,10 @@ func (w *Writer) Cut() *Group {
 func (w *Writer) Write(g *Group) error {
 	if w.err == nil {
 		w.err = w.write(g)
+	}
+	if g.final {
+		w.free = nil // what is left waits for Close, and should be small
+		return w.err
 	}
 	select {
 	case w.free <- g:
