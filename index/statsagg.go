@@ -90,7 +90,7 @@ func (a *aggState) full() error {
 		held += len(d.set) + len(d.registers)/8
 	}
 	for _, q := range a.ranks {
-		held += len(q.values) + len(q.buckets)
+		held += len(q.values) + len(q.counts)
 	}
 	if held > maxHeld {
 		return fmt.Errorf("%s of %d groups needs too much memory: narrow the query, or group by fewer fields", a.label, len(a.count))
