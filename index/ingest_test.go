@@ -9,35 +9,67 @@ import (
 	"firetrail"
 )
 
-func TestLarge(t *testing.T) {
-	path := os.Getenv("FIRETRAIL_LARGE")
-	if path == "" {
-		t.Skip("FIRETRAIL_LARGE is not set")
+// TestCorpora takes real logs in: every record is accounted for, every event is in a
+// segment and in a flow, every record can be read again, and nothing is taken twice.
+func TestCorpora(t *testing.T) {
+	corpora := os.Getenv("FIRETRAIL_CORPORA")
+	if corpora == "" {
+		t.Skip("FIRETRAIL_CORPORA is not set")
 	}
-	dir := os.Getenv("FIRETRAIL_LARGE_CASE")
-	if dir == "" {
-		dir = filepath.Join(t.TempDir(), "case")
+	c := create(t)
+	r := ingestAll(t, c, corpora)
+	n := r.Totals
+	if n.Records != n.Events+n.Rejected+n.Headers+n.Other || n.Events == 0 {
+		t.Errorf("%+v", n)
 	}
-	c, err := Create(dir)
-	if err != nil {
-		t.Fatal(err)
+	rows, flows := int64(0), int64(0)
+	for _, s := range c.view().segments {
+		rows += s.Rows
 	}
-	defer c.Close()
-	r, err := c.Ingest(context.Background(), []string{path}, IngestOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("%+v in %v: %.0f/s", r.Totals, r.Elapsed, float64(r.Totals.Records)/r.Elapsed.Seconds())
-	for _, s := range r.Sources {
-		t.Logf("%s %v %+v", s.Status, s.Err, s.Source)
-	}
-	n, ev := 0, int64(0)
 	for f, err := range c.Flows(context.Background(), firetrail.Query{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		n++
-		ev += f.Events
+		flows += f.Events
 	}
-	t.Log(n, "flows of", ev)
+	if rows != n.Events || flows != n.Events {
+		t.Errorf("%d events, %d rows, %d in flows", n.Events, rows, flows)
+	}
+	rejects := int64(0)
+	for rej, err := range c.Rejects(context.Background(), "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		rejects++
+		if _, _, err := c.Raw(rej.Origin); err != nil {
+			t.Errorf("reject %s: %v", rej.ID(), err)
+		}
+	}
+	if rejects != n.Rejected {
+		t.Errorf("%d rejects of %d", rejects, n.Rejected)
+	}
+	again := ingestAll(t, c, corpora)
+	if again.Totals != (firetrail.Counts{}) {
+		t.Errorf("the second time: %+v", again.Totals)
+	}
+	report, err := c.Verify(context.Background(), nil)
+	if err != nil || !report.OK() || len(report.Missing) > 0 {
+		t.Errorf("%v %+v", err, report)
+	}
+	t.Logf("%d sources: %+v", len(r.Sources), n)
+}
+
+func BenchmarkIngest(b *testing.B) {
+	path := filepath.Join(b.TempDir(), "a.log")
+	data := kernelLines(0, 100_000)
+	writeFile(b, path, data)
+	b.SetBytes(int64(len(data)))
+	for b.Loop() {
+		c, err := Create(filepath.Join(b.TempDir(), "case"))
+		if err != nil {
+			b.Fatal(err)
+		}
+		ingestAll(b, c, path)
+		c.Close()
+	}
 }
