@@ -41,6 +41,7 @@ type Finding struct {
 	Host     string       // name the peer was known by
 	Start    int64
 	End      int64
+	Offset   int64 // nanoseconds that the clock of the evidence is taken to run ahead: only for comparing
 	Open     bool  // still going on at the end of the data
 	Count    int64 // events the finding speaks of
 	Targets  []Target
@@ -181,6 +182,9 @@ func (f *Finding) MarshalJSON() ([]byte, error) {
 		Host         string       `json:"host,omitempty"`
 		Start        string       `json:"start"`
 		End          string       `json:"end"`
+		ClockOffset  float64      `json:"clock_offset,omitempty"` // seconds ahead
+		StartCorr    string       `json:"start_corrected,omitempty"`
+		EndCorr      string       `json:"end_corrected,omitempty"`
 		Open         bool         `json:"open,omitempty"`
 		Count        int64        `json:"count"`
 		Targets      []Target     `json:"targets,omitempty"`
@@ -197,13 +201,21 @@ func (f *Finding) MarshalJSON() ([]byte, error) {
 		Evidence     []Evidence   `json:"evidence"`
 	}{
 		f.ID, f.Detector, f.Title, f.Severity, f.Score, AddrText(f.SrcIP), f.Sources, f.Dst, Optional(f.DstPort), f.Host,
-		Stamp(f.Start), Stamp(f.End), f.Open, f.Count, f.Targets, f.Targeted, f.Run, f.Unattributed,
+		Stamp(f.Start), Stamp(f.End), float64(f.Offset) / 1e9, f.corrected(f.Start), f.corrected(f.End), f.Open, f.Count, f.Targets, f.Targeted, f.Run, f.Unattributed,
 		list(f.Candidates), f.Against, nil, list(f.Attack), list(f.Why), f.Benign, f.Untested, list(f.Evidence),
 	}
 	for _, l := range f.Leases {
 		out.Leases = append(out.Leases, leaseRef{AddrText(l.IP), l.Run, l.Name, Stamp(l.Start), Stamp(l.End), l.Citation})
 	}
 	return json.Marshal(out)
+}
+
+// corrected prints a time without the clock's offset, "" where there is none.
+func (f *Finding) corrected(t int64) string {
+	if f.Offset == 0 || t == Absent {
+		return ""
+	}
+	return Stamp(t - f.Offset)
 }
 
 // list makes an empty JSON list of nil.

@@ -56,12 +56,13 @@ func Findings(inv firetrail.Inventory, findings []firetrail.Finding, opt Options
 	NewIndex(inv, opt).Findings(findings)
 }
 
-// Findings fills the Attribution of each finding; see the function.
+// Findings fills the Attribution and the Offset of each finding; see the function.
 func (x *Index) Findings(findings []firetrail.Finding) {
 	habits := observeHabits(x, findings)
 	for i := range findings {
 		f := &findings[i]
 		f.Attribution = x.attribute(f, habits.of(f))
+		f.Offset, _ = x.opt.clock(f)
 	}
 	recur(findings)
 }
@@ -149,7 +150,7 @@ func (o *Options) clock(f *firetrail.Finding) (shift, eps int64) {
 	eps = o.Slack
 	if len(f.Evidence) > 0 {
 		if off, ok := o.Offsets[f.Evidence[0].Source]; ok {
-			shift, eps = off.Shift, max(eps, off.slack())
+			shift, eps = off.Of(f.Start), max(eps, off.slack())
 		}
 	}
 	return shift, eps

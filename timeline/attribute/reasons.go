@@ -110,6 +110,9 @@ func (v *verdict) reasons(id string) []string {
 	}
 	held += " " + between(l.Start, l.End) + " (" + cite(l.Citation) + ")"
 	out := []string{held}
+	if shift, _ := v.x.opt.clock(v.f); shift != 0 {
+		out = append(out, clockReason(shift))
+	}
 	if w.claim.way != "" {
 		out = append(out, w.claim.way)
 	}
