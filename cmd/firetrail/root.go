@@ -58,7 +58,7 @@ above --fail-on, 130 interrupted.`,
 	root.PersistentPreRunE = func(*cobra.Command, []string) error { return a.check() }
 	root.AddCommand(
 		newIngest(a), newRuns(a), newCorrelate(a), newIncidents(a), newFindings(a), newTimeline(a),
-		newSearch(a), newStats(a), newExplain(a), newRaw(a), newReport(a), newVerify(a), newTUI(a), newDemo(a),
+		newSearch(a), newStats(a), newExplain(a), newRaw(a), newReport(a), newVerify(a), newTUI(a), newSimulate(a), newDemo(a),
 		newParse(a), newSources(a), newFormats(a), newFields(a), newDetectors(a), newVersion(a),
 	)
 	return root
