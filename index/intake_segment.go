@@ -1,0 +1,195 @@
+package index
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"os"
+	"strconv"
+
+	"firetrail"
+	"firetrail/index/blocks"
+	"firetrail/index/columns"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// segmentWriter writes one segment with its flows and block terms. Groups are
+// encoded side by side and written in their order.
+type segmentWriter struct {
+	w       *sourceWriter
+	path    string // in staging, without extension
+	file    *os.File
+	sum     hash.Hash
+	size    int64
+	cols    *columns.Writer
+	terms   *blocks.Writer
+	blocks  int      // whose terms were added
+	flows   [][]byte // packed rollup of each group
+	pending []*groupJob
+	info    segment
+
+	ended chan struct{} // closed when flows and terms are written, nil before
+	err   error
+}
+
+// encoder is what a worker needs to write row groups and flows.
+type encoder struct {
+	columns *columns.Encoder
+	flows   *zstd.Encoder
+	roller  roller
+}
+
+func newEncoder() (*encoder, error) {
+	z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
+		zstd.WithEncoderCRC(false), zstd.WithWindowSize(256<<10), zstd.WithSingleSegment(true))
+	return &encoder{columns: columns.NewEncoder(), flows: z}, err
+}
+
+// groupJob is a row group on its way.
+type groupJob struct {
+	g     *columns.Group
+	done  chan struct{}
+	flows []byte
+	err   error
+}
+
+func newSegmentWriter(w *sourceWriter, kind string) (*segmentWriter, error) {
+	s := &segmentWriter{w: w, path: w.t.stage + "-" + strconv.Itoa(len(w.all)), sum: sha256.New(), terms: blocks.NewWriter()}
+	s.info = segment{Kind: kind, First: firetrail.Absent, Last: firetrail.Absent}
+	f, err := os.OpenFile(s.path+".parquet", os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("write segment: %w", err)
+	}
+	s.file = f
+	s.cols = columns.NewWriter(s, kind)
+	return s, nil
+}
+
+// Write passes the segment's bytes to the file and the checksum.
+func (s *segmentWriter) Write(p []byte) (int, error) {
+	n, err := s.file.Write(p)
+	s.sum.Write(p[:n])
+	s.size += int64(n)
+	return n, err
+}
+
+// append takes as many events as the segment has room for.
+func (s *segmentWriter) append(evs []firetrail.Event) (int, error) {
+	n := s.cols.Append(evs)
+	if s.cols.Full() {
+		return n, s.cut()
+	}
+	return n, nil
+}
+
+// cut sends the collected rows on to be encoded. At most two groups of a
+// segment are under way beside the one being collected.
+func (s *segmentWriter) cut() error {
+	g := s.cols.Cut()
+	if g == nil {
+		return nil
+	}
+	for len(s.pending) >= 2 {
+		if err := s.settle(); err != nil {
+			return err
+		}
+	}
+	j := &groupJob{g: g, done: make(chan struct{})}
+	s.pending = append(s.pending, j)
+	slots := s.w.t.in.slots
+	go func() {
+		defer close(j.done)
+		enc := <-slots
+		defer func() { slots <- enc }()
+		if j.err = g.Encode(enc.columns); j.err == nil {
+			j.flows, j.err = packFlows(enc.roller.rollup(g, s.info.Kind), enc.flows)
+		}
+	}()
+	return nil
+}
+
+// settle waits for the oldest group and writes it.
+func (s *segmentWriter) settle() error {
+	j := s.pending[0]
+	s.pending[0] = nil // a group is large
+	s.pending = s.pending[1:]
+	select {
+	case <-j.done:
+	case <-s.w.ctx.Done():
+		<-j.done
+		return s.w.ctx.Err()
+	}
+	if j.err != nil {
+		return j.err
+	}
+	s.flows = append(s.flows, j.flows)
+	s.bounds(j.g)
+	s.blocks = blockTerms(s.terms, s.blocks, j.g)
+	return s.cols.Write(j.g)
+}
+
+// bounds keeps the rows and times of a group.
+func (s *segmentWriter) bounds(g *columns.Group) {
+	s.info.Rows += int64(g.Rows())
+	for _, name := range [...]string{"nat_src_ip", "nat_dst_ip", "nat_src_port", "nat_dst_port"} {
+		s.info.NAT = s.info.NAT || g.Vector(name) != nil
+	}
+	times := g.Vector("time")
+	if times == nil {
+		return
+	}
+	for _, t := range times.Ints() {
+		if t != firetrail.Absent {
+			s.info.Dated++
+			s.info.First, s.info.Last = earliest(s.info.First, t), latest(s.info.Last, t)
+		}
+	}
+}
+
+// end writes the last rows and then, on the side, flows and terms: a segment that
+// is waiting for its source to end holds little memory.
+func (s *segmentWriter) end() error {
+	if s.ended != nil {
+		return nil
+	}
+	if err := s.cut(); err != nil {
+		return err
+	}
+	for len(s.pending) > 0 {
+		if err := s.settle(); err != nil {
+			return err
+		}
+	}
+	s.ended = make(chan struct{})
+	flows, terms := s.flows, s.terms
+	s.flows, s.terms = nil, nil
+	terms.Blocks(s.blocks)
+	slots := s.w.t.in.slots
+	go func() {
+		defer close(s.ended)
+		enc := <-slots
+		defer func() { slots <- enc }()
+		if s.info.Flows, s.err = writeFlows(s.path+".flow", flows, enc.flows); s.err != nil {
+			return
+		}
+		if s.err = terms.WriteFile(s.path + termsExt); s.err == nil {
+			s.err = os.Chmod(s.path+termsExt, 0o600)
+		}
+	}()
+	return nil
+}
+
+// close completes the files of an ended segment, now that the source is known.
+func (s *segmentWriter) close(source string) error {
+	<-s.ended
+	if s.err != nil {
+		return s.err
+	}
+	if err := s.cols.Close(source); err != nil {
+		return err
+	}
+	s.info.Source, s.info.Size, s.info.SHA256 = source, s.size, hex.EncodeToString(s.sum.Sum(nil))
+	return closeSynced(s.file)
+}
