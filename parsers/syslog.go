@@ -66,6 +66,9 @@ func (c *Context) envelope(rec []byte) (env envelope, msg []byte, ok bool) {
 	} else {
 		s.env = envelope{near: firetrail.Absent, priority: -1}
 		s.msg, s.ok = s.env.read(b)
+		if n := len(s.msg); s.ok && n > 0 && s.msg[n-1] == '}' {
+			s.env, s.msg, _ = c.carried(&s.env, s.msg)
+		}
 	}
 	if !s.ok {
 		s.msg = rec

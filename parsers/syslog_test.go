@@ -49,6 +49,16 @@ func TestEnvelope(t *testing.T) {
 		{"journald bytes", `{ "MESSAGE" : [73, 78,61], "__REALTIME_TIMESTAMP" : "1764460820570472" }`, "", "", "", "2025-11-30T00:00:20.570472Z", "IN="},
 		{"journald tag", `{"MESSAGE":"nft-drop: IN=\u0022","SYSLOG_IDENTIFIER":"kernel","__REALTIME_TIMESTAMP":"1764460820570472"}`, "", "kernel", "", "2025-11-30T00:00:20.570472Z", `nft-drop: IN="`},
 		{"shipper", `{"@timestamp":"2025-12-31T23:59:59Z","host":{"name":"x"},"message":"Jan  1 00:00:01 gw kernel: IN="}`, "gw", "kernel", "", "2026-01-01T00:00:01Z", "IN="},
+		{"shipper's device", `{"@timestamp":"2025-12-31T23:59:59Z","host":{"hostname":"gw","ip":["10.20.3.7"]},"syslog":{"identifier":"kernel"},"message":"drop: IN="}`, "gw", "kernel", "", "2025-12-31T23:59:59Z", "drop: IN="},
+		{"elastic", `{"@timestamp":"2025-03-01T08:00:09Z","message":"short","event":{"original":"Mar  1 08:00:00 gw kernel: IN=","dataset":"d"},"source":{"ip":"10.20.3.7"}}`, "gw", "kernel", "", "2025-03-01T08:00:00Z", "IN="},
+		{"elasticsearch", `{"_index":"i","_source":{"@timestamp":"2025-12-31T23:59:59Z","message":"<4>Dec 31 23:59:58 gw kernel: IN="}}`, "gw", "kernel", "", "2025-12-31T23:59:58Z", "IN="},
+		{"splunk", `{"preview":false,"offset":0,"result":{"_raw":"Mar  1 08:00:00 gw kernel: IN=","_time":"2026-03-01 08:00:00.000 UTC","host":"hf1"}}`, "gw", "kernel", "", "2026-03-01T08:00:00Z", "IN="},
+		{"splunk collector", `{"time":"2026-03-01T08:00:00Z","host":"gw","event":"kernel: IN="}`, "gw", "kernel", "", "2026-03-01T08:00:00Z", "IN="},
+		{"wazuh", `{"timestamp":"2026-03-01T08:00:01.000+0000","rule":{"level":5},"agent":{"name":"a"},"full_log":"Mar  1 08:00:00 gw kernel: IN=","location":"x"}`, "gw", "kernel", "", "2026-03-01T08:00:00Z", "IN="},
+		{"google", `{"jsonPayload":{"message":"kernel: IN=","host":"gw"},"timestamp":"2026-03-01T08:00:00Z"}`, "gw", "kernel", "", "2026-03-01T08:00:00Z", "IN="},
+		{"fluentd", `2026-03-01 08:00:02 +0000 fw.local0.info: {"host":"gw","ident":"filterlog","pid":7,"message":"7,,,10"}`, "gw", "filterlog", "", "2026-03-01T08:00:02Z", "7,,,10"},
+		{"fluentd file", "2026-03-01T08:00:02+00:00\tfw.local0.info\t" + `{"ident":"filterlog","message":"7,,,10"}`, "", "filterlog", "", "2026-03-01T08:00:02Z", "7,,,10"},
+		{"zeek behind a header", `<14>Mar  1 08:00:00 sensor zeek: {"ts":1.5,"level":"Reporter::INFO","message":"IN="}`, "sensor", "zeek", "", "2026-03-01T08:00:00Z", `{"ts":1.5,"level":"Reporter::INFO","message":"IN="}`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -72,7 +82,7 @@ func TestEnvelope(t *testing.T) {
 
 func TestNoEnvelope(t *testing.T) {
 	for _, rec := range []string{"", " ", "IN=eth0 OUT=", "7,,,100,em0,match", "1,2021/09/19 11:55:38,013", "2021-10-27T19:20:59.000000Z,no-serial,TRAFFIC",
-		"1359565680.761790\tUWk", `{"ts":1.5,"uid":"C1"}`, "totallyinvalidline", "{", `{"MESSAGE`, `{"MESSAGE":null}`, "<", "<>", "<1234>x", "Chain INPUT (policy ACCEPT)"} {
+		"1359565680.761790\tUWk", `{"ts":1.5,"uid":"C1"}`, "totallyinvalidline", "{", `{"MESSAGE`, `{"MESSAGE":null}`, `{"event":{"original":null}}`, `{"host":{"name":"x"},"event":{"kind":"event"}}`, "<", "<>", "<1234>x", "Chain INPUT (policy ACCEPT)"} {
 		c := newContext(Options{})
 		if _, msg, ok := c.envelope([]byte(rec)); ok || string(msg) != rec {
 			t.Errorf("%q: taken for a header, message %q", rec, msg)
@@ -85,6 +95,8 @@ func FuzzEnvelope(f *testing.F) {
 	f.Add("<4>Nov 10 23:04:06 USG kernel: [ 12.5][ T1] x")
 	f.Add("[Sun Mar  1 08:00:00 2026] x")
 	f.Add(`{"MESSAGE":"\ud83d\ude00\u12","__REALTIME_TIMESTAMP":"1"}`)
+	f.Add(`{"result":{"_raw":"Mar  1 08:00:00 gw kernel: IN=","event":{"original":1},"host":{}}}`)
+	f.Add(`2026-03-01 08:00:02 +0000 fw: {"message":"x"}`)
 	f.Add("Sun 2025-11-30 00:00:20 UTC m1 kernel: IN=")
 	f.Add("Feb 24 22:09:26 192.0.2.40 Feb 24 22:06:07 fw2 1,2026/02/24")
 	c := newContext(Options{Now: time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)})
