@@ -72,9 +72,10 @@ func fitRight(text string, width int) string {
 	return strings.Repeat(" ", width-w) + text
 }
 
-// draw makes the terminal's bytes of a line of width cells.
+// draw makes the terminal's bytes of a line of width cells. Text is made inert
+// once more: nothing that was forgotten elsewhere reaches the terminal.
 func (l line) draw(width int) string {
-	text := fit(l.text, width)
+	text := fit(firetrail.Inert(l.text), width)
 	if l.to > l.from && l.from < width {
 		to := min(l.to, width)
 		before, at, after := ansi.Cut(text, 0, l.from), ansi.Cut(text, l.from, to), ansi.Cut(text, to, width)
@@ -97,19 +98,39 @@ func ends(left, right string, width int) string {
 	return fit(left, width-r-1) + " " + right
 }
 
-// wrap breaks inert text into lines of at most width cells: the first begins
-// with label, the others are indented by its width.
+// wrap breaks inert text at spaces into lines of at most width cells: the first
+// begins with label, the others are indented by its width. Only words longer than
+// a line are broken: ids and commands stay whole.
 func wrap(st style, label, text string, width int) []line {
 	indent := ansi.StringWidth(label)
 	room := max(width-indent, 8)
 	var out []line
-	for i, part := range strings.Split(ansi.Wrap(text, room, ""), "\n") {
-		if i == 0 {
-			out = append(out, line{text: label + part, style: st})
-		} else {
-			out = append(out, line{text: strings.Repeat(" ", indent) + strings.TrimLeft(part, " "), style: st})
-		}
+	put := func(part string) {
+		out = append(out, line{text: label + part, style: st})
+		label = strings.Repeat(" ", indent)
 	}
+	at, used := "", 0
+	for i, word := range strings.Split(text, " ") {
+		w := ansi.StringWidth(word)
+		if i > 0 && used+1+w <= room {
+			at, used = at+" "+word, used+1+w
+			continue
+		}
+		if i > 0 {
+			put(at)
+		}
+		for w > room {
+			piece := ansi.Truncate(word, room, "")
+			if piece == "" {
+				break
+			}
+			put(piece)
+			word = word[len(piece):]
+			w = ansi.StringWidth(word)
+		}
+		at, used = word, w
+	}
+	put(at)
 	return out
 }
 

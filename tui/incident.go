@@ -41,12 +41,10 @@ func incidentDetail(m *model, inc *firetrail.Incident) []item {
 	w.text(plain, "when      ", m.bounds(inc.Start, inc.End, inc.Open))
 	w.text(plain, "sources   ", addresses(inc.Sources, 16))
 	w.targets(inc.Targets, int64(len(inc.Targets)))
-	if inc.FirstSign != "" {
-		w.text(plain, "first     ", inc.FirstSign).open = func() screen { return newRecord(inc.FirstSign, "") }
-	}
+	w.summary(m, inc)
+	w.phases(m, inc)
 	w.attribution(m, &inc.Attribution)
 	w.cause(&inc.Cause)
-	w.phases(m, inc)
 	if len(inc.Unseen) > 0 {
 		w.head("Not seen, or not testable with these logs")
 		w.texts("- ", inc.Unseen)
@@ -56,6 +54,32 @@ func incidentDetail(m *model, inc *firetrail.Incident) []item {
 		w.texts("- ", inc.Elsewhere)
 	}
 	return w.items
+}
+
+// summary answers in a line each which run it was, which cause, and what showed it first.
+func (w *writer) summary(m *model, inc *firetrail.Incident) {
+	who, st := "none: "+inc.Unattributed, yellow
+	if inc.Run != nil {
+		who, st = fmt.Sprintf("%s, probability %s (%s)", inc.Run.ID, prob(inc.Run.Probability), level(inc.Run.Level)), strong
+	}
+	it := w.text(st, "run       ", who)
+	if inc.Run != nil {
+		it.open = openRun(m, inc.Run.ID)
+	}
+	p := inc.Cause.Posterior
+	w.text(strong, "cause     ", fmt.Sprintf("%s (agent %s, host %s, misconfiguration %s)", inc.Cause.Verdict, prob(p.Agent), prob(p.Host), prob(p.Misconfiguration)))
+	for _, id := range inc.Findings {
+		f := m.facts.findings[id]
+		if f == nil {
+			continue
+		}
+		for _, e := range f.Evidence {
+			if e.ID() == inc.FirstSign {
+				w.text(plain, "first     ", fmt.Sprintf("%s at %s:%d", m.stamp(e.Time), e.Path, e.Line)).open = func() screen { return newRecord(e.ID(), e.SHA256) }
+				return
+			}
+		}
+	}
 }
 
 // targets lists the first peers; all is how many there are.
@@ -121,8 +145,7 @@ func (m *model) call(t *firetrail.ToolCall) string {
 
 func (w *writer) cause(c *firetrail.Cause) {
 	w.head("Which cause")
-	p := c.Posterior
-	w.text(strong, "verdict   ", fmt.Sprintf("%s: agent %s, host %s, misconfiguration %s", c.Verdict, prob(p.Agent), prob(p.Host), prob(p.Misconfiguration)))
+	w.text(strong, "verdict   ", c.Verdict)
 	w.texts("- ", c.Facts)
 	if len(c.Terms) > 0 {
 		w.text(faint, "", "what made it, as log10 likelihood ratios:")
@@ -164,7 +187,7 @@ func (w *writer) phases(m *model, inc *firetrail.Incident) {
 
 // finding is an entry that opens it.
 func (w *writer) finding(m *model, f *firetrail.Finding) {
-	head := fmt.Sprintf("  %-9s %-18s %s", f.Severity, f.Detector, firetrail.Inert(f.Title))
+	head := firetrail.Inert(fmt.Sprintf("  %-9s %-18s %s", f.Severity, f.Detector, f.Title))
 	parts := []string{m.bounds(f.Start, f.End, f.Open), plural(f.Count, "event"), "score " + number(f.Score), runOf(&f.Attribution)}
 	it := w.add(func(width int) []line {
 		return append([]line{{text: head, style: severityStyle(f.Severity)}}, flow(plain, 12, parts, width)...)

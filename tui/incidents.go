@@ -68,7 +68,7 @@ func nothingFound(w *writer, f *facts) {
 
 // incident is one entry of the list: title, then when, where, who and why.
 func (w *writer) incident(m *model, inc *firetrail.Incident) {
-	head := fmt.Sprintf("%-9s %s", inc.Severity, firetrail.Inert(inc.Title))
+	head := firetrail.Inert(fmt.Sprintf("%-9s %s", inc.Severity, inc.Title))
 	parts := []string{
 		m.bounds(inc.Start, inc.End, inc.Open), "from " + addresses(inc.Sources, 3), runOf(&inc.Attribution),
 		"cause " + firetrail.Inert(inc.Cause.Verdict), plural(int64(len(inc.Findings)), "finding"),

@@ -144,17 +144,19 @@ func (r *record) origin(w *writer) {
 	w.text(plain, "file      ", fmt.Sprintf("%s, line %d, offset %d, length %d", path, o.Line, o.Offset, o.Length))
 	w.text(plain, "id        ", o.ID())
 	if r.read.source.SHA256 != "" {
-		w.text(faint, "source    ", "sha256 "+r.read.source.SHA256+" (decompressed)")
+		w.text(faint, "source is ", r.read.source.SHA256)
 	}
 	switch {
 	case r.read.rawErr != nil:
 		w.text(redStrong, "", "The bytes cannot be read again: "+r.read.rawErr.Error())
 	case r.cited == "":
-		w.text(plain, "record    ", "sha256 "+r.read.sum)
+		w.text(plain, "sha256    ", r.read.sum)
 	case r.cited == r.read.sum:
-		w.text(green, "record    ", "sha256 "+r.read.sum+", as the finding cites it")
+		w.text(plain, "sha256    ", r.read.sum)
+		w.text(green, "          ", "the same bytes that the finding cites")
 	default:
-		w.text(redStrong, "record    ", "sha256 "+r.read.sum+", but the finding cites "+r.cited)
+		w.text(redStrong, "sha256    ", r.read.sum)
+		w.text(redStrong, "          ", "NOT the bytes that the finding cites: "+r.cited)
 	}
 }
 

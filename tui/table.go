@@ -23,7 +23,6 @@ var shownColumns = []column{
 	{"time", 23, 23, false},
 	{"action", 6, 8, false},
 	{"src_ip", 11, 39, false},
-	{"src_port", 8, 8, true},
 	{"dst_ip", 11, 39, false},
 	{"dst_port", 8, 8, true},
 	{"proto", 5, 8, false},
@@ -31,6 +30,7 @@ var shownColumns = []column{
 	{"bytes_out", 9, 14, true},
 	{"bytes_in", 9, 14, true},
 	{"duration", 8, 14, true},
+	{"src_port", 8, 8, true},
 	{"app", 4, 20, false},
 	{"service", 7, 16, false},
 	{"rule", 4, 28, false},
@@ -150,6 +150,10 @@ func (t *table) head(width int, sort string, desc bool) line {
 	if sort == "" {
 		sort = "time"
 	}
+	t.columns[0].width = 23
+	if width < 100 {
+		t.columns[0].width = 19 // the line below the table has the time in full
+	}
 	t.scroll(width)
 	l := line{style: strong}
 	var b strings.Builder
@@ -171,7 +175,7 @@ func (t *table) head(width int, sort string, desc bool) line {
 			l.from, l.to = at, at+c.width
 		}
 	}
-	l.text = b.String()
+	l.text = strings.TrimRight(b.String(), " ")
 	return l
 }
 
@@ -202,11 +206,17 @@ func (t *table) places(width int) []int {
 	at := 0
 	for i := range t.columns {
 		out[i] = -1
-		if i > 0 && i < t.left || at >= width {
+		if i > 0 && i < t.left {
 			continue
 		}
-		out[i] = at
-		at += t.columns[i].width + 2
+		// A number that is cut would be read as another one.
+		end := at + t.columns[i].width
+		if i == 0 || end <= width || !t.columns[i].right && at+8 <= width {
+			out[i] = at
+		} else {
+			end = width
+		}
+		at = end + 2
 	}
 	return out
 }
@@ -234,6 +244,7 @@ func (t *table) row(m *model, row int, cursor bool, width int) line {
 		value := ""
 		if c.field == "time" {
 			value = m.stamp(ev.Time)
+			value = value[:min(len(value), c.width)]
 		} else if v, ok := ev.Value(c.field); ok {
 			value = firetrail.Inert(v)
 		}
@@ -247,6 +258,6 @@ func (t *table) row(m *model, row int, cursor bool, width int) line {
 			l.from, l.to = at, at+c.width
 		}
 	}
-	l.text = b.String()
+	l.text = strings.TrimRight(b.String(), " ")
 	return l
 }
