@@ -230,7 +230,7 @@ func (p *panos) threatRow(s *Session, t int64) error {
 		b = append(b, ",r-1,cl-1,NonProxyTraffic"...)
 	}
 	p.file.buf = append(b, '\n')
-	return p.file.write(s, p.exact(at), "paloalto.threat")
+	return p.file.write(s, floorDiv(at, second)*second, "paloalto.threat")
 }
 
 func (s *Session) uri() string {
@@ -248,9 +248,6 @@ func (p *panos) highStamp(b []byte, at int64) []byte {
 	}
 	return append(b, 'Z')
 }
-
-// exact is the time as the high-resolution stamp tells it.
-func (p *panos) exact(at int64) int64 { return floorDiv(at, millisecond) * millisecond }
 
 func countries(b []byte, s *Session) []byte {
 	for _, a := range [...]place{s.from, s.to} {

@@ -82,7 +82,11 @@ var (
 	users            = []string{"ada", "kim", "lee", "noor", "sam", "yun"}
 )
 
-const maxCalls = 120_000
+// maxCalls bounds the tool calls of a simulation; small ones have fewer, so that
+// their traces do not outgrow their logs.
+func (o *Options) maxCalls() float64 {
+	return float64(min(120_000, max(6000, o.Events/10)))
+}
 
 // newSchedule plans the runs of the simulated time: Slurm jobs on whole nodes,
 // some over four nodes, one after the other with seconds between; Kubernetes
@@ -111,7 +115,11 @@ func newSchedule(l *lab, opt *Options) *schedule {
 	}
 	for lane := range podLanes {
 		for t := begin + r.between(0, 3600)*second; t < end; {
-			stop := t + r.span(5*3600, 0.4)
+			length := r.span(5*3600, 0.4)
+			if lane == 0 {
+				length = r.span(16*3600, 0.3) // the lane of long runs
+			}
+			stop := t + length
 			s.kubernetes(r, l, lane, t, stop)
 			t = stop + r.between(3, 25)*second
 		}
@@ -201,7 +209,7 @@ func pickTrace(r *random) trace {
 }
 
 // plan draws the tool calls of agentic runs: a call every minute or so, fewer
-// in long simulations, so that their number stays bounded.
+// where that would be too many.
 func (s *schedule) plan(r *random, opt *Options) {
 	var total float64
 	for i := range s.runs {
@@ -209,7 +217,7 @@ func (s *schedule) plan(r *random, opt *Options) {
 			total += float64(s.runs[i].end-s.runs[i].start) / float64(second)
 		}
 	}
-	gap := max(75, total/maxCalls)
+	gap := max(75, total/opt.maxCalls())
 	begin, end := opt.start(), opt.start()+int64(opt.Days)*day
 	for i := range s.runs {
 		x := &s.runs[i]

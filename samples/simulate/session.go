@@ -145,3 +145,25 @@ func (s *Session) ipBytes(payload, packets int64) int64 {
 	}
 	return payload + packets*28
 }
+
+// Translated is the address that the session has outside, if the edge translates it.
+func (s *Session) Translated() (netip.Addr, bool) {
+	if !s.natted() {
+		return netip.Addr{}, false
+	}
+	return natOf(s.Src), true
+}
+
+// Stopped reports who denied the session: "host", "router" or "edge".
+func (s *Session) Stopped(by string) bool {
+	return by == [...]string{"", "host", "router", "edge"}[s.Stop]
+}
+
+// ConnState is the state that Zeek gives the session.
+func (s *Session) ConnState() string {
+	state, _ := connState(s)
+	return state
+}
+
+// WireBytes are the bytes that PAN-OS counts, Ethernet headers included.
+func (s *Session) WireBytes() (out, in int64) { return s.wireBytes() }

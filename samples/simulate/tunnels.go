@@ -155,7 +155,7 @@ func planTor(p *plot) {
 func planBeacon(p *plot) {
 	p.begin("beacon", causeAgent, "long_session")
 	gap, jitter := pick(p, minute, 5*minute), pick(p, 2*second, 60*second)
-	times := pick(p, 300, 60)
+	times := pick(p, 660, 80)
 	src, t := p.agent(int64(times)*gap, func(x *run) bool { return x.end-x.start > int64(times)*gap })
 	peer := p.evil()
 	name := pick(p, "", "status.widgets-cdn.example")
