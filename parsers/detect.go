@@ -123,6 +123,10 @@ func choose(head []byte) (Format, error) {
 	}
 	var accepted []Format
 	refused := &UnknownFormatError{}
+	if onlyReturns(head) {
+		refused.Looks, refused.Hint = "text with carriage returns for line ends", "convert it to line feeds first"
+		return Format{}, refused
+	}
 	for _, f := range All {
 		if err := f.Sniff(head); err != nil {
 			refused.Why = append(refused.Why, fmt.Errorf("%s: %w", f.Name, err))
@@ -173,7 +177,7 @@ func trial(f Format, head []byte) (n firetrail.Counts, reason string) {
 		rec := head[:end]
 		head = head[end:]
 		if !f.Binary {
-			rec = bytes.TrimRight(rec, "\r\n")
+			rec = bytes.TrimRight(rec, "\r\n\x00")
 			if len(bytes.Trim(rec, " \t\x00")) == 0 {
 				continue
 			}
@@ -296,6 +300,12 @@ func looks(head []byte) string {
 		}
 	}
 	return name
+}
+
+// onlyReturns reports whether head is text in lines that no line feed ends: each
+// format would take all of it as one record, and lose the others in it.
+func onlyReturns(head []byte) bool {
+	return bytes.IndexByte(head, '\n') < 0 && bytes.Count(head, []byte{'\r'}) > 1 && bytes.IndexByte(head, 0) < 0
 }
 
 // binaryKind names a head that is no text, "" if it is text.

@@ -66,6 +66,10 @@ func (p *panParser) headerType(id, name []byte) error {
 			return nil
 		}
 	}
+	if before, after, found := bytes.Cut(id, []byte{'/'}); found && panTypeNamed(before) != nil { // "threat/virus"
+		p.kind, p.subtype = panTypeNamed(before), after
+		return nil
+	}
 	return reject(p.at(id), "unknown PAN-OS log type %q, %q", id[:min(len(id), 64)], name[:min(len(name), 64)])
 }
 

@@ -124,6 +124,7 @@ urlfilename url_filename
 threatname threat_id
 dnsthreatname threat_id
 logsourcename device_name
+devname device_name
 eventtime generated_time
 threatcontentname threat_id
 threatcontentid threat_id

@@ -339,6 +339,18 @@ func TestPaloAltoFetched(t *testing.T) {
 	}
 }
 
+// The type and its subtype may share a field of the CEF header.
+func TestPaloAltoCEFHeader(t *testing.T) {
+	for header, want := range map[string]string{
+		"TRAFFIC|end": "paloalto.traffic end", "end|TRAFFIC": "paloalto.traffic end", "threat/virus|Test": "paloalto.threat virus",
+		"a/b|c": `38: unknown PAN-OS log type "a/b", "c"`,
+	} {
+		if got := panValues("CEF:0|Palo Alto Networks|PAN-OS|11.0|"+header+"|3|src=10.20.3.7 dst=203.0.113.9", "kind", "x.threat_content_type"); got != want {
+			t.Errorf("%s: %q, want %q", header, got, want)
+		}
+	}
+}
+
 // A record cut behind its type is refused, not passed over.
 func TestPaloAltoCut(t *testing.T) {
 	for _, rec := range []string{"Mar  1 08:00:01 fw1 1,2026/03/01 08:00:00,0123,SYSTEM,", "1,2026/03/01 08:00:00,0123,TRAFFIC,end"} {

@@ -328,7 +328,8 @@ func (r *Reader) record(b *Batch, n int) {
 
 // parse offers the record to the source's format, then to the others. A mark of
 // the byte order in front of the source and zero bytes in front of a record
-// (holes that a crash leaves in a file) are no part of its text.
+// (holes that a crash leaves in a file) are no part of its text, nor are zero
+// bytes and further carriage returns behind it, and the Ctrl-Z at the end of old text files.
 func (r *Reader) parse(rec []byte, ev *firetrail.Event, offset int64) error {
 	ev.Reset()
 	if r.format.Binary {
@@ -341,12 +342,16 @@ func (r *Reader) parse(rec []byte, ev *firetrail.Event, offset int64) error {
 	for len(plain) > 0 && plain[0] == 0 {
 		plain = plain[1:]
 	}
-	if len(bytes.TrimSpace(plain)) == 0 {
+	lead := len(rec) - len(plain)
+	for n := len(plain); n > 0 && (plain[n-1] == 0 || plain[n-1] == '\r'); n = len(plain) {
+		plain = plain[:n-1]
+	}
+	if len(bytes.TrimSpace(plain)) == 0 || len(plain) == 1 && plain[0] == 0x1a {
 		return ErrHeader
 	}
 	err := r.offer(plain, ev)
 	if re, ok := err.(*RejectError); ok && re.Column > 0 {
-		re.Column += len(rec) - len(plain)
+		re.Column += lead
 	}
 	return err
 }

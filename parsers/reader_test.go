@@ -121,6 +121,28 @@ func TestReaderPositions(t *testing.T) {
 }
 
 // TestReaderBreaksOff: rows, then the error; the cut record is refused.
+// Line ends of other systems and what editors and crashes leave behind do not
+// reach the columns of a record.
+func TestReaderLineEnds(t *testing.T) {
+	table := "#fields\tts\tuid\tid.orig_h\tid.orig_p\tid.resp_h\tid.resp_p\tproto\n#types\ttime\tstring\taddr\tport\taddr\tport\tenum\n" +
+		"1772355612.5\tC1\t10.20.3.7\t50112\t203.0.113.9\t53\tudp\n1772355613.5\tC2\t10.20.3.7\t50113\t203.0.113.9\t53\tudp\n"
+	table = "#separator \\x09\n#path\tconn\n" + table
+	for name, data := range map[string]string{
+		"LF": table, "CR LF": strings.ReplaceAll(table, "\n", "\r\n"), "CR CR LF": strings.ReplaceAll(table, "\n", "\r\r\n"),
+		"zero bytes": strings.ReplaceAll(table, "\n", "\x00\n"), "Ctrl-Z": table + "\x1a", "byte order mark": byteOrderMark + table,
+		"hole at the end": table + strings.Repeat("\x00", 4096),
+	} {
+		counts, rejects, err := account(t, strings.NewReader(data), int64(len(data)), Options{})
+		if err != nil || counts.Events != 2 || counts.Headers < 4 || len(rejects) != 0 {
+			t.Errorf("%s: %+v, %v, %v", name, counts, rejects, err)
+		}
+	}
+	var unknown *UnknownFormatError
+	if _, err := NewReader(strings.NewReader(strings.ReplaceAll(table, "\n", "\r")), Options{}); !errors.As(err, &unknown) || unknown.Hint == "" {
+		t.Errorf("carriage returns alone: %v", err)
+	}
+}
+
 // Records on one line have its number, and those behind them their own.
 func TestReaderOneLine(t *testing.T) {
 	object := `{"LogType":"TRAFFIC","DeviceSN":"0123","TimeGenerated":"2026-03-01T08:00:00Z","SourceAddress":"10.20.3.7","DestinationAddress":"203.0.113.9"}`
