@@ -174,6 +174,7 @@ type taken struct {
 	firetrail.Source
 	last    commit   // the latest one that took in content
 	also    []string // other paths under which the same content was seen
+	rels    []string // its paths as seen from the folder of the case
 	files   int      // number for the next file
 	rejects []rejectFile
 }

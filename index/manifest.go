@@ -31,9 +31,10 @@ type manifestLine struct {
 type commit struct {
 	Source   firetrail.Source `json:"source"` // as it stands after the commit; content fields unchanged where Also is set
 	Also     string           `json:"also,omitempty"`
-	From     int64            `json:"from"`  // bytes that were in the case before
-	Head     string           `json:"head"`  // SHA-256 of the first headSize bytes
-	Start    string           `json:"start"` // of the first startSize bytes
+	Rel      string           `json:"rel,omitempty"` // Also, else the source's path, as seen from the folder of the case
+	From     int64            `json:"from"`          // bytes that were in the case before
+	Head     string           `json:"head"`          // SHA-256 of the first headSize bytes
+	Start    string           `json:"start"`         // of the first startSize bytes
 	Segments []segment        `json:"segments,omitempty"`
 	Rejects  []rejectFile     `json:"rejects,omitempty"`
 	Sums     sumFile          `json:"sums"`           // of the content as it stands after the commit
@@ -136,7 +137,7 @@ func (s *state) snapshot() *snapshot {
 	v := &snapshot{commits: s.commits, chain: s.chain, byID: make(map[string]*taken, len(s.byID))}
 	for id, t := range s.byID {
 		frozen := *t
-		frozen.also, frozen.rejects = slices.Clone(t.also), slices.Clone(t.rejects)
+		frozen.also, frozen.rels, frozen.rejects = slices.Clone(t.also), slices.Clone(t.rels), slices.Clone(t.rejects)
 		v.byID[id] = &frozen
 		v.sources = append(v.sources, t.Source)
 	}
@@ -154,6 +155,9 @@ func (s *state) apply(c commit) {
 	if t == nil {
 		t = &taken{}
 		s.byID[c.Source.ID] = t
+	}
+	if c.Rel != "" && !slices.Contains(t.rels, c.Rel) {
+		t.rels = append(t.rels, c.Rel)
 	}
 	if c.Also != "" {
 		t.also = append(t.also, c.Also)
@@ -237,6 +241,7 @@ func startOf(head []byte) string {
 // files that it names belong to the case. The caller holds the lock and has made
 // the files durable.
 func (s *state) commit(dir string, e commit) error {
+	e.Rel = relative(dir, cmp.Or(e.Also, e.Source.Path))
 	raw, err := json.Marshal(e)
 	if err != nil {
 		return err

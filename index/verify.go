@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 
 	"firetrail"
-	"firetrail/parsers"
 )
 
 // sumSize is how many bytes of a source one of its checksums covers, so that a
@@ -225,24 +224,4 @@ func (c *Case) sumsOf(t *taken) ([]byte, error) {
 		return nil, fmt.Errorf("sums/%s is not what was committed", t.last.Sums.Name)
 	}
 	return b, nil
-}
-
-// reopen opens the content of a source where it was met last: its copy in the
-// case, or one of its paths.
-func (c *Case) reopen(t *taken) (io.ReadCloser, error) {
-	if f, err := os.Open(c.path("spool", t.ID, "")); err == nil {
-		return f, nil
-	}
-	var why []error
-	for _, p := range append([]string{t.Path}, t.also...) {
-		in, err := parsers.OpenPath(p)
-		if err == nil {
-			var r io.ReadCloser
-			if r, err = in.Open(); err == nil {
-				return r, nil
-			}
-		}
-		why = append(why, err)
-	}
-	return nil, fmt.Errorf("source %s is not where it was: %w", t.ID, errors.Join(why...))
 }
