@@ -163,19 +163,36 @@ func (a *app) correlate(ctx context.Context, c *index.Case, f *correlateFlags) (
 	if err != nil {
 		return firetrail.Results{}, fmt.Errorf("detect: %w", err)
 	}
-	sources := c.Sources()
-	attribution := attribute.Options{Guessed: guesses(sources)}
-	attribute.Findings(inv, found.Findings, attribution)
+	clocks, err := readClocks(ctx, c, &inv)
+	if err != nil {
+		return firetrail.Results{}, err
+	}
+	for _, hint := range clocks.hints() {
+		a.say("%s", hint)
+	}
+	opt := attribute.Options{Guessed: clocks.guesses(), Offsets: clocks.offsets()}
+	behind, err := translations(ctx, c, found.Findings, opt.Offsets)
+	if err != nil {
+		return firetrail.Results{}, fmt.Errorf("translated addresses: %w", err)
+	}
+	inv.NAT = append(slices.Clip(inv.NAT), behind...)
+	who := attribute.NewIndex(inv, opt)
+	who.Findings(found.Findings)
 	findings, byRun := detect.SuppressRuns(found.Findings, cfg.Allow, lastTime(c))
 	found.Suppressed = append(found.Suppressed, byRun...)
 	if err := fillEvidence(c, findings); err != nil {
 		return firetrail.Results{}, err
 	}
+	sources := clocks.sources
+	silent, err := gaps(ctx, c, sources)
+	if err != nil {
+		return firetrail.Results{}, err
+	}
 	incidents := timeline.Incidents(findings, timeline.Options{})
-	attribute.Causes(inv, incidents, findings, observed(sources))
+	who.Causes(incidents, findings, observed(sources, silent, opt.Offsets))
 	r := firetrail.Results{
 		Tool: "firetrail " + version(), Parameters: found.Parameters, Findings: findings, Incidents: incidents,
-		Suppressed: found.Suppressed, Untestable: found.Untestable, Coverage: coverage(sources),
+		Suppressed: found.Suppressed, Untestable: found.Untestable, Coverage: silent,
 	}
 	r.Reasons = incomplete(sources, found.Undated)
 	r.Complete = len(r.Reasons) == 0
@@ -209,11 +226,12 @@ func fillEvidence(c *index.Case, findings []firetrail.Finding) error {
 }
 
 // guesses are the sources whose zone or year nobody named: their provenance
-// says "assumed" or "guessed" (parsers.Clock.Describe).
-func guesses(sources []firetrail.Source) map[string]firetrail.Guess {
+// says "assumed" or "guessed" (parsers.Clock.Describe). A zone that another clock
+// confirms or corrects is a guess no longer.
+func (k *clockwork) guesses() map[string]firetrail.Guess {
 	out := map[string]firetrail.Guess{}
-	for _, s := range sources {
-		if strings.Contains(s.Zone, "assumed") {
+	for i, s := range k.sources {
+		if strings.Contains(s.Zone, "assumed") && !k.sure(i) {
 			out[s.ID] |= firetrail.GuessZone
 		}
 		if s.Year != "" && !strings.Contains(s.Year, "given") {
@@ -221,60 +239,6 @@ func guesses(sources []firetrail.Source) map[string]firetrail.Guess {
 		}
 	}
 	return out
-}
-
-// observed are the intervals in which some source was logging: only they count
-// as observed time.
-func observed(sources []firetrail.Source) []firetrail.Interval {
-	var out []firetrail.Interval
-	for _, s := range sources {
-		if s.First != firetrail.Absent && s.Last > s.First {
-			out = append(out, firetrail.Interval{Start: s.First, End: s.Last})
-		}
-	}
-	slices.SortFunc(out, func(a, b firetrail.Interval) int {
-		return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(a.End, b.End))
-	})
-	merged := out[:0]
-	for _, i := range out {
-		if n := len(merged); n > 0 && i.Start <= merged[n-1].End {
-			merged[n-1].End = max(merged[n-1].End, i.End)
-			continue
-		}
-		merged = append(merged, i)
-	}
-	return merged
-}
-
-// coverage turns what sources say of their own completeness into gaps.
-func coverage(sources []firetrail.Source) []firetrail.Gap {
-	var gaps []firetrail.Gap
-	for _, s := range sources {
-		for _, f := range s.Facts {
-			gaps = append(gaps, firetrail.Gap{Sensor: s.Sensor, Source: s.ID, Start: f.Time, End: f.Time, Text: fmt.Sprintf("%s:%d: %s", s.Path, f.Line, f.Text)})
-		}
-		if s.Problem != "" {
-			gaps = append(gaps, firetrail.Gap{Sensor: s.Sensor, Source: s.ID, Start: s.Last, End: firetrail.Absent, Text: s.Path + " ended early: " + s.Problem})
-		}
-	}
-	return gaps
-}
-
-// incomplete says why the results may lack something.
-func incomplete(sources []firetrail.Source, undated int64) []string {
-	var reasons []string
-	for _, s := range sources {
-		if s.Counts.Rejected > 0 {
-			reasons = append(reasons, fmt.Sprintf("%s: %d of %d records were quarantined", s.Path, s.Counts.Rejected, s.Counts.Records))
-		}
-		if s.Problem != "" {
-			reasons = append(reasons, s.Path+": ended early: "+s.Problem)
-		}
-	}
-	if undated > 0 {
-		reasons = append(reasons, fmt.Sprintf("%d events without a time were not judged", undated))
-	}
-	return reasons
 }
 
 // summarise says what was found.

@@ -59,7 +59,7 @@ above --fail-on, 130 interrupted.`,
 	root.AddCommand(
 		newIngest(a), newRuns(a), newCorrelate(a), newIncidents(a), newFindings(a), newTimeline(a),
 		newSearch(a), newStats(a), newExplain(a), newRaw(a), newReport(a), newVerify(a), newTUI(a), newSimulate(a), newDemo(a),
-		newParse(a), newSources(a), newFormats(a), newFields(a), newDetectors(a), newVersion(a),
+		newParse(a), newSources(a), newClocks(a), newFormats(a), newFields(a), newDetectors(a), newVersion(a),
 	)
 	return root
 }
