@@ -105,7 +105,7 @@ func (a *app) demoRuns(c *index.Case, dir string) error {
 // demoIncident prints an incident with its run, the reason, and one proof a finding.
 func (a *app) demoIncident(r *firetrail.Results, i *firetrail.Incident) {
 	a.line("")
-	a.line("%s  %s", a.severity(i.Severity), i.Title)
+	a.heading(i.ID, i.Severity, i.Title)
 	a.line("  %s to %s%s", a.stamp(i.Start), a.stamp(i.End), openText(i.Open))
 	if i.Run != nil {
 		a.line("  run %s, probability %.2f, level %s; cause: %s", i.Run.ID, i.Run.Probability, i.Run.Level, i.Cause.Verdict)

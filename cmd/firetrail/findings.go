@@ -115,7 +115,7 @@ func (a *app) line(format string, args ...any) {
 
 // printFinding shows a finding with its reasons and its proof.
 func (a *app) printFinding(f *firetrail.Finding) {
-	a.line("%s  %s  %s", f.ID, a.severity(f.Severity), f.Title)
+	a.heading(f.ID, f.Severity, f.Title)
 	a.line("  detector  %s, score %.2f, %d events, %s", f.Detector, f.Score, f.Count, strings.Join(f.Attack, " "))
 	a.line("  time      %s to %s%s", a.stamp(f.Start), a.stamp(f.End), openText(f.Open))
 	if f.SrcIP.IsValid() || f.Dst != "" {
@@ -177,5 +177,18 @@ func openText(open bool) string {
 	return ""
 }
 
-// severity is the word, without colour: line makes escape sequences inert.
-func (a *app) severity(s string) string { return strings.ToUpper(s) }
+// paint colours a severity where stdout takes colours.
+func (a *app) paint(severity string) string {
+	code := map[string]string{
+		firetrail.SeverityCritical: "1;31", firetrail.SeverityHigh: "31", firetrail.SeverityMedium: "33", firetrail.SeverityLow: "32", firetrail.SeverityInfo: "34",
+	}[strings.ToLower(severity)]
+	if code == "" || !a.coloured() {
+		return severity
+	}
+	return "\x1b[" + code + "m" + severity + "\x1b[0m"
+}
+
+// heading writes the first line of a finding or an incident.
+func (a *app) heading(id, severity, title string) {
+	fmt.Fprintf(a.stdout, "%s  %s  %s\n", id, a.paint(strings.ToUpper(severity)), firetrail.Inert(title))
+}

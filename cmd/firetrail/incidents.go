@@ -100,7 +100,7 @@ func sourcesText(i *firetrail.Incident) string {
 
 // printIncident shows an incident as a responder reads it.
 func (a *app) printIncident(r *firetrail.Results, i *firetrail.Incident) {
-	a.line("%s  %s  %s", i.ID, a.severity(i.Severity), i.Title)
+	a.heading(i.ID, i.Severity, i.Title)
 	a.line("  time      %s to %s%s", a.stamp(i.Start), a.stamp(i.End), openText(i.Open))
 	a.line("  sources   %s", sourcesText(i))
 	a.printAttribution(&i.Attribution)

@@ -20,7 +20,8 @@ type rows struct {
 	w       *bufio.Writer
 	format  string
 	columns []string
-	pending [][]string // a table's rows until its widths are known
+	paint   func(severity string) string // colours a severity, of tables only
+	pending [][]string                   // a table's rows until its widths are known
 	widths  []int
 	started bool
 	n       int64
@@ -31,7 +32,7 @@ type rows struct {
 const tableLookahead = 500
 
 func (a *app) rows(columns ...string) *rows {
-	return &rows{w: bufio.NewWriterSize(a.stdout, 64<<10), format: a.output(), columns: columns}
+	return &rows{w: bufio.NewWriterSize(a.stdout, 64<<10), format: a.output(), columns: columns, paint: a.paint}
 }
 
 // add writes one row. Values are strings, integers, floats, bools, nil, or
@@ -151,7 +152,11 @@ func (r *rows) flushTable() error {
 	}
 	for _, cells := range r.pending {
 		for i, c := range cells {
-			r.w.WriteString(c)
+			if r.columns[i] == "severity" {
+				r.w.WriteString(r.paint(c))
+			} else {
+				r.w.WriteString(c)
+			}
 			if i < len(cells)-1 {
 				r.w.WriteString(strings.Repeat(" ", max(0, r.widths[i]-utf8.RuneCountInString(c))+2))
 			}
