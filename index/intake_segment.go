@@ -24,8 +24,7 @@ type segmentWriter struct {
 	sum     hash.Hash
 	size    int64
 	cols    *columns.Writer
-	terms   *blocks.Writer
-	blocks  int      // whose terms were added
+	terms   *termWriter
 	flows   [][]byte // packed rollup of each group
 	pending []*groupJob
 	info    segment
@@ -56,7 +55,7 @@ type groupJob struct {
 }
 
 func newSegmentWriter(w *sourceWriter, kind string) (*segmentWriter, error) {
-	s := &segmentWriter{w: w, path: w.t.stage + "-" + strconv.Itoa(len(w.all)), sum: sha256.New(), terms: blocks.NewWriter()}
+	s := &segmentWriter{w: w, path: w.t.stage + "-" + strconv.Itoa(len(w.all)), sum: sha256.New(), terms: newTermWriter(blocks.NewWriter())}
 	s.info = segment{Kind: kind, First: firetrail.Absent, Last: firetrail.Absent}
 	f, err := os.OpenFile(s.path+".parquet", os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -126,7 +125,7 @@ func (s *segmentWriter) settle() error {
 	}
 	s.flows = append(s.flows, j.flows)
 	s.bounds(j.g)
-	s.blocks = blockTerms(s.terms, s.blocks, j.g)
+	s.terms.group(j.g)
 	return s.cols.Write(j.g)
 }
 
@@ -165,7 +164,7 @@ func (s *segmentWriter) end() error {
 	s.ended = make(chan struct{})
 	flows, terms := s.flows, s.terms
 	s.flows, s.terms = nil, nil
-	terms.Blocks(s.blocks)
+	terms.w.Blocks(terms.blocks())
 	slots := s.w.t.in.slots
 	go func() {
 		defer close(s.ended)
@@ -174,7 +173,7 @@ func (s *segmentWriter) end() error {
 		if s.info.Flows, s.err = writeFlows(s.path+".flow", flows, enc.flows); s.err != nil {
 			return
 		}
-		if s.err = terms.WriteFile(s.path + termsExt); s.err == nil {
+		if s.err = terms.w.WriteFile(s.path + termsExt); s.err == nil {
 			s.err = os.Chmod(s.path+termsExt, 0o600)
 		}
 	}()

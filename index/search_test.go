@@ -69,7 +69,7 @@ func writeSegment(tb testing.TB, c *Case, name, source string, evs []firetrail.E
 	}
 	defer f.Close()
 	info := segment{Name: name, Kind: evs[0].Kind, Source: source, Rows: int64(len(evs)), First: firetrail.Absent, Last: firetrail.Absent}
-	w, terms, at := columns.NewWriter(f, info.Kind), blocks.NewWriter(), 0
+	w, terms := columns.NewWriter(f, info.Kind), newTermWriter(blocks.NewWriter())
 	enc := columns.NewEncoder()
 	cut := func() {
 		g := w.Cut()
@@ -79,7 +79,7 @@ func writeSegment(tb testing.TB, c *Case, name, source string, evs []firetrail.E
 		if err := g.Encode(enc); err != nil {
 			tb.Fatal(err)
 		}
-		at = blockTerms(terms, at, g)
+		terms.group(g)
 		if err := w.Write(g); err != nil {
 			tb.Fatal(err)
 		}
@@ -102,8 +102,8 @@ func writeSegment(tb testing.TB, c *Case, name, source string, evs []firetrail.E
 	if err := w.Close(source); err != nil {
 		tb.Fatal(err)
 	}
-	terms.Blocks(at)
-	if err := terms.WriteFile(c.path("blocks", name, termsExt)); err != nil {
+	terms.w.Blocks(terms.blocks())
+	if err := terms.w.WriteFile(c.path("blocks", name, termsExt)); err != nil {
 		tb.Fatal(err)
 	}
 	return info

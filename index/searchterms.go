@@ -3,7 +3,9 @@ package index
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"os"
+	"slices"
 
 	"firetrail"
 	"firetrail/index/blocks"
@@ -22,19 +24,10 @@ const (
 	maxWords  = 16384
 )
 
-// blockTerms adds the terms of a group's blocks, the first of which is block at
-// of its segment, and returns the number of the block after them. It wants the
-// group before it is written. The file that comes of it is blocks/<segment> with
-// termsExt; it is derived and may be missing, so the manifest does not name it.
-func blockTerms(w *blocks.Writer, at int, g *columns.Group) int {
-	t := newTermWriter(w)
-	t.rows = at * columns.BlockRows
-	t.group(g)
-	return (t.rows + columns.BlockRows - 1) / columns.BlockRows
-}
-
 // termWriter collects the terms of a segment's blocks from column vectors: those
-// of groups on their way into a segment, or those read back from one.
+// of groups on their way into a segment, or those read back from one. The file that
+// comes of it is blocks/<segment> with termsExt; it is derived and may be
+// missing, so the manifest does not name it.
 type termWriter struct {
 	w      *blocks.Writer
 	rows   int
@@ -55,16 +48,17 @@ type fieldTerms struct {
 	dict  *columns.Dict
 	terms [][2]uint32 // of each value: where its terms lie in all; zero: not made yet
 	all   []blocks.Term
-	own   []uint32 // of each value: how many of them are not words
-	seen  []uint32 // of each value: the last block it was met in, plus 1
-	found []uint32 // values of the present block
+	own   []uint32                      // of each value: how many of them are not words
+	addrs [3]map[netip.Addr]blocks.Term // terms of networks and addresses, by level
+	seen  []uint32                      // of each value: the last block it was met in, plus 1
+	found []uint32                      // values of the present block
 }
 
 func newTermWriter(w *blocks.Writer) *termWriter {
 	return &termWriter{w: w, fields: map[string]*fieldTerms{}, ports: make([]uint32, 1<<16), word: -1}
 }
 
-// group adds a group of rows.
+// group adds the next group of rows, before it is written.
 func (t *termWriter) group(g *columns.Group) {
 	first := t.rows / columns.BlockRows
 	for _, name := range g.Names() {
@@ -74,7 +68,13 @@ func (t *termWriter) group(g *columns.Group) {
 	}
 	g.Rest(func(row int, name, value string) { t.rest(first+row/columns.BlockRows, name, value) })
 	t.rows += g.Rows()
+	for _, f := range t.fields {
+		f.dict = nil // another group may have the memory of this one
+	}
 }
+
+// blocks is the number of blocks of the rows so far.
+func (t *termWriter) blocks() int { return (t.rows + columns.BlockRows - 1) / columns.BlockRows }
 
 // vector adds a column for the blocks from first on.
 func (t *termWriter) vector(name string, first int, v *columns.Vector) {
@@ -131,7 +131,10 @@ func (f *fieldTerms) use(d *columns.Dict) {
 	}
 	n := d.Len()
 	f.dict, f.all = d, f.all[:0]
-	f.terms, f.own, f.seen = make([][2]uint32, n), make([]uint32, n), make([]uint32, n)
+	f.terms, f.own, f.seen = slices.Grow(f.terms[:0], n)[:n], slices.Grow(f.own[:0], n)[:n], slices.Grow(f.seen[:0], n)[:n]
+	clear(f.terms)
+	clear(f.own)
+	clear(f.seen)
 }
 
 // texts adds the values of one block.
@@ -185,7 +188,7 @@ func (t *termWriter) make(f *fieldTerms, code uint32) {
 	if f.indexed {
 		if f.addr {
 			if a := f.dict.Addrs()[code]; a.IsValid() {
-				query.AddrTerms(f.name, a, func(term string) { f.all = append(f.all, t.w.Intern(term)) })
+				f.all = append(f.all, t.addr(f, a, len(f.addrs)-1))
 			}
 		} else {
 			f.all = append(f.all, t.w.Intern(query.TermKey(f.name, query.TermValue(f.name, f.dict.Value(code)))))
@@ -199,6 +202,28 @@ func (t *termWriter) make(f *fieldTerms, code uint32) {
 		})
 	}
 	f.terms[code] = [2]uint32{uint32(from), uint32(len(f.all)) + 1}
+}
+
+// addr gives the term of an address, or of its network of a level. The wider
+// networks follow from it.
+func (t *termWriter) addr(f *fieldTerms, a netip.Addr, level int) blocks.Term {
+	p, _ := a.Prefix(query.AddrLevels(a.Is4())[level])
+	if id, ok := f.addrs[level][p.Addr()]; ok {
+		return id
+	}
+	var outer blocks.Term
+	if level > 0 {
+		outer = t.addr(f, a, level-1)
+	}
+	id := t.w.New(query.AddrTerm(f.name, p))
+	if level > 0 {
+		t.w.Within(id, outer)
+	}
+	if f.addrs[level] == nil {
+		f.addrs[level] = map[netip.Addr]blocks.Term{}
+	}
+	f.addrs[level][p.Addr()] = id
+	return id
 }
 
 // numbers adds the destination ports of a column; other common numbers have

@@ -21,6 +21,7 @@ type Writer struct {
 	ids    map[string]Term
 	terms  []string
 	sets   []Set
+	within []Term // of each: the term that occurs wherever it does, plus 1
 	blocks int
 }
 
@@ -34,20 +35,31 @@ func NewWriter() *Writer { return &Writer{ids: map[string]Term{}} }
 func (w *Writer) Reset() {
 	clear(w.ids)
 	clear(w.terms)
-	w.terms, w.sets, w.blocks = w.terms[:0], w.sets[:0], 0
+	w.terms, w.sets, w.within, w.blocks = w.terms[:0], w.sets[:0], w.within[:0], 0
 }
 
 // Intern gives the number of a term; its text must stay unchanged.
 func (w *Writer) Intern(term string) Term {
 	id, ok := w.ids[term]
 	if !ok {
-		id = Term(len(w.terms))
+		id = w.New(term)
 		w.ids[term] = id
-		w.terms = append(w.terms, term)
-		w.sets = append(w.sets, Set{})
 	}
 	return id
 }
+
+// New is Intern for a caller that knows which terms it has made: those of New are
+// given neither to New again nor to Intern.
+func (w *Writer) New(term string) Term {
+	w.terms = append(w.terms, term)
+	w.sets = append(w.sets, Set{})
+	w.within = append(w.within, 0)
+	return Term(len(w.terms) - 1)
+}
+
+// Within says that every block that has the term t has the older term outer, too, and
+// spares adding it.
+func (w *Writer) Within(t, outer Term) { w.within[t] = outer + 1 }
 
 // Add says that a block, counted from 0 and less than MaxBlocks, has the term.
 func (w *Writer) Add(block int, t Term) { w.sets[t].Add(block) }
@@ -115,6 +127,11 @@ func (w *Writer) write(f io.Writer) error {
 // dictionary writes the terms in their order and returns the sets they refer to,
 // each once.
 func (w *Writer) dictionary(out io.Writer) ([]Set, error) {
+	for t := len(w.within) - 1; t >= 0; t-- { // outer terms are older
+		if outer := w.within[t]; outer > 0 {
+			w.sets[outer-1].Or(w.sets[t])
+		}
+	}
 	order := make([]Term, len(w.terms))
 	for i := range order {
 		order[i] = Term(i)

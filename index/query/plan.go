@@ -136,25 +136,35 @@ func reversed(name string) string {
 // addrLevels are the prefix lengths of which blocks keep terms.
 var addrLevels = map[bool][]int{true: {16, 24, 32}, false: {48, 64, 128}}
 
-// AddrTerms calls yield with the terms of an address: itself and its networks.
+// AddrTerms calls yield with the terms of an address: its networks, the widest
+// first, and itself.
 func AddrTerms(field string, a netip.Addr, yield func(term string)) {
 	for _, bits := range addrLevels[a.Is4()] {
 		p, _ := a.Prefix(bits)
-		yield(addrTerm(field, p))
+		yield(AddrTerm(field, p))
 	}
 }
 
-// addrTerm keeps the length of the prefix, marked by family, and its bytes, so
-// that the terms of one length lie together in the order of their addresses.
-func addrTerm(field string, p netip.Prefix) string {
+// AddrLevels are the prefix lengths of which blocks keep terms, ascending; the last
+// is the length of an address.
+func AddrLevels(v4 bool) []int { return addrLevels[v4] }
+
+// AddrTerm is the term of a network of one of the AddrLevels. It keeps the length of the
+// prefix, marked by family, and its bytes, so that the terms of one length lie
+// together in the order of their addresses.
+func AddrTerm(field string, p netip.Prefix) string {
 	b := make([]byte, 0, len(field)+2+16)
 	b = append(b, field...)
 	b = append(b, 0, byte(p.Bits()))
-	if p.Addr().Is4() {
+	if a := p.Addr(); a.Is4() {
 		b[len(b)-1] |= 0x80
+		raw := a.As4()
+		b = append(b, raw[:p.Bits()/8]...)
+	} else {
+		raw := a.As16()
+		b = append(b, raw[:p.Bits()/8]...)
 	}
-	raw := p.Addr().AsSlice()
-	return string(append(b, raw[:p.Bits()/8]...))
+	return string(b)
 }
 
 // needPrefix asks for a network: for the terms of its parts, as few as there are
@@ -166,9 +176,9 @@ func needPrefix(field string, p netip.Prefix) Need {
 			continue
 		}
 		first, _ := p.Addr().Prefix(bits)
-		n.From = addrTerm(field, first)
+		n.From = AddrTerm(field, first)
 		last, _ := lastAddr(p).Prefix(bits)
-		n.To = addrTerm(field, last)
+		n.To = AddrTerm(field, last)
 		break
 	}
 	if n.From == n.To {
