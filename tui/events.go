@@ -257,7 +257,7 @@ func (e *events) edit(m *model, msg tea.Msg) tea.Cmd {
 			return e.shown(m)
 		case "enter":
 			e.wrong = nil
-			return e.run(m, runQuery(m.store, strings.TrimSpace(string(e.bar.text)), columnNames()))
+			return e.run(m, runQuery(m.store, string(e.bar.text), columnNames()))
 		}
 	}
 	if e.pending[slotQuery] {
@@ -306,22 +306,20 @@ func (e *events) barLines(width int) []line {
 	if e.wrong == nil {
 		return out
 	}
+	message, _, _ := strings.Cut(e.wrong.Error(), "\n")
 	caret := ""
 	if at, ok := errors.AsType[interface {
 		error
 		Position() (line, column int)
 	}](e.wrong); ok {
-		if _, column := at.Position(); column > left {
-			caret = strings.Repeat(" ", min(len(prompt)+column-1-left, width)) + "^"
+		_, column := at.Position()
+		cell := ansi.StringWidth(firetrail.Inert(string(e.bar.text[:min(column-1, len(e.bar.text))])))
+		if cell >= left {
+			caret = strings.Repeat(" ", min(len(prompt)+cell-left, width)) + "^"
 		}
+		_, message, _ = strings.Cut(message, ": ") // the place, which the caret shows
 	}
-	return append(out, line{text: caret, style: redStrong}, line{text: firetrail.Inert(lastLine(e.wrong.Error())), style: red})
-}
-
-// lastLine is what an error of several lines says; those above point at the text.
-func lastLine(s string) string {
-	s = strings.TrimSpace(s)
-	return s[strings.LastIndexByte(s, '\n')+1:]
+	return append(out, line{text: caret, style: redStrong}, line{text: message, style: red})
 }
 
 // tally says how many events there are and what it took.

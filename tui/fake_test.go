@@ -37,7 +37,9 @@ type wrongAt struct {
 	text   string
 }
 
-func (e wrongAt) Error() string        { return "the query\n ^\n" + e.text }
+func (e wrongAt) Error() string {
+	return fmt.Sprintf("query:1:%d: %s\n  the query\n   ^", e.column, e.text)
+}
 func (e wrongAt) Position() (int, int) { return 1, e.column }
 
 // Parse knows "*", field:value and values joined by AND.

@@ -203,7 +203,7 @@ func TestHostileTextIsInert(t *testing.T) {
 func TestBackToTheVeryRow(t *testing.T) {
 	moves := []string{"j", "k", "pgdown", "pgup", "G", "g", "j", "j", "l", "h", "tab"}
 	deeper := []string{"enter", "e", "f", "F", "a", "?"}
-	for seed := range uint64(40) {
+	for seed := range uint64(12) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		m := opened(night(900), 80+int(seed), 24+int(seed)%20)
 		press(m, fmt.Sprint(1+seed%3))
