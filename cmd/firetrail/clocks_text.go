@@ -31,6 +31,7 @@ func (k *clockwork) verdict(i int) string {
 	}
 	switch {
 	case r.Anchored == 0:
+	case r.Inventory.InStep() && text != "reference":
 	case r.Inventory.InStep():
 		text += "; in step with tool calls"
 	case r.Inventory.Zone:

@@ -128,6 +128,9 @@ func (o Offset) plus(p Offset) Offset {
 	if sum.At == 0 {
 		sum.At = o.At
 	}
+	if o.Pairs == 0 { // o is a clock's offset against itself
+		sum.Pairs = p.Pairs
+	}
 	sum.Zone = zoneMistake(sum.Shift)
 	return sum
 }
