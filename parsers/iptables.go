@@ -265,6 +265,8 @@ func (p *iptablesParser) notice(rec []byte, wasEvent bool) error {
 		lost, what = numberBehind(rec, "Missed "), "journald missed messages of the kernel"
 	case wasEvent && bytes.Contains(rec, []byte("last message")) && bytes.Contains(rec, []byte("repeated ")):
 		lost, what = numberBehind(rec, "repeated "), "the syslog daemon wrote a repeated packet record once"
+	case torn(rec):
+		return reject(0, "the start of the packet is missing: PROTO= and DPT= without IN=, SRC= and DST=")
 	default:
 		return ErrOther
 	}
@@ -272,6 +274,14 @@ func (p *iptablesParser) notice(rec []byte, wasEvent bool) error {
 	t, _ := env.time(p.ctx.Clock)
 	p.ctx.Fact(t, lost, what)
 	return ErrSkip
+}
+
+// torn reports whether a record is the end of a packet of which the start was
+// lost, as the small ring buffers of routers lose it.
+func torn(rec []byte) bool {
+	at := bytes.Index(rec, []byte(" PROTO="))
+	return at >= 0 && bytes.Contains(rec[at:], []byte(" DPT=")) && bytes.Contains(rec[:at], []byte("kernel:")) &&
+		!bytes.Contains(rec[:at], []byte("SRC="))
 }
 
 // numberBehind is the number that follows mark, 0 if there is none.

@@ -194,6 +194,7 @@ func TestIptablesRejects(t *testing.T) {
 		{"IN=eth0 OUT= SRC=192.0.2.7 DST=192.0.2.1 PROTO=TCP SPT=1", 57, "SPT= and DPT= expected"},
 		{"IN=eth0 OUT= SRC=192.0.2.7 DST=192.0.2.1 PROTO=TCP SPT=1 DPT=65536", 62, `DPT= expects a port from 0 to 65535, found "65536"`},
 		{"IN=eth0 OUT= SRC=192.0.2.7 DST=192.0.2.1 PROTO= ", 48, "PROTO= expects"},
+		{"TL=126 ID=4622 DF PROTO=TCP SPT=389 DPT=49209 WINDOW=8192 RES=0x00 ACK URGP=0", 0, "the start of the packet is missing"},
 		{"IN=eth0 OUT= SRC=192.0.2.7 DST=192.0.2.1 PROTO=47" + strings.Repeat(" A=1", 600), 0, "more than 512 fields"},
 	} {
 		_, err := readOne(iptables, head+test.rec)

@@ -80,6 +80,9 @@ func (p *panParser) Parse(rec []byte, ev *firetrail.Event) error {
 	if err == ErrOther {
 		err = p.body(panGlued(rec), ev)
 	}
+	if i := panMark(rec); err == ErrOther && i >= 0 { // the header took the mark for its own
+		err = p.body(rec[i:], ev)
+	}
 	if err != nil {
 		return err
 	}
@@ -175,7 +178,7 @@ func (p *panParser) recognises(line []byte) bool {
 		return true
 	}
 	env, msg, _ := p.ctx.envelope(line)
-	for _, b := range [...][]byte{msg, env.body, panGlued(line)} {
+	for _, b := range [...][]byte{msg, env.body, panGlued(line), line} {
 		b = trimLeft(b)
 		if len(b) == 0 {
 			continue

@@ -355,6 +355,9 @@ func leefPairs(b []byte, delimiter byte, pairs []panPair) []panPair {
 			continue
 		}
 		part := b[start:i]
+		if i == len(b) && len(part) == 0 {
+			break // behind the last delimiter
+		}
 		eq := bytes.IndexByte(part, '=')
 		key := eq
 		for key > 0 && keyByte(part[key-1]) {

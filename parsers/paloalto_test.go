@@ -351,6 +351,16 @@ func TestPaloAltoCEFHeader(t *testing.T) {
 	}
 }
 
+// LEEF may end in its delimiter, and stand behind a header that lacks fields of RFC 5424.
+func TestPaloAltoLEEFFrame(t *testing.T) {
+	const body = "LEEF:1.0|Palo Alto Networks|PAN-OS|8.1|allow|cat=TRAFFIC|src=10.20.3.7|dst=203.0.113.9|dstPort=443|srcBytes=479|dstBytes=74|"
+	for _, head := range []string{"", "<14>Mar  1 08:00:00 fw1 ", "<14>1 2026-03-01T08:00:00Z fw1 "} {
+		if got := panValues(head+body, "kind", "dst_port", "bytes_out", "bytes_in"); got != "paloalto.traffic 443 479 74" {
+			t.Errorf("%q: %q", head, got)
+		}
+	}
+}
+
 // A record cut behind its type is refused, not passed over.
 func TestPaloAltoCut(t *testing.T) {
 	for _, rec := range []string{"Mar  1 08:00:01 fw1 1,2026/03/01 08:00:00,0123,SYSTEM,", "1,2026/03/01 08:00:00,0123,TRAFFIC,end"} {

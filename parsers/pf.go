@@ -42,6 +42,9 @@ type pfParser struct {
 
 func (p *pfParser) Parse(rec []byte, ev *firetrail.Event) error {
 	env, msg, ok := p.ctx.envelope(rec)
+	if !ok && knownTag(msg) {
+		msg = env.program(msg) // a header that begins with the tag: the line has no date
+	}
 	msg = bytes.TrimRight(msg, " \t\r")
 	if env.tag != "filterlog" && !filterlogColumns(msg) {
 		if looksLikeFilterlog(rec) {

@@ -207,6 +207,8 @@ func TestPFEnvelopes(t *testing.T) {
 		{"<134>1 2026-03-01T08:00:00.25+01:00 fw.lan filterlog 92653 - - ", "fw.lan", "2026-03-01T07:00:00.250Z", ""},
 		{`<134>1 2026-03-01T08:00:00+00:00 fw.lan filterlog 92653 - [meta sequenceId="7"] `, "fw.lan", "2026-03-01T08:00:00Z", ""},
 		{"<134>1 - - filterlog - - - ", "", "", ""},
+		{"filterlog[3]: ", "", "", ""},
+		{"<134>filterlog: ", "", "", ""},
 		{"", "", "", ""},
 	}
 	for _, tt := range tests {

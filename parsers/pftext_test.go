@@ -19,6 +19,8 @@ func TestPFText(t *testing.T) {
 			open + "proto=tcp|src_ip=192.0.2.11|src_port=40284|dst_ip=198.51.100.13|dst_port=443|flags=P|x.seq=1:29|x.datalen=28|x.ack=7|x.window=58|x.ip_flags=DF"},
 		{"openbsd ack", "rule 11/(match) block in on em1: 192.0.2.11.40284 > 198.51.100.13.443: . ack 7 win 58",
 			open + "proto=tcp|src_ip=192.0.2.11|src_port=40284|dst_ip=198.51.100.13|dst_port=443|flags=.|x.ack=7|x.window=58"},
+		{"flags alone", "rule 11/(match) block in on em1: 192.0.2.11.40284 > 198.51.100.13.443: S",
+			open + "proto=tcp|src_ip=192.0.2.11|src_port=40284|dst_ip=198.51.100.13|dst_port=443|flags=S"},
 		{"openbsd udp -v", "Dec 03 15:31:17.263703 rule 11/(match) [uid 0, pid 24100] block in on em1: 192.0.2.19.1055 > 192.0.2.255.1100:  udp 99 (ttl 128, id 12204, len 127)",
 			open + "time=2025-12-03T15:31:17.263703Z|x.rule_uid=0|x.rule_pid=24100|proto=udp|src_ip=192.0.2.19|src_port=1055|dst_ip=192.0.2.255|dst_port=1100|x.payload_length=99|x.ttl=128|x.id=12204|x.length=127"},
 		{"openbsd icmp", "rule 11/(match) block in on em1: 192.0.2.1 > 198.51.100.2: icmp: echo request (DF)",

@@ -9,6 +9,9 @@ func openTCPFlags(b []byte) int {
 	for i < len(b) && bytes.IndexByte([]byte("SFRPWE."), b[i]) >= 0 {
 		i++
 	}
+	if i > 0 && i <= 8 && i == len(b) {
+		return i // nothing else was printed, or it was cut off
+	}
 	if i == 0 || i > 8 || i+1 >= len(b) || b[i] != ' ' {
 		return 0
 	}
