@@ -121,9 +121,13 @@ func printScore(out io.Writer, s *simulate.Score, misses bool) {
 	}
 	w.Flush()
 	fmt.Fprintf(out, "\nincidents %d, false %d, of several runs %d; planted in no log %d\n", s.Incidents.Incidents, s.Incidents.False, s.Incidents.Mixed, s.Invisible)
-	t := &s.Attribution
-	fmt.Fprintf(out, "attribution: of %d behaviours that could be attributed %d right, %d wrong, %d abstained (top-1 %.2f); of %d that could not, %d honest; wrong at 0.9 or more %d; Brier %.3f\n",
-		t.Attributable, t.Right, t.Wrong, t.Abstained, t.Top1, t.Behaviours-t.Attributable, t.Honest, t.Certain, t.Brier)
+	for _, t := range []struct {
+		what string
+		a    *simulate.AttributionScore
+	}{{"behaviours", &s.Attribution}, {"findings", &s.EachFinding}} {
+		fmt.Fprintf(out, "attribution: of %d %s that could be attributed %d right, %d wrong, %d abstained (top-1 %.2f); of %d that could not, %d honest; wrong at 0.9 or more %d; Brier %.3f\n",
+			t.a.Attributable, t.what, t.a.Right, t.a.Wrong, t.a.Abstained, t.a.Top1, t.a.Behaviours-t.a.Attributable, t.a.Honest, t.a.Certain, t.a.Brier)
+	}
 	b := &s.Bounds
 	fmt.Fprintf(out, "bounds of %d findings: start off by %.1f s (median), %.1f s (p90); end by %.1f s, %.1f s\n\n", b.Count, b.StartMedian, b.StartP90, b.EndMedian, b.EndP90)
 	fmt.Fprintln(w, "CAUSE\tagent\thost\tmisconfiguration\tundetermined\t")

@@ -195,6 +195,8 @@ func (p *plot) attributable(x *run) {
 	t := p.truth()
 	told := p.loud && (x.trace == traceLines || x.trace == traceSpans)
 	switch {
+	case x.trace == traceNone && x.job != 0 && x.boxes[0].ip != p.sim.lab.nodes[x.boxes[0].node].ip:
+		t.Attributable, t.Why = false, "only traces name the addresses of sandboxes, and none was kept of this run"
 	case x.shared && !told:
 		t.Attributable, t.Why = false, "sandboxes of several runs share the address, and no call that was kept tells what it did"
 	case x.shared:

@@ -16,8 +16,9 @@ import (
 type Score struct {
 	Detectors    []DetectorScore  `json:"detectors"`
 	Incidents    IncidentScore    `json:"incidents"`
-	Attribution  AttributionScore `json:"attribution"`
-	Causes       []CauseRow       `json:"causes"` // rows: truth; columns: verdict
+	Attribution  AttributionScore `json:"attribution"`          // of behaviours, by the finding that speaks of each most directly
+	EachFinding  AttributionScore `json:"attribution_findings"` // of every finding that belongs to a behaviour of an agent or a host
+	Causes       []CauseRow       `json:"causes"`               // rows: truth; columns: verdict
 	Bounds       BoundsScore      `json:"bounds"`
 	Behaviours   []BehaviourScore `json:"behaviours"`
 	False        []FalseFinding   `json:"false_findings"`
@@ -82,23 +83,24 @@ type BoundsScore struct {
 
 // BehaviourScore is what was said of one planted behaviour.
 type BehaviourScore struct {
-	ID          int      `json:"id"`
-	Scenario    string   `json:"scenario"`
-	Class       string   `json:"class"`
-	Expect      string   `json:"expect"`
-	Records     int64    `json:"records"`
-	Kinds       []string `json:"kinds"`
-	Found       bool     `json:"found"`
-	By          []string `json:"by"` // detectors that fired
-	Findings    []string `json:"findings"`
-	Run         string   `json:"run"`
-	Said        string   `json:"said"` // run that was named, "" for none
-	Probability float64  `json:"probability"`
-	Level       string   `json:"level"`
-	Cause       string   `json:"cause"`
-	Verdict     string   `json:"verdict"`
-	Source      string   `json:"source"`
-	Why         string   `json:"why"`
+	ID           int      `json:"id"`
+	Scenario     string   `json:"scenario"`
+	Class        string   `json:"class"`
+	Expect       string   `json:"expect"`
+	Records      int64    `json:"records"`
+	Kinds        []string `json:"kinds"`
+	Found        bool     `json:"found"`
+	By           []string `json:"by"` // detectors that fired
+	Findings     []string `json:"findings"`
+	Run          string   `json:"run"`
+	Said         string   `json:"said"` // run that was named, "" for none
+	Probability  float64  `json:"probability"`
+	Level        string   `json:"level"`
+	Unattributed string   `json:"unattributed,omitempty"` // why no run was named
+	Cause        string   `json:"cause"`
+	Verdict      string   `json:"verdict"`
+	Source       string   `json:"source"`
+	Why          string   `json:"why"`
 }
 
 // FalseFinding is a finding that belongs to nothing that was planted.
@@ -317,72 +319,125 @@ func (m *matcher) best(i int, r *firetrail.Results) *firetrail.Finding {
 	return best
 }
 
-func (m *matcher) behaviours(s *Score, r *firetrail.Results, verdicts [][]string) {
-	var brier float64
-	scored := 0
-	a := &s.Attribution
-	for i := range m.truth.Planted {
-		p := &m.truth.Planted[i]
-		b := BehaviourScore{ID: p.ID, Scenario: p.Scenario, Class: p.Class, Expect: p.Expect, Records: p.Records, Kinds: p.Kinds, Found: m.found(i, r), Cause: p.Cause, Why: p.Why,
-			By: []string{}, Findings: []string{}}
-		if len(p.Sources) > 0 {
-			b.Source = p.Sources[0].String()
+// tally counts one answer to "which run": said at probability p, where the
+// truth is run.
+type tally struct {
+	brier  float64
+	scored int
+}
+
+func (t *tally) count(a *AttributionScore, run, said string, p float64, attributable bool) {
+	a.Behaviours++
+	right := said != "" && said == run
+	if said != "" {
+		target := 0.0
+		if right {
+			target = 1
 		}
-		if p.Run != nil {
-			b.Run = *p.Run
+		t.brier += (p - target) * (p - target)
+		t.scored++
+		if !right && p >= 0.9 {
+			a.Certain++
 		}
-		for _, k := range m.hits[i] {
-			f := &r.Findings[k]
-			b.Findings = append(b.Findings, f.ID)
-			if !slices.Contains(b.By, f.Detector) {
-				b.By = append(b.By, f.Detector)
-			}
+	}
+	switch {
+	case !attributable:
+		if said == "" || right || p < 0.9 {
+			a.Honest++
 		}
-		slices.Sort(b.By)
-		if f := m.best(i, r); f != nil && f.Run != nil {
+		return
+	case right:
+		a.Right++
+	case said == "":
+		a.Abstained++
+	default:
+		a.Wrong++
+	}
+	a.Attributable++
+}
+
+func (t *tally) finish(a *AttributionScore) {
+	a.Top1 = share(a.Right, a.Attributable)
+	if a.Attributable > 0 {
+		a.Abstention = share(a.Abstained, a.Attributable)
+	}
+	if t.scored > 0 {
+		a.Brier = t.brier / float64(t.scored)
+	}
+}
+
+// behaviour tells what was said of one planted behaviour.
+func (m *matcher) behaviour(i int, r *firetrail.Results, verdicts []string) BehaviourScore {
+	p := &m.truth.Planted[i]
+	b := BehaviourScore{ID: p.ID, Scenario: p.Scenario, Class: p.Class, Expect: p.Expect, Records: p.Records, Kinds: p.Kinds, Found: m.found(i, r), Cause: p.Cause, Why: p.Why,
+		By: []string{}, Findings: []string{}}
+	if len(p.Sources) > 0 {
+		b.Source = p.Sources[0].String()
+	}
+	if p.Run != nil {
+		b.Run = *p.Run
+	}
+	for _, k := range m.hits[i] {
+		f := &r.Findings[k]
+		b.Findings = append(b.Findings, f.ID)
+		if !slices.Contains(b.By, f.Detector) {
+			b.By = append(b.By, f.Detector)
+		}
+	}
+	slices.Sort(b.By)
+	if f := m.best(i, r); f != nil {
+		b.Unattributed = f.Unattributed
+		if f.Run != nil {
 			b.Said, b.Probability, b.Level = f.Run.ID, f.Run.Probability, f.Run.Level
 		}
-		b.Verdict = worst(verdicts[i])
+	}
+	b.Verdict = worst(verdicts)
+	return b
+}
+
+func (m *matcher) behaviours(s *Score, r *firetrail.Results, verdicts [][]string) {
+	var whole, each tally
+	for i := range m.truth.Planted {
+		p := &m.truth.Planted[i]
+		b := m.behaviour(i, r, verdicts[i])
 		if len(m.hits[i]) > 0 && p.Expect != ExpectSilence {
 			m.cause(s, p.Cause, b.Verdict)
-			a.Behaviours++
-			right := b.Said != "" && b.Said == b.Run
-			if b.Said != "" {
-				target := 0.0
-				if right {
-					target = 1
-				}
-				brier += (b.Probability - target) * (b.Probability - target)
-				scored++
-				if !right && b.Probability >= 0.9 {
-					a.Certain++
-				}
-			}
-			switch {
-			case !p.Attributable:
-				if b.Said == "" || right || b.Probability < 0.9 {
-					a.Honest++
-				}
-			case right:
-				a.Right++
-			case b.Said == "":
-				a.Abstained++
-			default:
-				a.Wrong++
-			}
-			if p.Attributable {
-				a.Attributable++
-			}
+			whole.count(&s.Attribution, b.Run, b.Said, b.Probability, p.Attributable)
 		}
 		s.Behaviours = append(s.Behaviours, b)
 	}
-	a.Top1, a.Abstention = share(a.Right, a.Attributable), share(a.Abstained, a.Attributable)
-	if a.Attributable == 0 {
-		a.Abstention = 0
+	whole.finish(&s.Attribution)
+	for k := range r.Findings {
+		m.finding(&each, &s.EachFinding, k, &r.Findings[k])
 	}
-	if scored > 0 {
-		a.Brier = brier / float64(scored)
+	each.finish(&s.EachFinding)
+}
+
+// finding counts one finding; of several behaviours that it belongs to, the one
+// whose run it names is taken, else the first.
+func (m *matcher) finding(t *tally, a *AttributionScore, k int, f *firetrail.Finding) {
+	said, p := "", 0.0
+	if f.Run != nil {
+		said, p = f.Run.ID, f.Run.Probability
 	}
+	taken := -1
+	for _, i := range m.owner[k] {
+		own := &m.truth.Planted[i]
+		if own.Expect == ExpectSilence {
+			continue
+		}
+		if taken < 0 || own.Run != nil && *own.Run == said {
+			taken = i
+		}
+	}
+	if taken < 0 {
+		return
+	}
+	run := ""
+	if own := m.truth.Planted[taken].Run; own != nil {
+		run = *own
+	}
+	t.count(a, run, said, p, m.truth.Planted[taken].Attributable)
 }
 
 // worst is the verdict that accuses most: an agent before a host before the
