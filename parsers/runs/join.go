@@ -40,8 +40,12 @@ func Join(s *Statements) firetrail.Inventory {
 	for _, b := range mergeJobs(s.jobs) {
 		j.job(&b, s.rows)
 	}
+	served := servedRuns(s.calls)
 	for _, p := range mergePods(s.pods) {
-		j.pod(&p, s.rows)
+		j.pod(&p, s.rows, served)
+	}
+	for i := range s.boxes {
+		j.box(&s.boxes[i], served)
 	}
 	j.calls(s.calls)
 	j.inv.NAT = append(j.inv.NAT, s.nat...)
@@ -55,6 +59,7 @@ func (s *Statements) sort() {
 	slices.SortStableFunc(s.rows, func(a, b row) int { return compareWhere(a.where, b.where) })
 	slices.SortStableFunc(s.jobs, func(a, b job) int { return compareWhere(a.where, b.where) })
 	slices.SortStableFunc(s.pods, func(a, b pod) int { return compareWhere(a.where, b.where) })
+	slices.SortStableFunc(s.boxes, func(a, b sandbox) int { return compareWhere(a.where, b.where) })
 	slices.SortStableFunc(s.nodes, func(a, b node) int { return compareWhere(a.where, b.where) })
 	slices.SortStableFunc(s.nat, func(a, b firetrail.NAT) int {
 		return cmp.Or(cmp.Compare(a.Start, b.Start), compareWhere(a.Citation, b.Citation))
@@ -281,7 +286,7 @@ func mergePods(all []pod) []pod {
 // leaves by it, but so does everything else on the node.
 const nodeQuality = 0.3
 
-func (j *joiner) pod(p *pod, rows []row) {
+func (j *joiner) pod(p *pod, rows []row, served map[string]string) {
 	start := p.start
 	for _, t := range []int64{p.created, p.ready} {
 		if start == firetrail.Absent {
@@ -303,7 +308,7 @@ func (j *joiner) pod(p *pod, rows []row) {
 		}
 		return
 	}
-	r := j.run(j.podOwner(p, start, rows), p.where)
+	r := j.run(j.podOwner(p, start, rows, served), p.where)
 	j.also(r, p.name, "k8s:"+p.namespace+"/"+p.name, "k8s:"+p.namespace+"/"+p.group, p.group)
 	r.Start = widen(r.Start, start, true)
 	if p.end != firetrail.Absent {
@@ -325,7 +330,7 @@ func (j *joiner) pod(p *pod, rows []row) {
 
 // podOwner is the run of a pod: the table's by job id, job name or host within
 // its namespace, else a run named after the pod's group.
-func (j *joiner) podOwner(p *pod, start int64, rows []row) string {
+func (j *joiner) podOwner(p *pod, start int64, rows []row, served map[string]string) string {
 	if id, ok := j.byAlias[p.group]; ok && j.runs[id] != nil && !strings.HasPrefix(id, "k8s:") {
 		return id
 	}
@@ -345,7 +350,56 @@ func (j *joiner) podOwner(p *pod, start int64, rows []row) string {
 			return t.id
 		}
 	}
+	if run, ok := served[p.name]; ok {
+		return run
+	}
 	return "k8s:" + p.namespace + "/" + p.group
+}
+
+// servedRuns says which run each sandbox or host served, by the tool calls that
+// name both; one that served several is left out.
+func servedRuns(calls []firetrail.ToolCall) map[string]string {
+	served := map[string]string{}
+	for i := range calls {
+		c := &calls[i]
+		if c.Run == "" || c.Sandbox == "" {
+			continue
+		}
+		if run, ok := served[c.Sandbox]; ok && run != c.Run {
+			served[c.Sandbox] = ""
+		} else if !ok {
+			served[c.Sandbox] = c.Run
+		}
+	}
+	maps.DeleteFunc(served, func(_, run string) bool { return run == "" })
+	return served
+}
+
+// box leases a sandbox's address to the run that it served, as far as that is known.
+func (j *joiner) box(b *sandbox, served map[string]string) {
+	run := cmp.Or(b.run, served[b.id])
+	if id, ok := j.byAlias[run]; ok && run != "" {
+		run = id
+	}
+	if run == "" {
+		if a, err := netip.ParseAddr(b.ip); err == nil {
+			l := hostLease(a, b.id, b.where)
+			l.Subject, l.Host, l.Start, l.End, l.Shared = "sandbox", b.host, b.start, b.end, b.shared
+			j.inv.Hosts = append(j.inv.Hosts, l)
+		}
+		return
+	}
+	r := j.run(run, b.where)
+	j.also(r, b.id)
+	r.Start = widen(r.Start, b.start, true)
+	if b.end != firetrail.Absent {
+		r.End = widen(r.End, b.end, false)
+	}
+	quality := 1.0
+	if b.shared {
+		quality = 0.5
+	}
+	j.lease(r, b.ip, "sandbox", b.id, b.host, b.start, b.end, second, second, b.shared, quality, b.where)
 }
 
 // calls joins tool calls with runs, and learns addresses of sandboxes from them.

@@ -25,7 +25,8 @@ type Kind struct {
 
 // All are the kinds, most specific first; detection takes the first that accepts. Read-only.
 var All = []Kind{
-	pods, otlp, inspect, sacct, scontrolJob, scontrolNode, toolCalls, conntrack, dhcpLeases, hostsFile, runTable,
+	pods, otlp, inspect, slurmJSON, sacct, scontrolJob, scontrolNode, mlflow, wandb, openHands, sandboxes, toolCalls,
+	conntrack, dhcpLeases, hostsFile, runTable,
 }
 
 // Options say how a file is read.
@@ -44,6 +45,7 @@ type Statements struct {
 	calls []firetrail.ToolCall
 	nat   []firetrail.NAT
 	hosts []firetrail.Lease
+	boxes []sandbox
 	notes []string
 }
 
@@ -76,6 +78,14 @@ type row struct {
 	hosts, ips                                                                   []string
 	extra                                                                        map[string]string
 	where                                                                        firetrail.Citation
+}
+
+// sandbox is an agent's sandbox: the address that it had, and the run that it served.
+type sandbox struct {
+	id, run, ip, host string
+	start, end        int64
+	shared            bool // the address is its host's
+	where             firetrail.Citation
 }
 
 // node is a host and its addresses.

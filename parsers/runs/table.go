@@ -42,7 +42,10 @@ func readRunTable(f *file) error {
 	return f.yamlRows()
 }
 
-func (f *file) csvRows(header []byte) error {
+func (f *file) csvRows(header []byte) error { return f.csvEach(header, f.row) }
+
+// csvEach gives every row of a table as a map of its header's names, in lower case.
+func (f *file) csvEach(header []byte, row func(m map[string]string, line int64)) error {
 	r := csv.NewReader(bytes.NewReader(f.data))
 	r.FieldsPerRecord = -1
 	r.LazyQuotes = true
@@ -77,7 +80,7 @@ func (f *file) csvRows(header []byte) error {
 		if len(values) > len(names) {
 			f.note(int64(line), "%d columns where the header has %d", len(values), len(names))
 		}
-		f.row(m, int64(line))
+		row(m, int64(line))
 	}
 }
 
