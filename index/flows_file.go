@@ -12,6 +12,7 @@ import (
 	"slices"
 
 	"firetrail"
+	"firetrail/index/columns"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -406,18 +407,16 @@ func (d *flowDecoder) addrs(fs []firetrail.Flow, get func(*firetrail.Flow) *neti
 	}
 }
 
-// packFlows makes the rollup of a row group small enough to be kept until its
-// segment is complete.
-func packFlows(flows []firetrail.Flow, z *zstd.Encoder) ([]byte, error) {
+// packFlows makes the rollup of a row group and packs it small enough to be kept
+// until its segment is complete.
+func packFlows(r *roller, g *columns.Group, kind string, z *zstd.Encoder) ([]byte, error) {
 	var b bytes.Buffer
 	w, err := newFlowWriter(&b, z)
 	if err != nil {
 		return nil, err
 	}
-	for i := range flows {
-		if err := w.add(&flows[i]); err != nil {
-			return nil, err
-		}
+	if err := r.rollup(g, kind, w.add); err != nil {
+		return nil, err
 	}
 	err = w.close()
 	return b.Bytes(), err

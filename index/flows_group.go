@@ -2,6 +2,8 @@ package index
 
 import (
 	"cmp"
+	"encoding/binary"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -9,21 +11,7 @@ import (
 	"firetrail/index/columns"
 )
 
-// flowCodes is the key of a flow within a row group: ranks of dictionary values,
-// 0 for absent, so that keys compare as the flows do.
-type flowCodes struct {
-	src, dst              uint32
-	port                  int64
-	proto, action, sensor uint32
-}
-
-// compare orders keys with equal addresses.
-func (k *flowCodes) compare(o *flowCodes) int {
-	return cmp.Or(cmp.Compare(k.port, o.port), cmp.Compare(k.proto, o.proto),
-		cmp.Compare(k.action, o.action), cmp.Compare(k.sensor, o.sensor))
-}
-
-// placed is a flow with the addresses of its key in one number, to sort by.
+// placed is a flow with the ranks of its addresses in one number, to sort by.
 type placed struct {
 	ends uint64
 	id   uint32
@@ -49,8 +37,7 @@ func rankText(v *columns.Vector, addrs bool) ranked {
 		r.code[i] = uint32(i)
 	}
 	if addrs {
-		list := v.Dict.Addrs()
-		slices.SortFunc(r.code, func(a, b uint32) int { return list[a].Compare(list[b]) })
+		sortAddrs(r.code, v.Dict.Addrs())
 	} else {
 		slices.SortFunc(r.code, func(a, b uint32) int { return strings.Compare(v.Dict.Value(a), v.Dict.Value(b)) })
 	}
@@ -63,6 +50,23 @@ func rankText(v *columns.Vector, addrs bool) ranked {
 		}
 	}
 	return r
+}
+
+// sortAddrs sorts codes by their addresses, most of which are IPv4.
+func sortAddrs(codes []uint32, list []netip.Addr) {
+	slices.SortFunc(codes, func(a, b uint32) int { return cmp.Compare(list[a].BitLen(), list[b].BitLen()) })
+	from, _ := slices.BinarySearchFunc(codes, 32, func(c uint32, bits int) int { return list[c].BitLen() - bits })
+	to, _ := slices.BinarySearchFunc(codes, 33, func(c uint32, bits int) int { return list[c].BitLen() - bits })
+	keys := make([]uint64, to-from)
+	for i, c := range codes[from:to] {
+		b := list[c].As4()
+		keys[i] = uint64(binary.BigEndian.Uint32(b[:]))<<32 | uint64(c)
+	}
+	slices.Sort(keys)
+	for i, k := range keys {
+		codes[from+i] = uint32(k)
+	}
+	slices.SortFunc(codes[to:], func(a, b uint32) int { return list[a].Compare(list[b]) })
 }
 
 func (r *ranked) of(row int) uint32 {
@@ -89,10 +93,13 @@ func (r *ranked) text(rank uint32) string {
 // groupVectors are the columns of a row group that flows are made of.
 type groupVectors struct {
 	src, dst, proto, action, sensor ranked
-	port                            []int64
+	port, srcPort                   []int64
 	names                           [5]ranked // hosts, apps, services, rules, users
 	failed                          [3][]bool // by code of action, state, app
 	failing                         [3]*columns.Vector
+	start                           uint32 // code of the state "start"
+
+	times, ends, spans, bytesOut, bytesIn, packetsOut, packetsIn []int64
 }
 
 // numbers of a column, nil where no row has one
@@ -121,7 +128,10 @@ func newGroupVectors(g *columns.Group) *groupVectors {
 	v := &groupVectors{
 		src: rankText(g.Vector("src_ip"), true), dst: rankText(g.Vector("dst_ip"), true),
 		proto: rankText(g.Vector("proto"), false), action: rankText(g.Vector("action"), false), sensor: rankText(g.Vector("sensor"), false),
-		port: numbers(g, "dst_port"),
+		port: numbers(g, "dst_port"), srcPort: numbers(g, "src_port"), start: columns.Null,
+		times: numbers(g, "time"), ends: numbers(g, "end"), spans: numbers(g, "duration"),
+		bytesOut: numbers(g, "bytes_out"), bytesIn: numbers(g, "bytes_in"),
+		packetsOut: numbers(g, "packets_out"), packetsIn: numbers(g, "packets_in"),
 	}
 	for i, name := range [...]string{"host", "app", "service", "rule", "user"} {
 		v.names[i] = rankText(g.Vector(name), false)
@@ -137,6 +147,9 @@ func newGroupVectors(g *columns.Group) *groupVectors {
 			var ev firetrail.Event
 			*f.Text(&ev) = d.Value(uint32(c))
 			v.failed[i][c] = ev.Failed()
+			if ev.State == stateStart {
+				v.start = uint32(c)
+			}
 		}
 	}
 	return v
@@ -152,146 +165,193 @@ func (v *groupVectors) failedAt(row int) bool {
 	return false
 }
 
-func (v *groupVectors) key(row int) flowCodes {
-	return flowCodes{v.src.of(row), v.dst.of(row), number(v.port, row), v.proto.of(row), v.action.of(row), v.sensor.of(row)}
+// stateStart is the state of records whose counts the record of the session's end
+// has again.
+const stateStart = "start"
+
+// starts says whether the row has that state.
+func (v *groupVectors) starts(row int) bool {
+	return v.start != columns.Null && v.failing[1].Codes[row] == v.start
+}
+
+// ends of a row's flow: the ranks of its addresses.
+func (v *groupVectors) endsOf(row uint32) uint64 {
+	return uint64(v.src.of(int(row)))<<32 | uint64(v.dst.of(int(row)))
+}
+
+// compare orders rows of equal ends by the rest of their flows' keys.
+func (v *groupVectors) compare(a, b uint32) int {
+	i, j := int(a), int(b)
+	return cmp.Or(cmp.Compare(number(v.port, i), number(v.port, j)), cmp.Compare(v.proto.of(i), v.proto.of(j)),
+		cmp.Compare(v.action.of(i), v.action.of(j)), cmp.Compare(v.sensor.of(i), v.sensor.of(j)))
 }
 
 // roller makes rollups; its memory is used again for the next one.
 type roller struct {
-	ids    map[flowCodes]uint32
-	keys   []flowCodes
-	flowOf []uint32
+	codes  codeTable
+	flowOf []uint32 // of each row
+	first  []uint32 // row of each flow
 	order  []placed
-	place  []uint32
-	flows  []firetrail.Flow
-	pairs  []uint64
+	from   []uint32 // where the rows of each flow begin in rows
+	rows   []uint32
+	names  []string
+	list   []uint32
 }
 
-// rollup makes the flows of a row group, in key order, from its columns. They are
-// valid until the next call.
-func (r *roller) rollup(g *columns.Group, kind string) []firetrail.Flow {
-	if r.ids == nil {
-		r.ids = map[flowCodes]uint32{}
-	}
-	clear(r.ids)
+// rollup yields the flows of a row group, in key order, made from its columns. A
+// flow is valid until the next, its lists until the next call.
+func (r *roller) rollup(g *columns.Group, kind string, yield func(*firetrail.Flow) error) error {
 	v := newGroupVectors(g)
-	r.keys, r.flowOf, r.order = r.keys[:0], r.flowOf[:0], r.order[:0]
-	for row := range g.Rows() {
-		k := v.key(row)
-		id, ok := r.ids[k]
-		if !ok {
-			id = uint32(len(r.keys))
-			r.ids[k] = id
-			r.keys = append(r.keys, k)
-			r.order = append(r.order, placed{uint64(k.src)<<32 | uint64(k.dst), id})
+	r.assign(v, g.Rows())
+	r.names = r.names[:0]
+	var f firetrail.Flow
+	for _, p := range r.order {
+		f = firetrail.Flow{FlowKey: firetrail.FlowKey{Kind: kind}, First: firetrail.Absent, Last: firetrail.Absent}
+		v.setKey(&f.FlowKey, int(r.first[p.id]))
+		rows := r.rows[r.from[p.id]:r.from[p.id+1]]
+		for _, row := range rows {
+			v.observe(&f, int(row))
 		}
-		r.flowOf = append(r.flowOf, id)
+		f.SrcPorts = r.ports(v, rows)
+		for i := range v.names {
+			if v.names[i].v != nil {
+				r.keep(&v.names[i], rows, &f, i)
+			}
+		}
+		if err := yield(&f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// assign gives rows to flows: equal keys are found column by column.
+func (r *roller) assign(v *groupVectors, n int) {
+	r.flowOf = slices.Grow(r.flowOf[:0], n)[:n]
+	clear(r.flowOf)
+	for _, c := range [...]*ranked{&v.proto, &v.action, &v.sensor} {
+		if c.v != nil {
+			r.codes.combine(r.flowOf, c.of)
+		}
+	}
+	if v.port != nil {
+		r.codes.combine(r.flowOf, portCodes(v.port))
+	}
+	for _, c := range [...]*ranked{&v.dst, &v.src} {
+		if c.v != nil {
+			r.codes.combine(r.flowOf, c.of)
+		}
+	}
+	r.first, r.from = r.first[:0], r.from[:0]
+	for row, id := range r.flowOf { // ids are in the order of first sight
+		if int(id) == len(r.first) {
+			r.first, r.from = append(r.first, uint32(row)), append(r.from, 0)
+		}
+		r.from[id]++
+	}
+	r.order = r.order[:0]
+	at := uint32(0)
+	for id, row := range r.first {
+		r.order = append(r.order, placed{v.endsOf(row), uint32(id)})
+		at += r.from[id]
+		r.from[id] = at
+	}
+	r.from = append(r.from, at)
+	r.rows = slices.Grow(r.rows[:0], n)[:n]
+	for row := n - 1; row >= 0; row-- {
+		id := r.flowOf[row]
+		r.from[id]--
+		r.rows[r.from[id]] = uint32(row)
 	}
 	slices.SortFunc(r.order, func(a, b placed) int {
 		if a.ends != b.ends {
 			return cmp.Compare(a.ends, b.ends)
 		}
-		return r.keys[a.id].compare(&r.keys[b.id])
+		return v.compare(r.first[a.id], r.first[b.id])
 	})
-	n := len(r.keys)
-	r.flows = slices.Grow(r.flows[:0], n)[:n]
-	clear(r.flows)
-	r.place = slices.Grow(r.place[:0], n)[:n]
-	for i, p := range r.order {
-		r.place[p.id] = uint32(i)
-		v.setKey(&r.flows[i].FlowKey, &r.keys[p.id])
-		r.flows[i].Kind = kind
-	}
-	for row := range r.flowOf {
-		r.flowOf[row] = r.place[r.flowOf[row]]
-	}
-	sums(g, v, r.flows, r.flowOf)
-	r.pairs = v.distinct(g, r.flows, r.flowOf, r.pairs[:0])
-	return r.flows
 }
 
-func (v *groupVectors) setKey(f *firetrail.FlowKey, k *flowCodes) {
-	f.DstPort, f.Proto, f.Action, f.Sensor = k.port, v.proto.text(k.proto), v.action.text(k.action), v.sensor.text(k.sensor)
-	if k.src > 0 {
-		f.SrcIP = v.src.v.Dict.Addrs()[v.src.code[k.src-1]]
-	}
-	if k.dst > 0 {
-		f.DstIP = v.dst.v.Dict.Addrs()[v.dst.code[k.dst-1]]
-	}
+func (v *groupVectors) setKey(f *firetrail.FlowKey, row int) {
+	f.DstPort = number(v.port, row)
+	f.Proto, f.Action, f.Sensor = v.proto.text(v.proto.of(row)), v.action.text(v.action.of(row)), v.sensor.text(v.sensor.of(row))
+	f.SrcIP, f.DstIP = v.src.addr(row), v.dst.addr(row)
 }
 
-// sums adds up what Flow.Observe adds up.
-func sums(g *columns.Group, v *groupVectors, flows []firetrail.Flow, flowOf []uint32) {
-	times, ends, spans := numbers(g, "time"), numbers(g, "end"), numbers(g, "duration")
-	out, in := numbers(g, "bytes_out"), numbers(g, "bytes_in")
-	pout, pin := numbers(g, "packets_out"), numbers(g, "packets_in")
-	for i := range flows {
-		flows[i].First, flows[i].Last = firetrail.Absent, firetrail.Absent
+func (r *ranked) addr(row int) (a netip.Addr) {
+	if r.v != nil && r.v.Codes[row] != columns.Null {
+		a = r.v.Dict.Addrs()[r.v.Codes[row]]
 	}
-	for row, id := range flowOf {
-		f := &flows[id]
-		f.Events++
-		if v.failedAt(row) {
-			f.Failed++
-		}
-		f.BytesOut += known(out, row)
-		f.BytesIn += known(in, row)
-		f.PacketsOut += known(pout, row)
-		f.PacketsIn += known(pin, row)
-		d := known(spans, row)
+	return a
+}
+
+// observe adds up what Flow.Observe adds up.
+func (v *groupVectors) observe(f *firetrail.Flow, row int) {
+	f.Events++
+	if v.failedAt(row) {
+		f.Failed++
+	}
+	if !v.starts(row) {
+		f.BytesOut += known(v.bytesOut, row)
+		f.BytesIn += known(v.bytesIn, row)
+		f.PacketsOut += known(v.packetsOut, row)
+		f.PacketsIn += known(v.packetsIn, row)
+		d := known(v.spans, row)
 		f.Duration += d
 		f.Longest = max(f.Longest, d)
-		if t := number(times, row); t != firetrail.Absent {
-			f.First = earliest(f.First, t)
-			last := t
-			if e := number(ends, row); e != firetrail.Absent {
-				last = e
-			}
-			f.Last = latest(f.Last, last)
+	}
+	if t := number(v.times, row); t != firetrail.Absent {
+		f.First = earliest(f.First, t)
+		last := t
+		if e := number(v.ends, row); e != firetrail.Absent {
+			last = e
 		}
+		f.Last = latest(f.Last, last)
 	}
 }
 
-// distinct counts source ports and keeps the smallest names of each flow. pairs is
-// memory to work in.
-func (v *groupVectors) distinct(g *columns.Group, flows []firetrail.Flow, flowOf []uint32, pairs []uint64) []uint64 {
-	for row, p := range numbers(g, "src_port") {
-		if p != firetrail.Absent {
-			pairs = append(pairs, uint64(flowOf[row])<<32|uint64(uint32(p)))
+// ports counts the distinct source ports of rows.
+func (r *roller) ports(v *groupVectors, rows []uint32) (n int64) {
+	if v.srcPort == nil {
+		return 0
+	}
+	r.list = r.list[:0]
+	for _, row := range rows {
+		if p := v.srcPort[row]; p != firetrail.Absent {
+			r.list = append(r.list, uint32(p))
 		}
 	}
-	slices.Sort(pairs)
-	for _, p := range slices.Compact(pairs) {
-		flows[p>>32].SrcPorts++
-	}
-	for i := range v.names {
-		n := &v.names[i]
-		if n.v == nil {
-			continue
-		}
-		pairs = pairs[:0]
-		for row, id := range flowOf {
-			if r := n.of(row); r > 0 {
-				pairs = append(pairs, uint64(id)<<32|uint64(r))
-			}
-		}
-		slices.Sort(pairs)
-		n.keep(slices.Compact(pairs), flows, i)
-	}
-	return pairs
+	return int64(len(r.distinct()))
 }
 
-// keep gives each flow its names; pairs are flow and rank, sorted.
-func (r *ranked) keep(pairs []uint64, flows []firetrail.Flow, which int) {
-	for _, p := range pairs {
-		f, rank := &flows[p>>32], uint32(p)
-		list := nameList(f, which)
-		if len(*list) == firetrail.MaxNames {
-			f.More = true
-			continue
-		}
-		*list = append(*list, r.text(rank))
+// distinct sorts the list and takes out what repeats.
+func (r *roller) distinct() []uint32 {
+	if len(r.list) > 1 {
+		slices.Sort(r.list)
+		r.list = slices.Compact(r.list)
 	}
+	return r.list
+}
+
+// keep gives a flow its smallest names.
+func (r *roller) keep(n *ranked, rows []uint32, f *firetrail.Flow, which int) {
+	r.list = r.list[:0]
+	for _, row := range rows {
+		if rank := n.of(int(row)); rank > 0 {
+			r.list = append(r.list, rank)
+		}
+	}
+	ranks := r.distinct()
+	if len(ranks) == 0 {
+		return
+	}
+	if len(ranks) > firetrail.MaxNames {
+		ranks, f.More = ranks[:firetrail.MaxNames], true
+	}
+	from := len(r.names)
+	for _, rank := range ranks {
+		r.names = append(r.names, n.text(rank))
+	}
+	*nameList(f, which) = r.names[from:len(r.names):len(r.names)]
 }
 
 // nameList is one of the five lists of names of a flow.

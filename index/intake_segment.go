@@ -103,7 +103,7 @@ func (s *segmentWriter) cut() error {
 		enc := <-slots
 		defer func() { slots <- enc }()
 		if j.err = g.Encode(enc.columns); j.err == nil {
-			j.flows, j.err = packFlows(enc.roller.rollup(g, s.info.Kind), enc.flows)
+			j.flows, j.err = packFlows(&enc.roller, g, s.info.Kind, enc.flows)
 		}
 	}()
 	return nil
