@@ -116,7 +116,7 @@ func TestTUIInATerminal(t *testing.T) {
 			w.keys("Enter")
 			w.sees("^", "query: dst_port:14444 AND (", "expected")
 			w.keys("BSpace", "BSpace", "BSpace", "BSpace", "BSpace", "BSpace", "Enter")
-			w.sees("query: dst_port:14444 ", "14444", "row 1 of ")
+			w.sees("> dst_port:14444", "query: dst_port:14444 ", "row 1 of ")
 			w.keys("3")
 			w.sees("[3 Runs]", "shell agent 17", "41 tool calls")
 			w.keys("j", "Enter")
