@@ -2,12 +2,16 @@ package runs
 
 import (
 	"bytes"
+	"errors"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"firetrail"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // isAddress reports whether s is an IPv4 or IPv6 address.
@@ -17,51 +21,155 @@ func isAddress(s string) bool {
 }
 
 // hostsFile reads address tables: /etc/hosts ("10.20.3.7 gpu07 gpu07.lab"), and
-// two columns of name and address in either order, by blanks or commas.
+// columns of name and address in any order, by blanks, commas, semicolons or bars,
+// with or without a header ("hostname,ip", sinfo's "NODELIST|NODE_ADDR").
 var hostsFile = Kind{
 	Name: "hosts",
-	Doc:  "addresses of nodes: /etc/hosts, or two columns of name and address",
+	Doc:  "addresses of nodes: /etc/hosts, columns of name and address, sinfo with NODE_ADDR",
 	Sniff: func(head []byte) bool {
-		hits := 0
+		hits, misses := 0, 0
 		for line := range bytes.Lines(head) {
 			fields := hostFields(string(line))
-			if len(fields) == 0 {
-				continue
-			}
-			if len(fields) < 2 || !isAddress(fields[0]) && !isAddress(fields[1]) {
-				return false
-			}
-			hits++
-		}
-		return hits > 0
-	},
-	read: func(f *file) error {
-		line := int64(0)
-		for text := range strings.Lines(string(f.data)) {
-			line++
-			fields := hostFields(text)
-			if len(fields) == 0 {
-				continue
-			}
 			switch {
-			case len(fields) >= 2 && isAddress(fields[0]):
-				for _, name := range fields[1:] {
-					f.out.nodes = append(f.out.nodes, node{name: name, ips: fields[:1], where: f.cite(line)})
-				}
-			case len(fields) >= 2 && isAddress(fields[1]):
-				n := node{name: fields[0], where: f.cite(line)}
-				for _, ip := range fields[1:] {
-					if isAddress(ip) {
-						n.ips = append(n.ips, ip)
-					}
-				}
-				f.out.nodes = append(f.out.nodes, n)
+			case len(fields) == 0:
+			case slices.ContainsFunc(fields, isAddress) && len(fields) >= 2:
+				hits++
 			default:
-				f.note(line, "neither address and name nor name and address")
+				misses++
 			}
 		}
-		return nil
+		return hits > 0 && misses <= 1+hits/10
 	},
+	read: readHosts,
+}
+
+func readHosts(f *file) error {
+	line := int64(0)
+	nameAt, first := -1, true
+	for text := range strings.Lines(string(f.data)) {
+		line++
+		fields := hostFields(text)
+		if len(fields) == 0 {
+			continue
+		}
+		at := slices.IndexFunc(fields, isAddress)
+		switch {
+		case at < 0 && first:
+			nameAt = nameColumn(fields)
+		case at < 0 || len(fields) < 2:
+			f.note(line, "neither address and name nor name and address")
+		case at == 0 && nameAt < 0: // /etc/hosts: all names of an address
+			for _, name := range fields[1:] {
+				f.out.nodes = append(f.out.nodes, node{name: name, ips: fields[:1], where: f.cite(line)})
+			}
+		default:
+			n := node{name: fields[max(nameAt, 0)], where: f.cite(line)}
+			if nameAt >= len(fields) || isAddress(n.name) {
+				f.note(line, "no name")
+				continue
+			}
+			for _, ip := range fields {
+				if isAddress(ip) {
+					n.ips = append(n.ips, ip)
+				}
+			}
+			f.out.nodes = append(f.out.nodes, n)
+		}
+		first = false
+	}
+	return nil
+}
+
+// nameColumn is the column of a header that names the host, 0 if none says so.
+func nameColumn(header []string) int {
+	return max(0, slices.IndexFunc(header, func(name string) bool {
+		switch strings.ToLower(strings.Trim(name, `"`)) {
+		case "host", "hostname", "hostnames", "host_name", "name", "node", "nodename", "node_name", "nodelist", "nodehostname":
+			return true
+		}
+		return false
+	}))
+}
+
+// nodeList reads addresses of nodes as JSON or YAML: a mapping of names to an
+// address or a list of them, or a list of objects with a name and addresses.
+var nodeList = Kind{
+	Name: "nodes",
+	Doc:  "addresses of nodes as JSON or YAML: {name: address} or [{host, ip}]",
+	Sniff: func(head []byte) bool {
+		var s Statements
+		f := &file{data: head, out: &s}
+		return f.nodes() == nil && len(s.nodes) > 0
+	},
+	read: func(f *file) error { return f.nodes() },
+}
+
+// nodes reads the file as YAML, of which JSON is a part.
+func (f *file) nodes() error {
+	var doc yaml.Node
+	if err := yaml.Unmarshal(f.data, &doc); err != nil {
+		return err
+	}
+	if len(doc.Content) == 0 {
+		return errors.New("empty document")
+	}
+	root := doc.Content[0]
+	if root.Kind == yaml.MappingNode && len(root.Content) == 2 && root.Content[1].Kind == yaml.SequenceNode && root.Content[0].Value == "nodes" {
+		root = root.Content[1]
+	}
+	switch root.Kind {
+	case yaml.MappingNode:
+		for i := 0; i+1 < len(root.Content); i += 2 {
+			f.nodeEntry(root.Content[i].Value, scalars(root.Content[i+1]), root.Content[i].Line)
+		}
+	case yaml.SequenceNode:
+		for _, item := range root.Content {
+			if item.Kind != yaml.MappingNode {
+				return errors.New("a node is a mapping")
+			}
+			var name string
+			var ips []string
+			for i := 0; i+1 < len(item.Content); i += 2 {
+				switch key := strings.ToLower(item.Content[i].Value); key {
+				case "host", "hostname", "name", "node", "node_name", "nodename":
+					name = item.Content[i+1].Value
+				case "ip", "ips", "addr", "address", "addresses", "node_addr", "nodeaddr", "host_ip", "internal_ip":
+					ips = append(ips, scalars(item.Content[i+1])...)
+				case "run_id", "job_id", "tool":
+					return errors.New("no list of nodes")
+				}
+			}
+			f.nodeEntry(name, ips, item.Line)
+		}
+	default:
+		return errors.New("neither a mapping nor a list")
+	}
+	return nil
+}
+
+// nodeEntry keeps a name with those of its values that are addresses.
+func (f *file) nodeEntry(name string, values []string, line int) {
+	n := node{name: name, where: f.cite(int64(line))}
+	for _, v := range values {
+		if isAddress(v) {
+			n.ips = append(n.ips, v)
+		}
+	}
+	if name != "" && len(n.ips) > 0 {
+		f.out.nodes = append(f.out.nodes, n)
+	}
+}
+
+// scalars are the texts of a value: its own, or those of a list.
+func scalars(n *yaml.Node) []string {
+	if n.Kind != yaml.SequenceNode {
+		return words(n.Value)
+	}
+	var out []string
+	for _, c := range n.Content {
+		out = append(out, c.Value)
+	}
+	return out
 }
 
 // hostFields are the words of a line without its comment.

@@ -2,6 +2,7 @@ package runs
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -62,6 +63,30 @@ func TestOtherExports(t *testing.T) {
 				t.Errorf("%s: no line %q\n%s", c.name, w, cmp.Diff(c.want, got))
 				break
 			}
+		}
+	}
+}
+
+func TestAddressTables(t *testing.T) {
+	want := []string{"host 10.0.0.1 gpu1 ?..?", "host 10.0.0.2 gpu2 ?..?"}
+	for name, text := range map[string]string{
+		"hosts":        "127.0.0.1 localhost # not a node\\nff02::1 ip6-allnodes\n10.0.0.1 gpu1\n10.0.0.2\tgpu2\n",
+		"csv header":   "hostname,ip\ngpu1,10.0.0.1\ngpu2,10.0.0.2\n",
+		"csv reversed": "ip,rack,node\n10.0.0.1,7,gpu1\n10.0.0.2,7,gpu2\n",
+		"plain":        "gpu1 10.0.0.1\ngpu2 10.0.0.2\n",
+		"sinfo":        "HOSTNAMES|STATE|NODE_ADDR\ngpu1|idle|10.0.0.1\ngpu2|drain*|10.0.0.2\n",
+		"json map":     `{"gpu1":"10.0.0.1","gpu2":["10.0.0.2"]}`,
+		"json list":    `[{"host":"gpu1","ip":"10.0.0.1"},{"name":"gpu2","addresses":["10.0.0.2"]}]`,
+		"yaml":         "nodes:\n- name: gpu1\n  ip: 10.0.0.1\n- name: gpu2\n  ip: 10.0.0.2\n",
+		"scontrol":     "NodeName=gpu1 Arch=x86_64\n   NodeAddr=10.0.0.1 NodeHostName=gpu1\n\nNodeName=gpu2\n   NodeAddr=10.0.0.2\n",
+	} {
+		var s Statements
+		if _, err := s.Read(name, strings.NewReader(text), Options{}); err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if d := cmp.Diff(want, show(Join(&s))); d != "" {
+			t.Errorf("%s: %s", name, d)
 		}
 	}
 }

@@ -73,7 +73,13 @@ func compareWhere(a, b firetrail.Citation) int {
 }
 
 func (j *joiner) addresses(nodes []node) {
-	for _, n := range nodes {
+	for i, n := range nodes {
+		// /etc/hosts also names what is no node: localhost, multicast groups.
+		n.ips = slices.DeleteFunc(slices.Clone(n.ips), func(ip string) bool {
+			a, err := netip.ParseAddr(ip)
+			return err != nil || a.IsLoopback() || a.IsMulticast() || a.IsUnspecified() || a == netip.MustParseAddr("fe00::")
+		})
+		nodes[i].ips = n.ips
 		short, _, _ := strings.Cut(n.name, ".")
 		for _, name := range []string{n.name, short} {
 			for _, ip := range n.ips {

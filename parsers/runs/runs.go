@@ -26,7 +26,7 @@ type Kind struct {
 // All are the kinds, most specific first; detection takes the first that accepts. Read-only.
 var All = []Kind{
 	pods, otlp, inspect, slurmJSON, sacct, scontrolJob, scontrolNode, mlflow, wandb, openHands, sandboxes, toolCalls,
-	conntrack, dhcpLeases, hostsFile, runTable,
+	conntrack, dhcpLeases, runTable, hostsFile, nodeList,
 }
 
 // Options say how a file is read.
@@ -103,8 +103,12 @@ type file struct {
 	out  *Statements
 }
 
-// maxFile bounds an inventory file: they are read whole.
-const maxFile = 1 << 30
+// maxFile bounds an inventory file: they are read whole. sniffSize is how much of it
+// its kind is judged by.
+const (
+	maxFile   = 1 << 30
+	sniffSize = 4 << 20
+)
 
 // Read adds the statements of one file to s and names the kind that read it.
 // Damaged records become notes; an error means that nothing of the file could
@@ -120,7 +124,7 @@ func (s *Statements) Read(path string, r io.Reader, opt Options) (kind string, e
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
 	f := &file{path: path, data: data, opt: opt, out: s}
 	for _, k := range All {
-		if opt.Kind == k.Name || opt.Kind == "" && k.Sniff(data[:min(len(data), 64<<10)]) {
+		if opt.Kind == k.Name || opt.Kind == "" && k.Sniff(data[:min(len(data), sniffSize)]) {
 			if err := k.read(f); err != nil {
 				return k.Name, fmt.Errorf("read %s: %w", k.Name, err)
 			}
