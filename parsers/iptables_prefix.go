@@ -37,6 +37,7 @@ var prefixTable = []prefixRule{
 	{"EdgeOS, VyOS 1.3, UniFi: [WAN_IN-2000-A]", regexp.MustCompile(`^\[(?P<rule>[^\[\]]+-(?:[0-9]+|default))-(?P<verdict>[A-Z]+)\]`), letterAction},
 	{"Shorewall: Shorewall:net2fw:DROP:", regexp.MustCompile(`^Shorewall6?:(?P<rule>[^:]*):(?P<verdict>[^:]*):`), wordAction},
 	{"Firewall Builder: RULE 0 -- DENY; its DENY drops", regexp.MustCompile(`^(?P<rule>RULE [^ ]+) -- (?P<verdict>[A-Z]+)`), builderAction},
+	{"banIP: banIP/inp-wan/drp/feed: ", regexp.MustCompile(`^(?P<rule>banIP/[a-z-]+/(?P<verdict>drp|rej|drop|reject)/[^ :]+)`), banIPAction},
 	{"SuSEfirewall2: SFW2-INext-DROP-DEFLT", regexp.MustCompile(`^(?P<rule>(?:SFW2|SuSE-FW)-(?:.*-)?(?P<verdict>DROP|ACC|ACCEPT|REJECT)(?:-.*?)?) *$`), suseAction},
 	{"Firewalla: [FW_ADT]D=O CD=O says nothing of the verdict", regexp.MustCompile(`^\[(?P<rule>FW_[A-Z]+)\]`), func(string) string { return "" }},
 }
@@ -79,6 +80,13 @@ func builderAction(v string) string {
 		return firetrail.ActionDrop
 	}
 	return wordAction(v)
+}
+
+func banIPAction(v string) string {
+	if v == "drp" || v == "drop" {
+		return firetrail.ActionDrop
+	}
+	return firetrail.ActionReject
 }
 
 func suseAction(v string) string {

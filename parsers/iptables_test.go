@@ -216,6 +216,8 @@ func TestPrefixes(t *testing.T) {
 		{"[ipv4-NAM-X-10-R]", "", "ipv4-NAM-X-10"},
 		{"PVEFW-DropBroadcast: ", "drop", "PVEFW-DropBroadcast"},
 		{"policy DROP: ", "drop", "policy DROP"},
+		{"banIP/inp-wan/drp/feedv4: ", "drop", "banIP/inp-wan/drp/feedv4"},
+		{"banIP/fwd-lan/reject/feedv6: ", "reject", "banIP/fwd-lan/reject/feedv6"},
 		{"drop not allowed: ", "drop", "drop not allowed"},
 		{"iptables output denied: ", "deny", "iptables output denied"},
 		{"[STATE=invalid] ", "", "STATE=invalid"},

@@ -333,10 +333,16 @@ func (p *panParser) state() string {
 }
 
 // finishTime sets when the session began and ended; for other records, when they
-// were generated. The stamps are in the firewall's zone, which only the
-// high-resolution stamp tells.
+// were generated. The stamps are in the firewall's zone, which the high-resolution
+// stamp tells, or the firewall's own syslog header, which repeats the time received
+// with its zone. The header of a relay in another zone proves nothing: it may be late.
 func (p *panParser) finishTime(env *envelope, ev *firetrail.Event) error {
-	if offset, ok := p.offset(); ok {
+	offset, ok := p.offset()
+	if !ok && p.ctx.Zone == nil && env.stamp.kind == stampZoned && p.receive.kind == stampWall {
+		offset, ok = panApart(&env.stamp, &p.receive)
+		ok = ok && offset == env.stamp.offset
+	}
+	if ok {
 		for _, s := range [...]*stamp{&p.start, &p.generated, &p.receive} {
 			if s.kind == stampWall {
 				s.kind, s.offset = stampZoned, offset
@@ -381,16 +387,23 @@ func (p *panParser) offset() (seconds int32, ok bool) {
 		if wall.kind != stampWall {
 			return zoned.offset, true
 		}
-		const quarter = 15 * 60
-		apart := panWall(wall) - (panWall(zoned) - int64(zoned.offset))
-		rounded := (apart + 14*3600 + quarter/2) / quarter * quarter
-		rounded -= 14 * 3600
-		if rest := apart - rounded; rest >= -120 && rest <= 120 && rounded >= -12*3600 && rounded <= 14*3600 {
-			return int32(rounded), true
+		if apart, ok := panApart(zoned, wall); ok {
+			return apart, true
 		}
 		return zoned.offset, true
 	}
 	return 0, false
+}
+
+// panApart is how far wall is ahead of UTC, in whole quarters of an hour, if it
+// is within two minutes of the moment that zoned names. ok is false where it is not.
+func panApart(zoned, wall *stamp) (seconds int32, ok bool) {
+	const quarter = 15 * 60
+	apart := panWall(wall) - (panWall(zoned) - int64(zoned.offset))
+	rounded := (apart + 14*3600 + quarter/2) / quarter * quarter
+	rounded -= 14 * 3600
+	rest := apart - rounded
+	return int32(rounded), rest >= -120 && rest <= 120 && rounded >= -12*3600 && rounded <= 14*3600
 }
 
 // panWall counts the seconds of a stamp as if it were in UTC.

@@ -413,6 +413,23 @@ func TestPaloAltoZone(t *testing.T) {
 	}
 }
 
+// The firewall's own header repeats the time received, with the zone.
+func TestPaloAltoZoneOfHeader(t *testing.T) {
+	rec := panLine(65, map[int]string{4: "TRAFFIC", 5: "end", 36: "2026/03/01 07:59:50"})
+	for head, want := range map[string]string{
+		"<14>1 2026-03-01T08:00:02+01:00 fw1 - - - - ": "2026-03-01T06:59:50Z ",
+		"<14>1 2026-03-01T08:00:02Z fw1 - - - - ":      "2026-03-01T07:59:50Z ",
+		"2026-03-01T08:00:02-07:00 fw1 ":               "2026-03-01T14:59:50Z ",
+		"<14>1 2026-03-01T07:00:02Z relay - - - - ":    "2026-03-01T07:59:50Z zone", // an hour apart: a zone, or a delay
+		"Mar  1 08:00:02 fw1 ":                         "2026-03-01T07:59:50Z zone",
+		"":                                             "2026-03-01T07:59:50Z zone",
+	} {
+		if got := panValues(head+rec, "time", "time.guess"); got != want {
+			t.Errorf("%q: %q, want %q", head, got, want)
+		}
+	}
+}
+
 // A relay that leaves columns out moves the high-resolution stamp: in the last
 // column it counts where it names the generated time, else it is a stamp like others.
 func TestPaloAltoZoneMoved(t *testing.T) {
