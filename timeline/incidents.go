@@ -294,7 +294,8 @@ func distinct(a []netip.Addr) int {
 }
 
 // spread is rule 3. What a refused burst aimed at was not reached; a host that
-// was one of many in a sweep has to do more than be refused itself.
+// was one of many in a sweep has to do more than be refused itself. What is only
+// worth knowing (SSH from the internet that may have come to nothing) joins nothing.
 func (g *grouping) spread() {
 	bySource := map[netip.Addr][]int{}
 	for i, f := range g.fs {
@@ -303,7 +304,7 @@ func (g *grouping) spread() {
 		}
 	}
 	for i, a := range g.fs {
-		if !dated(a) || refusedOnly(a) || !a.SrcIP.IsValid() {
+		if !dated(a) || refusedOnly(a) || !a.SrcIP.IsValid() || a.Severity == firetrail.SeverityInfo {
 			continue
 		}
 		many := a.Targeted > maxPeers || len(a.Targets) > maxPeers

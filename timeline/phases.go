@@ -31,14 +31,36 @@ var steps = [...]struct{ detector, phase, told string }{
 	{"bulk_egress", "volume", "sent a large volume"},
 }
 
-// stepOf is the phase of a finding; "other" for a detector without one.
-func stepOf(detector string) (phase, told string) {
-	for _, s := range steps {
-		if s.detector == detector {
-			return s.phase, s.told
-		}
+// tried is what a title says of a step none of which got through.
+var tried = map[string]string{
+	"metadata_access": "was refused at a metadata service",
+	"ssh_tunnel":      "was refused SSH to the internet",
+	"tunnel_service":  "was refused at a tunnel service",
+	"overlay_vpn":     "was refused at an overlay network",
+	"tor":             "was refused at Tor",
+	"mining":          "was refused at a mining pool",
+}
+
+// stepOf is the phase of a finding; "other" for a detector without one. The parts
+// of its score say whether it was refused, or came from outside.
+func stepOf(f *firetrail.Finding) (phase, told string) {
+	if f.Detector == "ssh_tunnel" && hasPart(f, "inbound") {
+		return "entry", "was reached over SSH from the internet"
 	}
-	return "other", "set off " + detector
+	for _, s := range steps {
+		if s.detector != f.Detector {
+			continue
+		}
+		if t, ok := tried[f.Detector]; ok && hasPart(f, "refused") {
+			return "refused", t
+		}
+		return s.phase, s.told
+	}
+	return "other", "set off " + f.Detector
+}
+
+func hasPart(f *firetrail.Finding, name string) bool {
+	return slices.ContainsFunc(f.Why, func(p firetrail.Part) bool { return p.Part == name })
 }
 
 // phaseGap is how far findings of one sort may lie apart within one phase.
@@ -54,14 +76,14 @@ func phaseOf(group []*firetrail.Finding) map[string]string {
 	type pair struct{ src, peer, phase string }
 	known := map[pair]bool{}
 	for _, f := range group {
-		name, _ := stepOf(f.Detector)
+		name, _ := stepOf(f)
 		for _, p := range peersOf(f) {
 			known[pair{firetrail.AddrText(f.SrcIP), p, name}] = true
 		}
 	}
 	out := map[string]string{}
 	for _, f := range group {
-		name, _ := stepOf(f.Detector)
+		name, _ := stepOf(f)
 		for _, c := range carriers {
 			explained := slices.ContainsFunc(peersOf(f), func(p string) bool { return known[pair{firetrail.AddrText(f.SrcIP), p, c}] })
 			if name == "session" && explained {
@@ -98,7 +120,7 @@ func title(inc *firetrail.Incident, group []*firetrail.Finding) string {
 	var acts []string
 	of := phaseOf(group)
 	for _, f := range group {
-		name, told := stepOf(f.Detector)
+		name, told := stepOf(f)
 		if len(inc.Sources) > 1 && inc.Run == nil {
 			told = strings.Replace(told, "was ", "were ", 1)
 		}

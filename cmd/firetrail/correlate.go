@@ -178,6 +178,7 @@ func (a *app) correlate(ctx context.Context, c *index.Case, f *correlateFlags) (
 	inv.NAT = append(slices.Clip(inv.NAT), behind...)
 	who := attribute.NewIndex(inv, opt)
 	who.Findings(found.Findings)
+	detect.Corroborate(found.Findings)
 	findings, byRun := detect.SuppressRuns(found.Findings, cfg.Allow, lastTime(c))
 	found.Suppressed = append(found.Suppressed, byRun...)
 	if err := fillEvidence(c, findings); err != nil {

@@ -230,6 +230,11 @@ func leftRunning(line string) bool {
 // word reads one word: scheme, user and path go, and what is left may be an
 // address, a network, a range, a name, with or without a port.
 func (c *content) word(w, last string) {
+	if r, ok := patternRange(w); ok {
+		c.ranges = append(c.ranges, r)
+		c.peers++
+		return
+	}
 	if w = strings.TrimRight(w, ".:"); w == "" {
 		return
 	}
@@ -377,6 +382,28 @@ func addressRange(w string) (r [2]netip.Addr, ok bool) {
 		to = netip.AddrFrom4(b)
 	}
 	return [2]netip.Addr{from, to}, from.Compare(to) <= 0
+}
+
+// patternRange reads an address whose last numbers a loop fills in: "10.42.1." as
+// shells and format strings leave it before $i or {i}, "10.42.1.%d", "10.42.%d.%d".
+// A bare beginning needs three numbers, for "2.1." may end a sentence.
+func patternRange(w string) (r [2]netip.Addr, ok bool) {
+	var octets [4]byte
+	n, rest := 0, w
+	for n < 3 {
+		head, tail, found := strings.Cut(rest, ".")
+		v, err := strconv.ParseUint(head, 10, 8)
+		if !found || err != nil {
+			break
+		}
+		octets[n], rest = byte(v), tail
+		n++
+	}
+	if n < 2 || rest == "" && n < 3 || rest != "" && rest[0] != '%' {
+		return r, false
+	}
+	p, err := netip.AddrFrom4(octets).Prefix(8 * n)
+	return [2]netip.Addr{p.Addr(), lastOf(p)}, err == nil
 }
 
 func lastOf(p netip.Prefix) netip.Addr {

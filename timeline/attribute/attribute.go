@@ -294,6 +294,7 @@ type habit struct {
 	idle    int          // of them while no run held the address
 	runs    int          // distinct runs that held the address during others
 	sources []netip.Addr // distinct sources of the same behaviour, whatever the address
+	timed   bool         // over all sources and runs it keeps falling into tool calls: see pool
 }
 
 type habitKey struct {
@@ -306,6 +307,7 @@ type habits map[habitKey]*habit
 func (h habits) of(f *firetrail.Finding) habit {
 	own := *h[keyOf(f, true)]
 	own.sources = h[keyOf(f, false)].sources
+	own.timed = h[sortOf(f)].timed
 	return own
 }
 
@@ -344,9 +346,14 @@ func observeHabits(x *Index, findings []firetrail.Finding) habits {
 		return all[k]
 	}
 	held := map[habitKey]map[string]bool{}
+	pools := map[habitKey]*pool{}
 	for i := range findings {
 		f := &findings[i]
 		k := keyOf(f, true)
+		get(sortOf(f))
+		if pools[sortOf(f)] == nil {
+			pools[sortOf(f)] = &pool{calls: map[runCall]bool{}}
+		}
 		h, any := get(k), get(keyOf(f, false))
 		for _, src := range append([]netip.Addr{k.src}, f.Sources...) {
 			if src.IsValid() && !slices.Contains(any.sources, src) {
@@ -364,11 +371,15 @@ func observeHabits(x *Index, findings []firetrail.Finding) habits {
 			if len(claims) == 0 {
 				h.idle++
 			}
+			pools[sortOf(f)].add(b, eps, claims)
 			for _, c := range claims {
 				held[k][c.lease.Run] = true
 			}
 		}
 		h.runs = len(held[k])
+	}
+	for k, p := range pools {
+		all[k].timed = p.telling()
 	}
 	return all
 }

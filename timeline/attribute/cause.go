@@ -219,11 +219,7 @@ func (c *caseFile) cause(inc *firetrail.Incident) firetrail.Cause {
 	if len(c.x.runs) == 0 {
 		return undetermined("no inventory of runs was imported, so neither runs nor tool calls can be laid against it")
 	}
-	if inc.Run != nil {
-		q.run = c.x.runs[inc.Run.ID]
-	} else if len(inc.Candidates) > 0 && inc.Candidates[0].ID != Background {
-		q.run = c.x.runs[inc.Candidates[0].ID]
-	}
+	q.run = c.suspect(inc)
 	q.gather()
 	if len(q.moments) == 0 {
 		return undetermined("the incident has no dated evidence")
@@ -234,6 +230,20 @@ func (c *caseFile) cause(inc *firetrail.Incident) firetrail.Cause {
 	q.recurrence()
 	q.circumstances()
 	return q.conclude()
+}
+
+// suspect is the run that an incident is laid against: the one it is attributed to,
+// else the likeliest candidate, however unlikely; nil where no run is one.
+func (c *caseFile) suspect(inc *firetrail.Incident) *trace {
+	if inc.Run != nil {
+		return c.x.runs[inc.Run.ID]
+	}
+	for _, candidate := range inc.Candidates {
+		if candidate.ID != Background {
+			return c.x.runs[candidate.ID]
+		}
+	}
+	return nil
 }
 
 func undetermined(why string) firetrail.Cause {

@@ -147,12 +147,22 @@ func (q *inquiry) inbound() {
 				continue
 			}
 			text := fmt.Sprintf("%s was reached from %s (%s, finding %s) before it began: a way in for someone else", src, f.SrcIP, f.Detector, f.ID)
+			points := 1.0
+			if entered(f) {
+				text = fmt.Sprintf("somebody logged in to %s from %s after many attempts (finding %s) before it began", src, f.SrcIP, f.ID)
+				points = 1.5
+			}
 			q.doubts = append(q.doubts, text)
-			q.term(byHost, "inbound", 1, 1, termBound, text)
+			q.term(byHost, "inbound", points, points, termBound, text)
 			q.shown = true
 			return
 		}
 	}
+}
+
+// entered reports a finding of a login that succeeded after guessing.
+func entered(f *firetrail.Finding) bool {
+	return slices.ContainsFunc(f.Why, func(p firetrail.Part) bool { return p.Part == "entered" })
 }
 
 // aims reports whether a finding has an address among its peers.

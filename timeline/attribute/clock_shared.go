@@ -203,10 +203,13 @@ func (s *Sightings) flow(to, seen []sighting) []sighting {
 
 // estimate finds the shift around which most differences lie, and from the
 // flows that each clock saw exactly once about it the offset. A shift of more
-// than 15 minutes has to have twice as many on its side as any smaller one.
+// than 15 minutes has to have twice as many on its side as any smaller one. Where
+// the differences do not lie together they are chance: ports that translation
+// drew twice.
 func estimate(diffs []difference) (Offset, bool) {
 	pairs := unique(diffs, mode(diffs))
-	return Estimate(pairs)
+	o, ok := Estimate(pairs)
+	return o, ok && o.Spread <= cluster
 }
 
 // mode is the middle of the densest window of differences.

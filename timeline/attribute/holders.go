@@ -45,6 +45,8 @@ type trace struct {
 	telling []int      // calls whose arguments say something of the network, once all are read
 	read    bool
 	args    bool // some call has arguments
+
+	exposure map[exposureKey]float64
 }
 
 // NewIndex takes an inventory; its slices must not change afterwards.

@@ -116,7 +116,7 @@ const (
 // coincide looks for runs whose calls the bursts keep falling into. Arguments
 // may hide what a call does ("python solve.py"): then they no longer speak
 // against the run. Bursts of one call count once, as they are no independent
-// witnesses.
+// witnesses. What is known of the behaviour over all runs counts for each.
 func (v *verdict) coincide() {
 	calls := map[string]map[int]bool{}
 	outside := map[string]int{}
@@ -138,7 +138,8 @@ func (v *verdict) coincide() {
 	_, eps := v.x.opt.clock(v.f)
 	for id, in := range calls {
 		k := len(in)
-		if k < coincideCalls || binomialTail(k+outside[id], k, v.x.runs[id].exposed(leases[id], eps)) > coincidence {
+		pooled := v.habit.timed && k > outside[id]
+		if !pooled && (k < coincideCalls || binomialTail(k+outside[id], k, v.x.runs[id].exposed(leases[id], eps)) > coincidence) {
 			continue
 		}
 		v.timed = true
@@ -159,13 +160,25 @@ func (t *trace) exposed(l *firetrail.Lease, eps int64) float64 {
 	if l.Start == firetrail.Absent || l.End == firetrail.Absent || l.End <= l.Start {
 		return 1
 	}
+	key := exposureKey{l.Start, l.End, eps}
+	if f, ok := t.exposure[key]; ok {
+		return f
+	}
 	whole := []firetrail.Interval{{Start: l.Start, End: l.End}}
 	wide := make([]firetrail.Interval, len(t.windows.iv))
 	for i, w := range t.windows.iv {
 		wide[i] = firetrail.Interval{Start: add(w.Start, -eps), End: add(w.End, eps)}
 	}
-	return length(intersect(union(wide, 0), whole)) / length(whole)
+	if t.exposure == nil {
+		t.exposure = map[exposureKey]float64{}
+	}
+	t.exposure[key] = length(intersect(union(wide, 0), whole)) / length(whole)
+	return t.exposure[key]
 }
+
+// exposureKey is a lease's time and the slack; the answers are kept, as each takes
+// a pass over all calls of the run.
+type exposureKey struct{ start, end, eps int64 }
 
 // Factors of the background's weight. A call that names the peer makes most of
 // them moot: the trace says that the run did it.
@@ -204,13 +217,20 @@ func (v *verdict) background() float64 {
 	if v.habit.runs > 1 && v.ownHost && !v.content {
 		b *= bgRuns
 	}
-	if len(v.habit.sources) >= manySources && refusedOnly(v.f.Detector) {
+	if v.common() {
 		b *= bgCommon
 	}
 	if _, near := v.reuse(reuseNear); near || v.zoneGuessed() && v.neighbours(14*hour) {
 		b *= bgReuse
 	}
 	return b
+}
+
+// common reports that several sources were refused the same, so that the policy
+// is likelier than any of them: the same few targets, and not in step with tool calls.
+// Searches over many targets from several sources have no policy in common.
+func (v *verdict) common() bool {
+	return len(v.habit.sources) >= manySources && refusedOnly(v.f.Detector) && !scattered(v.f) && !v.timed
 }
 
 // unasked reports that some candidate's trace has arguments: had the run done

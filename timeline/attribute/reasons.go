@@ -161,6 +161,8 @@ func (v *verdict) callReason(w *weight, matched, active int) string {
 		}
 	case w.k == contentOther:
 		text += ", but nothing in its arguments has to do with this"
+	case w.claim.trace.args && v.habit.timed:
+		text += fmt.Sprintf("; its arguments do not tell, but the same falls into tool calls of runs more than by chance, %d of %d bursts here", active, len(v.bursts))
 	case w.claim.trace.args:
 		text += fmt.Sprintf("; its arguments do not tell, but %d of %d bursts fall into the run's calls, more than by chance", active, len(v.bursts))
 	default:
@@ -190,7 +192,7 @@ func (v *verdict) backgroundReasons() []string {
 	if v.habit.idle > 0 {
 		out = append(out, v.idleText())
 	}
-	if n := len(v.habit.sources); n >= manySources {
+	if n := len(v.habit.sources); n >= manySources && !scattered(v.f) && !v.timed {
 		out = append(out, fmt.Sprintf("the same came from %d sources", n))
 	}
 	return out
@@ -231,7 +233,7 @@ func (v *verdict) against() []string {
 	if l, ok := v.reuse(5 * minute); ok {
 		say(true, "run %s held %s %s, close to it (%s)", l.Run, l.IP, between(l.Start, l.End), cite(l.Citation))
 	}
-	say(len(v.habit.sources) >= manySources, "the same came from %d sources, which speaks for something common to them", len(v.habit.sources))
+	say(len(v.habit.sources) >= manySources && !scattered(v.f) && !v.timed, "the same came from %d sources, which speaks for something common to them", len(v.habit.sources))
 	say(v.ownHost, "%s", v.hostText())
 	if n := v.outlived(id); n > 0 {
 		say(true, "%d of %d bursts went on after the lease of run %s had ended", n, len(v.bursts), id)

@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 
@@ -165,24 +166,89 @@ func (p *bulkPeer) peak() (most float64) {
 }
 
 func (s *bulkState) Findings() []*Draft {
-	var out []*Draft
+	var all []*bulkPeer
 	for _, k := range sortedBy(s.peers, func(a, b [2]netip.Addr) int {
-		if c := a[0].Compare(b[0]); c != 0 {
-			return c
-		}
-		return a[1].Compare(b[1])
+		return cmp.Or(a[0].Compare(b[0]), a[1].Compare(b[1]))
 	}) {
 		for _, p := range s.peers[k] {
-			if d := s.judge(p); d != nil {
-				out = append(out, d)
+			if float64(p.sent) > s.lab.threshold(s.d, "floor") {
+				all = append(all, p)
 			}
+		}
+	}
+	routine := routinesOf(all)
+	var out []*Draft
+	for _, p := range all {
+		if d := s.judge(p, routine[p.name()]); d != nil {
+			out = append(out, d)
 		}
 	}
 	return out
 }
 
+// routine is what is known of the volumes sent to one name, whatever its addresses:
+// a store in the internet answers at many.
+type routine struct {
+	sources map[netip.Addr]int // episodes by source
+}
+
+// routinesOf counts the episodes of each name and source. Episodes of one source
+// that overlap are one: a client spreads an upload over addresses.
+func routinesOf(all []*bulkPeer) map[string]*routine {
+	out := map[string]*routine{}
+	last := map[string]int64{}
+	sorted := slices.Clone(all)
+	slices.SortStableFunc(sorted, func(a, b *bulkPeer) int { return cmp.Compare(a.trail.start, b.trail.start) })
+	for _, p := range sorted {
+		name := p.name()
+		if name == "" {
+			continue
+		}
+		if out[name] == nil {
+			out[name] = &routine{map[netip.Addr]int{}}
+		}
+		key := p.src.String() + " " + name
+		if end, known := last[key]; !known || p.trail.start > end+episodeGap {
+			out[name].sources[p.src]++
+		}
+		last[key] = max(last[key], p.trail.end)
+	}
+	return out
+}
+
+func (p *bulkPeer) name() string {
+	if len(p.hosts) == 0 {
+		return ""
+	}
+	return p.hosts[0]
+}
+
+// objectStores are the domains at which clouds let buckets: where checkpoints go,
+// though anybody may rent one.
+var objectStores = map[string]bool{
+	"amazonaws.com": true, "storage.googleapis.com": true, "blob.core.windows.net": true, "r2.cloudflarestorage.com": true,
+	"aliyuncs.com": true, "myqcloud.com": true, "digitaloceanspaces.com": true, "backblazeb2.com": true, "wasabisys.com": true,
+	"objectstorage.oraclecloud.com": true, "oraclecloud.com": true, "huggingface.co": true, "hf.co": true, "wandb.ai": true,
+}
+
+// usual scores what speaks for an upload that the lab makes all the time.
+func (r *routine) usual(d *Draft, p *bulkPeer) {
+	if r == nil {
+		return
+	}
+	if n := len(r.sources); n >= 3 {
+		d.part("shared", float64(n), 3, -1.5, "%d inside hosts send such volumes to %s: a store of the lab", n, p.name())
+	}
+	if n := r.sources[p.src]; n >= 3 {
+		d.part("routine", float64(n), 3, -1.5, "this host sent such volumes to %s %d times", p.name(), n)
+	}
+	if _, ok := suffixOf(p.name(), objectStores); ok {
+		d.part("store", 1, 1, -1, "%s is a name of an object store: where checkpoints go, though anybody may rent one", p.name())
+	}
+}
+
 // judge scores an episode; nil where neither rule holds.
-func (s *bulkState) judge(p *bulkPeer) *Draft {
+func (s *bulkState) judge(p *bulkPeer, usual *routine) *Draft {
 	t := func(name string) float64 { return s.lab.threshold(s.d, name) }
 	d := &Draft{src: p.src, dst: p.dst.String(), port: firetrail.Absent, trail: p.trail, open: p.open}
 	if ports := sortedKeys(p.ports); len(ports) == 1 {
@@ -205,11 +271,12 @@ func (s *bulkState) judge(p *bulkPeer) *Draft {
 		return nil
 	}
 	switch n := s.lab.Prevalence(p.dst); {
-	case n == 1:
+	case n == 1 && (usual == nil || len(usual.sources) == 1):
 		d.part("prevalence", 1, 1, 1, "no other inside host contacts %s", p.dst)
 	case n >= 4 && 2*n >= s.lab.Hosts:
 		d.part("prevalence", float64(n), float64(s.lab.Hosts)/2, -1.5, "%d of %d inside hosts contact it: a service of the lab", n, s.lab.Hosts)
 	}
+	usual.usual(d, p)
 	if len(p.hosts) == 0 {
 		d.part("nameless", 1, 1, 0.5, "no record names the peer")
 	}

@@ -147,6 +147,9 @@ func (l *Lab) learn(f *firetrail.Flow) {
 	if f.DstPort == 53 && l.Internal(f.DstIP) && Unicast(f.DstIP) && f.Failed < f.Events {
 		l.resolvers[f.DstIP] = true
 	}
+	if f.Longest > 0 && !l.ends[f.Sensor] {
+		l.ends[strings.Clone(f.Sensor)] = true
+	}
 	l.notice(f)
 }
 

@@ -144,7 +144,7 @@ func Run(ctx context.Context, view View, cfg Config) (Result, error) {
 	if err := lab.readSessions(ctx, view, wants, states); err != nil {
 		return Result{}, fmt.Errorf("events: %w", err)
 	}
-	return lab.conclude(chosen, states), nil
+	return lab.conclude(ctx, view, chosen, states)
 }
 
 // choose picks the named detectors in the order of All.
@@ -179,9 +179,9 @@ func checkThresholds(given map[string]float64) error {
 	return errors.Join(errs...)
 }
 
-// conclude collects drafts, folds post-NAT doubles, applies the allow list and
-// finishes findings in a fixed order.
-func (l *Lab) conclude(chosen []Detector, states []State) Result {
+// conclude collects drafts, folds post-NAT doubles, names peers, applies the allow
+// list and finishes findings in a fixed order.
+func (l *Lab) conclude(ctx context.Context, view View, chosen []Detector, states []State) (Result, error) {
 	res := Result{Parameters: l.parameters(chosen), Undated: l.undated}
 	var drafts []*Draft
 	for i, d := range chosen {
@@ -195,10 +195,13 @@ func (l *Lab) conclude(chosen []Detector, states []State) Result {
 		}
 	}
 	drafts = l.foldNAT(drafts)
+	if err := l.callByName(ctx, view, drafts); err != nil {
+		return Result{}, fmt.Errorf("peers' names: %w", err)
+	}
 	drafts, res.Suppressed = l.allow(drafts)
 	for _, d := range drafts {
 		res.Findings = append(res.Findings, d.finish(l))
 	}
 	slices.SortFunc(res.Findings, compareFindings)
-	return res
+	return res, nil
 }

@@ -55,6 +55,9 @@ type Draft struct {
 	trail    trail
 }
 
+// partRefused names the part of a score that says that nothing of it got through.
+const partRefused = "refused"
+
 // part adds one term of the score.
 func (d *Draft) part(name string, value, threshold, points float64, format string, args ...any) {
 	d.parts = append(d.parts, firetrail.Part{Part: name, Value: round3(value), Threshold: round3(threshold), Points: points,

@@ -40,11 +40,12 @@ type Lab struct {
 	nat        map[netip.Addr]bool // the same, from the records of phase 2
 	undated    int64
 	cut        map[string]bool // detectors that did not follow every candidate
+	ends       map[string]bool // sensors that record the end of a connection
 }
 
 func newLab(cfg Config) *Lab {
 	l := &Lab{cfg: cfg, limits: limitsOf(cfg.Thresholds), First: firetrail.Absent, Last: firetrail.Absent,
-		prevalence: map[netip.Addr]*visitors{}, resolvers: map[netip.Addr]bool{}, outside: map[netip.Addr]bool{}, nat: map[netip.Addr]bool{}, cut: map[string]bool{}}
+		prevalence: map[netip.Addr]*visitors{}, resolvers: map[netip.Addr]bool{}, outside: map[netip.Addr]bool{}, nat: map[netip.Addr]bool{}, cut: map[string]bool{}, ends: map[string]bool{}}
 	for _, n := range cfg.NAT {
 		l.outside[n.OutsideIP] = n.OutsideIP.IsValid()
 	}

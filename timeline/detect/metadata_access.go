@@ -167,7 +167,7 @@ func (s *metaState) judge(p *metaPeer, e *metaEpisode, routine bool) *Draft {
 		d.part("rare", float64(e.total), 0, 1, "this host does it only here")
 	}
 	if e.denied == e.total {
-		d.part("refused", float64(e.denied), 1, -0.5, "every attempt was refused")
+		d.part(partRefused, float64(e.denied), 1, -0.5, "every attempt was refused")
 	}
 	d.title = "Metadata service " + p.dst.String() + " contacted by " + p.src.String() + ", " + plural(e.total, "time", "times")
 	d.benign = []string{"cloud-init, the provider's agents and SDKs refreshing credentials on the host", "a workload with its own cloud identity"}

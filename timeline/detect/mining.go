@@ -272,7 +272,7 @@ func (s *mineState) judge(p *minePeer, e *mineEpisode) *Draft {
 		d.part("persistence", float64(e.passed), 3, 1, "%d contacts over %s", e.passed, span(float64(e.trail.end-e.trail.start)/1e9))
 	}
 	if e.passed == 0 {
-		d.part("refused", float64(e.denied), 1, -1, "every attempt was refused")
+		d.part(partRefused, float64(e.denied), 1, -1, "every attempt was refused")
 	}
 	if n := s.lab.Prevalence(p.dst); n == 1 && p.nameless && p.name == "" {
 		d.part("prevalence", 1, 1, 1, "no other inside host contacts this address, and no record names it")

@@ -33,6 +33,9 @@ var policyBurst = Detector{
 	},
 }
 
+// burstMost bounds the points of a burst: what was refused has done no harm yet.
+const burstMost = 6.5
+
 const burstBuckets = 288 // five minutes each: a trailing day
 
 type burstSource struct {
@@ -338,6 +341,9 @@ func (s *burstState) judge(b *burstSource, e *burstEpisode) *Draft {
 	}
 	if float64(e.peak) <= 2*e.mean {
 		d.part("steady", e.mean, float64(e.peak)/2, -2, "it is refused about as much all the time (%.3g a window)", e.mean)
+	}
+	if points := d.points(); points > burstMost {
+		d.part("outcome", points, burstMost, burstMost-points, "nothing of it got through: by itself never critical")
 	}
 	if d.points() < 1 {
 		return nil

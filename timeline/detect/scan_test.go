@@ -139,7 +139,7 @@ func TestPolicyBurst(t *testing.T) {
 				f.tcp(t0+6*hour+i*3*sec, firetrail.ActionDrop, "10.20.0.10", 42000+i, fmt.Sprintf("10.20.3.%d", i+1), 22)
 				f.tcp(t0+6*hour+i*3*sec, firetrail.ActionDrop, "10.20.0.10", 43000+i, "203.0.113.9", []int64{3333, 4444, 443}[i%3])
 			}
-		}, want: []string{"critical 10.20.0.10  -"}},
+		}, want: []string{"high 10.20.0.10  -"}},
 		{name: "quiet, one target", make: func(f *fake) {
 			for i := range int64(8) {
 				f.tcp(t0+6*hour+i*20*sec, firetrail.ActionDrop, "10.20.0.10", 42000+i, "203.0.113.9", 8080)

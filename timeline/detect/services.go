@@ -241,7 +241,7 @@ func (s *serviceState) judge(p *servicePeer, e *serviceEpisode) *Draft {
 		d.part("repetition", float64(e.passed), 3, 1, "let through %d times", e.passed)
 	}
 	if e.passed == 0 {
-		d.part("refused", float64(e.denied), 1, -1, "every attempt was refused")
+		d.part(partRefused, float64(e.denied), 1, -1, "every attempt was refused")
 	}
 	if n := s.lab.Prevalence(p.dst); n == 1 && hosts == 1 {
 		d.part("prevalence", 1, 1, 0.5, "no other inside host contacts %s", p.dst)

@@ -3,6 +3,7 @@ package detect
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"firetrail"
@@ -33,12 +34,15 @@ type Session struct {
 	Conn              bool  // a record of the connection itself is among them
 	State, UID        string
 	Listed            bool // it stands in the sensor's list of connections that still run
+	Begun             bool // a record written at its beginning was seen
 	Ended             bool // a record written at its end was seen
+	Standing          bool // it was seen to begin or to go on and not to end by the end of the data
 	Host, App         string
 	Service           string
 	Inferences        string // of a sensor that infers the use of SSH
 	Alarm             string // text of an IDS alarm
 	Proofs            []Proof
+	alive             int // rows of Zeek's that say established and not ended
 	views             []witness
 }
 
@@ -49,10 +53,19 @@ type Proof struct {
 	Note string
 }
 
-// witness counts the records of one sensor and kind.
+// witness counts what one sensor wrote of one kind: the records, or the connections
+// where it records those, for their start, their progress and their end are one.
 type witness struct {
-	sensor, kind string
-	n            int64
+	sensor, kind, uid string
+	begun             bool // the record counted last was of a beginning
+	n                 int64
+}
+
+// counted reports whether the witness has counted the event's connection already.
+func (w *witness) counted(ev *firetrail.Event) bool {
+	begun := w.begun
+	w.begun = ev.State == stateStart
+	return w.uid != "" && w.uid == ev.UID || begun && !w.begun
 }
 
 // proofOf keeps an event's origin. The source's id is copied: the event's own text
@@ -154,6 +167,7 @@ func (f *sessions) expire(t int64) {
 		if f.open[key] == s {
 			delete(f.open, key)
 		}
+		f.lab.stands(s)
 		f.emit(s)
 		f.free = append(f.free, s)
 		n++
@@ -198,7 +212,11 @@ func (s *Session) observe(ev *firetrail.Event) {
 	s.Reply = s.Reply && answers(ev)
 	listed := strings.HasPrefix(ev.Kind, "zeek.open_conn")
 	s.Listed = s.Listed || listed
-	s.Ended = s.Ended || !listed && ev.Duration != firetrail.Absent
+	s.Begun = s.Begun || ev.State == stateStart
+	if ev.State == stateAlive && connKind(ev.Kind) {
+		s.alive++
+	}
+	s.Ended = s.Ended || !listed && ev.Duration != firetrail.Absent && ev.State != stateStart && ev.State != stateAlive
 	s.name(ev)
 	if connKind(ev.Kind) {
 		s.Conn = true
@@ -209,6 +227,9 @@ func (s *Session) observe(ev *firetrail.Event) {
 	}
 	for i := range s.views {
 		if w := &s.views[i]; w.sensor == ev.Sensor && w.kind == ev.Kind {
+			if w.counted(ev) {
+				return
+			}
 			w.n++
 			if connKind(w.kind) || !s.Conn {
 				s.Events = max(s.Events, w.n)
@@ -216,7 +237,11 @@ func (s *Session) observe(ev *firetrail.Event) {
 			return
 		}
 	}
-	s.views = append(s.views, witness{strings.Clone(ev.Sensor), strings.Clone(ev.Kind), 1})
+	w := witness{sensor: strings.Clone(ev.Sensor), kind: strings.Clone(ev.Kind), begun: ev.State == stateStart, n: 1}
+	if timedKind(ev.Kind) {
+		w.uid = strings.Clone(ev.UID)
+	}
+	s.views = append(s.views, w)
 	s.Events = max(s.Events, 1)
 	if len(s.Proofs) < maxProofs {
 		s.Proofs = append(s.Proofs, proofOf(ev, ""))
@@ -269,8 +294,29 @@ func answers(ev *firetrail.Event) bool {
 	return !syn || ack
 }
 
+// States that say how far a connection is: a PAN-OS record written when a session
+// begins, a Zeek row of a connection that is established and has not ended.
+const (
+	stateStart = "start"
+	stateAlive = "S1"
+)
+
+// lastRow is how close to the end of the data Zeek's only row of a connection has to
+// end for its missing end to mean that it went on: Zeek writes the state as well
+// where a connection fell silent for long. Several rows are of a list of such.
+const lastRow = int64(600e9)
+
+// stands notes whether the session went on at the end of the data: its sensor
+// recorded its beginning, records ends as well, and recorded none; or it was
+// written out, established and not ended, when the sensor stopped.
+func (l *Lab) stands(s *Session) {
+	announced := s.Begun && !s.Ended && !s.Denied && slices.ContainsFunc(s.views, func(w witness) bool { return l.ends[w.sensor] })
+	cut := s.alive > 0 && !s.Ended && !s.Denied && s.Duration > 0 && (s.alive > 1 || s.End >= l.End()-lastRow)
+	s.Standing = announced || cut
+}
+
 // Open reports whether the connection still ran when its sensor last spoke of it.
-func (s *Session) Open() bool { return s.Listed && !s.Ended }
+func (s *Session) Open() bool { return s.Listed && !s.Ended || s.Standing }
 
 // Seconds is the session's duration, 0 where it is not known.
 func (s *Session) Seconds() float64 { return float64(max(s.Duration, 0)) / 1e9 }

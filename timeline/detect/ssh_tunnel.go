@@ -28,7 +28,7 @@ var sshTunnel = Detector{
 	},
 	Names: sortedKeys(gitHosts),
 	New: func(l *Lab, d *Detector) State {
-		return &sshState{lab: l, d: d, peers: map[peerKey]*sshPeer{}}
+		return &sshState{lab: l, d: d, peers: map[peerKey]*sshPeer{}, guests: map[peerKey]*sshGuest{}}
 	},
 }
 
@@ -73,6 +73,7 @@ type sshEpisode struct {
 	keepalives  int64
 	slice       sliceState
 	openAtEnd   bool
+	standing    float64 // seconds from the beginning of a session without an end to the end of the data
 	established bool
 }
 
@@ -89,10 +90,11 @@ type sliceState struct {
 const episodeGap = int64(3600e9)
 
 type sshState struct {
-	quota quota
-	lab   *Lab
-	d     *Detector
-	peers map[peerKey]*sshPeer
+	quota  quota
+	lab    *Lab
+	d      *Detector
+	peers  map[peerKey]*sshPeer
+	guests map[peerKey]*sshGuest
 }
 
 func isSSH(services, apps []string) bool {
@@ -112,6 +114,7 @@ func sshWord(s string) bool {
 // Channel keeps outbound TCP that a sensor calls SSH, or that goes to a customary port
 // and that no sensor calls something else.
 func (s *sshState) Channel(c *Channel) {
+	s.guest(c)
 	if !c.Out || c.Proto != "tcp" && c.Proto != "" {
 		return
 	}
@@ -153,11 +156,18 @@ func (s *sshState) Wants() []Want {
 	for k := range s.peers {
 		out = append(out, Want{Src: k.src, Dst: k.dst, Port: k.port})
 	}
+	for k := range s.guests {
+		out = append(out, Want{Src: k.src, Dst: k.dst, Port: k.port})
+	}
 	return out
 }
 
 // Session adds a session to its peer's running episode, or begins one.
 func (s *sshState) Session(x *Session) {
+	if g := s.guests[peerKey{x.Src, x.Dst, x.DstPort}]; g != nil {
+		s.visit(g, x)
+		return
+	}
 	p := s.peers[peerKey{x.Src, x.Dst, x.DstPort}]
 	if p == nil || x.Reply && x.Proto == "tcp" && !x.Settled {
 		return
@@ -199,6 +209,9 @@ func (e *sshEpisode) add(x *Session, s *sshState) {
 	e.timed = e.timed || x.Duration > 0
 	e.established = e.established || x.Settled && !x.Failed
 	e.openAtEnd = x.Open()
+	if x.Standing && !x.Ended {
+		e.standing = max(e.standing, float64(s.lab.End()-x.Start)/1e9)
+	}
 	if x.Seconds() >= e.longest && x.Duration > 0 {
 		e.longest, e.longestEnd = x.Seconds(), x.End
 		e.out, e.in, e.pktsOut, e.pktsIn = max(x.BytesOut, 0), max(x.BytesIn, 0), max(x.PktsOut, 0), max(x.PktsIn, 0)
@@ -230,7 +243,7 @@ func (s *sshState) Findings() []*Draft {
 			}
 		}
 	}
-	return out
+	return append(out, s.entries()...)
 }
 
 // gather joins the episodes of a source in which nothing but refusals happened, and
@@ -334,6 +347,13 @@ func (s *sshState) scoreSession(d *Draft, e *sshEpisode, t func(string) float64)
 	if minutes >= t("minutes") {
 		d.part("duration", round3(e.longest), 60*t("minutes"), 2, "the longest session lasted %s", span(e.longest))
 	}
+	if open := e.standing / 60; minutes < t("minutes") && open >= t("minutes") {
+		points := 2.0
+		if open >= t("long") {
+			points = 3
+		}
+		d.part("no end", round3(e.standing), 60*t("minutes"), points, "its beginning was recorded, and no end in the %s until the end of the data", span(e.standing))
+	}
 	if minutes >= t("long") {
 		d.part("long duration", round3(e.longest), 60*t("long"), 1, "that is over %s", span(60*t("long")))
 	}
@@ -358,7 +378,11 @@ func (s *sshState) scoreAttempts(d *Draft, e *sshEpisode, t func(string) float64
 	if e.passed == 0 {
 		verb = "was refused"
 	}
-	d.part("egress", float64(tries), 1, 1, "SSH to the internet %s, %s", verb, plural(tries, "attempt", "attempts"))
+	name := "egress"
+	if e.passed == 0 {
+		name = partRefused
+	}
+	d.part(name, float64(tries), 1, 1, "SSH to the internet %s, %s", verb, plural(tries, "attempt", "attempts"))
 	if tries >= int64(t("repeats")) {
 		d.part("repetition", float64(tries), t("repeats"), 1, "it was repeated")
 	}
@@ -378,6 +402,8 @@ func (s *sshState) title(p *sshPeer, e *sshEpisode) string {
 	switch {
 	case e.passed == 0:
 		return "SSH from " + p.src.String() + " to " + peer + " was refused " + plural(e.trail.sessions, "time", "times")
+	case e.longest == 0 && e.standing > 0:
+		return "SSH from " + p.src.String() + " to " + peer + " without an end until the end of the data, " + span(e.standing)
 	case e.timed:
 		return "SSH from " + p.src.String() + " to " + peer + " in " + plural(e.trail.sessions, "session", "sessions") + ", the longest " + span(e.longest)
 	}

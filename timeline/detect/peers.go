@@ -1,0 +1,60 @@
+package detect
+
+import (
+	"context"
+	"net/netip"
+
+	"firetrail"
+)
+
+// callByName gives findings of a single peer in the internet the name it was known
+// by, where their own records have none: packet filters and SSH carry no name, but a
+// DNS answer or another connection may. What this source was told comes before
+// what others were, and the lowest name before the rest, so that all findings of one
+// source and peer agree.
+func (l *Lab) callByName(ctx context.Context, view View, drafts []*Draft) error {
+	nameless := map[netip.Addr]bool{}
+	for _, d := range drafts {
+		if a, err := netip.ParseAddr(d.dst); err == nil && d.host == "" && l.External(a) && len(nameless) < maxTerms {
+			nameless[a] = true
+		}
+	}
+	if len(nameless) == 0 {
+		return nil
+	}
+	args := make([]firetrail.Query, 0, 2*len(nameless))
+	has := firetrail.Query{Op: firetrail.OpMatch, Field: "host", Match: firetrail.MatchHas}
+	for _, a := range sortedBy(nameless, netip.Addr.Compare) {
+		args = append(args, firetrail.And(firetrail.Exactly("dst_ip", a.String()), has), firetrail.And(firetrail.Is("", a.String()), has))
+	}
+	names := book{bySrc: map[[2]netip.Addr][]string{}, byDst: map[netip.Addr][]string{}}
+	for ev, err := range view.Events(ctx, firetrail.Or(args...)) {
+		if err != nil {
+			return err
+		}
+		name := lowerHost(ev.Host)
+		if _, err := netip.ParseAddr(name); err == nil {
+			continue
+		}
+		if !isDNS(ev) && nameless[ev.DstIP] {
+			names.bind(ev.SrcIP, ev.DstIP, name)
+		}
+		for _, a := range answersOf(ev) {
+			if nameless[a] {
+				names.bind(ev.SrcIP, a, name)
+			}
+		}
+	}
+	for _, d := range drafts {
+		a, err := netip.ParseAddr(d.dst)
+		if err != nil || d.host != "" || !nameless[a] {
+			continue
+		}
+		if own := names.bySrc[[2]netip.Addr{d.src, a}]; len(own) > 0 {
+			d.host = own[0]
+		} else if others := names.byDst[a]; len(others) > 0 {
+			d.host = others[0]
+		}
+	}
+	return nil
+}
