@@ -19,10 +19,11 @@ type placed struct {
 
 // ranked is a text column whose values are replaced by their place in order.
 type ranked struct {
-	v    *columns.Vector // nil: no row has a value
-	rank []uint32        // of each code, from 1
-	code []uint32        // of each rank
-	own  []string        // of each rank that was asked for
+	v     *columns.Vector // nil: no row has a value
+	rank  []uint32        // of each code, from 1
+	code  []uint32        // of each rank
+	own   []string        // of each rank that was asked for
+	addrs []netip.Addr    // of each rank, if they are addresses
 }
 
 // rankText orders the values of a column; addresses by number.
@@ -37,7 +38,7 @@ func rankText(v *columns.Vector, addrs bool) ranked {
 		r.code[i] = uint32(i)
 	}
 	if addrs {
-		sortAddrs(r.code, v.Dict.Addrs())
+		r.addrs = sortAddrs(r.code, v.Dict.Addrs())
 	} else {
 		slices.SortFunc(r.code, func(a, b uint32) int { return strings.Compare(v.Dict.Value(a), v.Dict.Value(b)) })
 	}
@@ -52,8 +53,9 @@ func rankText(v *columns.Vector, addrs bool) ranked {
 	return r
 }
 
-// sortAddrs sorts codes by their addresses, most of which are IPv4.
-func sortAddrs(codes []uint32, list []netip.Addr) {
+// sortAddrs sorts codes by their addresses, most of which are IPv4, and returns the
+// sorted addresses.
+func sortAddrs(codes []uint32, list []netip.Addr) []netip.Addr {
 	slices.SortFunc(codes, func(a, b uint32) int { return cmp.Compare(list[a].BitLen(), list[b].BitLen()) })
 	from, _ := slices.BinarySearchFunc(codes, 32, func(c uint32, bits int) int { return list[c].BitLen() - bits })
 	to, _ := slices.BinarySearchFunc(codes, 33, func(c uint32, bits int) int { return list[c].BitLen() - bits })
@@ -63,10 +65,16 @@ func sortAddrs(codes []uint32, list []netip.Addr) {
 		keys[i] = uint64(binary.BigEndian.Uint32(b[:]))<<32 | uint64(c)
 	}
 	slices.Sort(keys)
+	slices.SortFunc(codes[to:], func(a, b uint32) int { return list[a].Compare(list[b]) })
+	sorted := make([]netip.Addr, len(codes))
 	for i, k := range keys {
 		codes[from+i] = uint32(k)
+		sorted[from+i] = netip.AddrFrom4([4]byte{byte(k >> 56), byte(k >> 48), byte(k >> 40), byte(k >> 32)})
 	}
-	slices.SortFunc(codes[to:], func(a, b uint32) int { return list[a].Compare(list[b]) })
+	for i, c := range codes[to:] {
+		sorted[to+i] = list[c]
+	}
+	return sorted
 }
 
 func (r *ranked) of(row int) uint32 {
@@ -207,7 +215,7 @@ func (r *roller) rollup(g *columns.Group, kind string, yield func(*firetrail.Flo
 	var f firetrail.Flow
 	for _, p := range r.order {
 		f = firetrail.Flow{FlowKey: firetrail.FlowKey{Kind: kind}, First: firetrail.Absent, Last: firetrail.Absent}
-		v.setKey(&f.FlowKey, int(r.first[p.id]))
+		v.setKey(&f.FlowKey, p.ends, int(r.first[p.id]))
 		rows := r.rows[r.from[p.id]:r.from[p.id+1]]
 		for _, row := range rows {
 			v.observe(&f, int(row))
@@ -271,17 +279,15 @@ func (r *roller) assign(v *groupVectors, n int) {
 	})
 }
 
-func (v *groupVectors) setKey(f *firetrail.FlowKey, row int) {
+func (v *groupVectors) setKey(f *firetrail.FlowKey, ends uint64, row int) {
+	if rank := ends >> 32; rank > 0 {
+		f.SrcIP = v.src.addrs[rank-1]
+	}
+	if rank := uint32(ends); rank > 0 {
+		f.DstIP = v.dst.addrs[rank-1]
+	}
 	f.DstPort = number(v.port, row)
 	f.Proto, f.Action, f.Sensor = v.proto.text(v.proto.of(row)), v.action.text(v.action.of(row)), v.sensor.text(v.sensor.of(row))
-	f.SrcIP, f.DstIP = v.src.addr(row), v.dst.addr(row)
-}
-
-func (r *ranked) addr(row int) (a netip.Addr) {
-	if r.v != nil && r.v.Codes[row] != columns.Null {
-		a = r.v.Dict.Addrs()[r.v.Codes[row]]
-	}
-	return a
 }
 
 // observe adds up what Flow.Observe adds up.
