@@ -48,12 +48,19 @@ func (e *events) kind() kind { return kindEvents }
 
 func (e *events) name() string { return firetrail.Inert(ansi.Truncate(e.text, 40, "…")) }
 
-// rows is how many rows are known to exist.
+// mostSorted is how many rows are shown of a result in another order than that of
+// time: the store has to find them among all, for every page again.
+const mostSorted = 10_000
+
+// rows is how many rows there are to be seen, as far as is known.
 func (e *events) rows() int {
-	if e.total >= 0 {
-		return int(e.total)
+	switch {
+	case e.total < 0:
+		return e.table.known
+	case e.sort != "":
+		return int(min(e.total, mostSorted))
 	}
-	return e.table.known
+	return int(e.total)
 }
 
 func one(int) int { return 1 }
@@ -341,6 +348,9 @@ func (e *events) valueLine(m *model, width int) line {
 	right := ""
 	if n := e.rows(); n > 0 {
 		right = fmt.Sprintf("row %s of %s", thousands(int64(e.cursor+1)), thousands(int64(n)))
+		if e.total > int64(n) {
+			right = fmt.Sprintf("row %s of the first %s by %s", thousands(int64(e.cursor+1)), thousands(int64(n)), e.sort)
+		}
 	}
 	name := e.table.columns[e.table.column].field
 	left := name + ": none"

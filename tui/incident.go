@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -19,7 +20,7 @@ func newIncident(inc *firetrail.Incident) screen {
 }
 
 // eventsOf selects what some addresses did in an interval.
-func eventsOf[A fmt.Stringer](sources []A, start, end int64) (firetrail.Query, bool) {
+func eventsOf(sources []netip.Addr, start, end int64) (firetrail.Query, bool) {
 	if len(sources) == 0 || start == firetrail.Absent || end == firetrail.Absent {
 		return firetrail.Query{}, false
 	}

@@ -262,24 +262,24 @@ func (m *model) head() line {
 	right := ""
 	if f := m.facts; f != nil {
 		left += fmt.Sprintf("  %s events", thousands(f.events))
-		right, _ = f.light()
+		right = f.light()
 	}
 	return line{text: ends(left, right, m.width), style: inverse}
 }
 
 // light says in a word whether the results can be relied on.
-func (f *facts) light() (text string, st style) {
+func (f *facts) light() string {
 	switch {
 	case len(f.sources) == 0:
-		return "empty case", yellow
+		return "empty case"
 	case !f.made:
-		return "not correlated", yellow
+		return "not correlated"
 	case !f.results.Complete:
-		return "INCOMPLETE", yellow
+		return "INCOMPLETE"
 	case len(f.results.Untestable) > 0:
-		return fmt.Sprintf("complete, %d not testable", len(f.results.Untestable)), green
+		return fmt.Sprintf("complete, %d not testable", len(f.results.Untestable))
 	}
-	return "complete", green
+	return "complete"
 }
 
 // crumbs is the second line: the views, and the way to this screen.

@@ -162,15 +162,18 @@ func (t *table) head(width int, sort string, desc bool) line {
 			continue
 		}
 		c := &t.columns[i]
-		name := c.field
-		if name == sort {
-			name += map[bool]string{false: "↑", true: "↓"}[desc]
+		arrow := ""
+		switch {
+		case c.field == sort && desc:
+			arrow = "↓"
+		case c.field == sort:
+			arrow = "↑"
 		}
-		text := fit(name, c.width)
 		if c.right {
-			text = fitRight(name, c.width)
+			b.WriteString(fit(fitRight(c.field, c.width)+arrow, c.width+2))
+		} else {
+			b.WriteString(fit(c.field+arrow, c.width+2))
 		}
-		b.WriteString(text + "  ")
 		if i == t.column {
 			l.from, l.to = at, at+c.width
 		}
