@@ -170,6 +170,8 @@ func (d *drawer) visit(t int64, src netip.Addr, to site, port uint16, app App, l
 		s.Outcome, s.Duration = Refused, d.r.span(0.03, 0.3)
 	case p < 0.02:
 		s.Outcome = Torn
+	case p < 0.023:
+		s.Outcome = Hanging
 	}
 	d.sim.add(s)
 }
@@ -447,6 +449,20 @@ func (d *drawer) rhythm() {
 			s := udp(t, l.nodes[n].ip, l.ntp.ip, 123, AppNTP, r.span(0.0008, 0.3), 48, 48)
 			s.SrcPort = 123
 			d.sim.add(s)
+		})
+	}
+	// Desks read mail and keep a chat open; nodes look for updates.
+	for k := range l.office {
+		d.every(max(d.period, 5*minute), int64(3000+k), func(t int64) {
+			d.visit(t, l.office[k].ip, l.mail, 443, AppTLS, r.span(0.7, 0.3), 1900+r.below(40), r.size(5200, 0.1))
+		})
+		d.every(max(4*d.period, 6*hour), int64(3100+k), func(t int64) {
+			d.visit(t, l.office[k].ip, l.chat, 443, AppTLS, r.span(4*3600, 0.4), r.size(90_000, 0.5), r.size(800_000, 0.5))
+		})
+	}
+	for n := range l.nodes {
+		d.every(max(4*d.period, hour), int64(3200+n), func(t int64) {
+			d.visit(t, l.nodes[n].ip, l.updates, 443, AppTLS, r.span(0.5, 0.4), 1400+r.below(20), r.size(9000, 0.1))
 		})
 	}
 	d.every(max(d.period, 256*second), 2000, func(t int64) {

@@ -21,7 +21,7 @@ func planTelemetry(p *plot) {
 	p.nobody("every node does it, whatever runs on it")
 }
 
-// planRuleChange: a new rule at the edge refuses the package mirror to everybody.
+// planRuleChange: a new rule at the edge refuses a package channel to everybody.
 func planRuleChange(p *plot) {
 	p.begin("policy_burst", causeConfig, "refused_egress", "beacon")
 	p.truth().Expect = ExpectAny
@@ -30,7 +30,7 @@ func planRuleChange(p *plot) {
 		n := p.sim.lab.nodes[p.r.intn(gpuNodes)]
 		t := from + p.r.below(2*hour)
 		for k := range int64(1 + p.r.intn(4)) { // pip tries again
-			s := tcp(t+k*(k+1)*second/2, n.ip, p.sim.lab.mirror.ip, 443, AppTLS, 0, 0, 0)
+			s := tcp(t+k*(k+1)*second/2, n.ip, p.sim.lab.channel.ip, 443, AppTLS, 0, 0, 0)
 			s.Outcome, s.Stop = Denied, atEdge
 			p.add(s)
 		}

@@ -39,8 +39,8 @@ type lab struct {
 	objects  []host
 	office   []host
 
-	mirror, hub, git, trackerSite, store, images, resolver, telemetry, gateway site
-	web                                                                        []site
+	mirror, hub, git, trackerSite, store, images, resolver, telemetry, gateway, channel, mail, chat, updates site
+	web                                                                                                      []site
 }
 
 const (
@@ -92,6 +92,8 @@ func newLab() *lab {
 	l.mirror, l.hub, l.git = outside("pypi.mirror.example", 10), outside("hub.models.example", 11), outside("git.example.org", 20)
 	l.trackerSite, l.store, l.images = outside("api.tracker.example", 30), outside("store.example", 40), outside("images.example", 50)
 	l.resolver, l.telemetry, l.gateway = outside("resolver.example", 53), outside("telemetry.vendor.example", 99), outside("rl-gateway.tunnels.example", 200)
+	l.channel, l.mail = outside("conda.channel.example", 12), outside("mail.office.example", 25)
+	l.chat, l.updates = outside("chat.office.example", 26), outside("updates.os.example", 27)
 	for i := range 24 {
 		l.web = append(l.web, outside(fmt.Sprintf("www%d.docs.example.net", i+1), 60+i))
 	}

@@ -277,7 +277,7 @@ func (p *panos) ended(s *Session, t int64) error {
 		sub, action, reason = "drop", "deny", "policy-deny"
 	case s.Outcome == Torn, s.Outcome == Refused:
 		reason = "tcp-rst-from-server"
-	case s.Outcome == NoAnswer, s.Proto != TCP:
+	case s.Outcome == NoAnswer, s.Outcome == Hanging, s.Proto != TCP:
 		reason = "aged-out"
 	}
 	b := p.head(p.file.buf[:0], s, at, "TRAFFIC", sub)

@@ -144,9 +144,15 @@ func expected(r *simulate.Record) *firetrail.Event {
 		if r.Kind != "zeek.dns" {
 			ev.Proto = "" // these logs do not say it
 		}
-		ev.Host = s.Name
+		ev.Host = hostOf(s)
 	}
 	return &ev
+}
+
+// hostOf is the session's name without the port that HTTP adds.
+func hostOf(s *simulate.Session) string {
+	name, _, _ := strings.Cut(s.Name, ":")
+	return name
 }
 
 func micro(d int64) int64 { return d / 1000 * 1000 }
@@ -176,8 +182,9 @@ func expectPanos(ev *firetrail.Event, r *simulate.Record) {
 	}
 	if r.Kind == "paloalto.threat" {
 		ev.Action = firetrail.ActionAlert
-		if s.App != simulate.AppStratum { // a miner's alert has no URL
-			ev.Host = s.Name
+		// A miner's alert has no URL, and an address in a URL is no name.
+		if _, err := netip.ParseAddr(hostOf(s)); s.App != simulate.AppStratum && err != nil {
+			ev.Host = hostOf(s)
 		}
 		return
 	}
@@ -193,7 +200,7 @@ func expectPanos(ev *firetrail.Event, r *simulate.Record) {
 func expectConn(ev *firetrail.Event, s *simulate.Session) {
 	ev.State = s.ConnState()
 	ev.PacketsOut, ev.PacketsIn = s.PktsOut, s.PktsIn
-	if s.Outcome == simulate.Done || s.Outcome == simulate.Torn || s.PktsIn > 0 || s.PktsOut > 1 {
+	if s.Outcome == simulate.Done || s.Outcome == simulate.Torn || s.Outcome == simulate.Hanging || s.PktsIn > 0 || s.PktsOut > 1 {
 		ev.BytesOut, ev.BytesIn, ev.Duration = s.Out, s.In, micro(s.Duration)
 	}
 }

@@ -34,7 +34,7 @@ var Scenarios = []Scenario{
 	{"refused_egress", "refused_egress", "the same outside server tried again and again, always refused", planRefused},
 	{"wrong_port", "protocol_mismatch", "SSH on the port of another protocol", planWrongPort},
 	{"telemetry", "", "decoy: every node is refused its telemetry, all day", planTelemetry},
-	{"rule_change", "", "decoy: after a rule change the package mirror is refused everywhere for two hours", planRuleChange},
+	{"rule_change", "", "decoy: after a rule change a package channel is refused everywhere for two hours", planRuleChange},
 	{"bastion", "", "decoy: an intruder guesses a password of the bastion, then mines on nodes of nobody's run", planBastion},
 	{"gateway", "", "decoy: the tunnel of a gateway that is on the allow list", planGateway},
 	{"scanner", "", "decoy: the nightly security scan, on the allow list", planScanner},

@@ -12,7 +12,7 @@ import (
 // Score compares the results of a correlation with the truth. A finding belongs
 // to a planted behaviour when its detector is the behaviour's class or one of its
 // also classes, one of its sources is one of the behaviour's (inside or
-// translated), and the times meet within two minutes.
+// translated), one of its peers is, and the times meet within two minutes.
 type Score struct {
 	Detectors    []DetectorScore  `json:"detectors"`
 	Incidents    IncidentScore    `json:"incidents"`
@@ -149,20 +149,42 @@ func Judge(t Truth, r firetrail.Results) Score {
 	return s
 }
 
-// belongs reports whether the finding speaks of the behaviour.
+// belongs reports whether the finding speaks of the behaviour: its detector is
+// one of the behaviour's, the times meet, and so do sources and peers.
 func belongs(p *Planted, f *firetrail.Finding) bool {
 	if f.Detector != p.Class && !slices.Contains(p.Also, f.Detector) {
 		return false
 	}
 	first, last := p.bounds()
 	first, last = min(first, p.Start.UnixNano()), max(last, p.End.UnixNano())
-	if f.Start > last+matchSlack || f.End < first-matchSlack {
+	if f.Start > last+matchSlack || f.End < first-matchSlack || !p.peers(f) {
 		return false
 	}
 	if f.SrcIP.IsValid() {
 		return p.from(f.SrcIP)
 	}
 	return slices.ContainsFunc(f.Sources, p.from)
+}
+
+// peers reports whether one of the finding's peers is one of the behaviour's; a
+// finding that names no address agrees with all.
+func (p *Planted) peers(f *firetrail.Finding) bool {
+	named := false
+	for _, t := range f.Targets {
+		if t.IP.IsValid() {
+			named = true
+			if slices.Contains(p.Targets, t.IP) {
+				return true
+			}
+		}
+	}
+	if a, err := netip.ParseAddr(f.Dst); err == nil {
+		return slices.Contains(p.Targets, a)
+	}
+	if n, err := netip.ParsePrefix(f.Dst); err == nil {
+		return slices.ContainsFunc(p.Targets, n.Contains)
+	}
+	return !named
 }
 
 // from reports whether the address is one of the behaviour's.

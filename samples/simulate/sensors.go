@@ -209,7 +209,7 @@ func (s *Session) analysed() int64 {
 			return 1
 		}
 	case AppTLS, AppSSH, AppHTTP:
-		if s.Outcome == Done || s.Outcome == Torn {
+		if s.spoke() {
 			return 1
 		}
 	}
@@ -219,7 +219,7 @@ func (s *Session) analysed() int64 {
 // threat reports whether PAN-OS writes a THREAT row for the session: a URL of
 // plain HTTP, one in eight of TLS, and miners that it knows by their talk.
 func (s *Session) threat() bool {
-	if s.Outcome != Done && s.Outcome != Torn {
+	if !s.spoke() {
 		return false
 	}
 	return s.App == AppHTTP && s.Name != "" || s.App == AppTLS && s.Name != "" && s.sampled(8) || s.App == AppStratum

@@ -27,6 +27,7 @@ const (
 	Refused                 // the peer answered with a reset
 	Denied                  // a policy stopped it: see Session.Stop
 	Torn                    // established, then reset by the peer
+	Hanging                 // established, and nobody ever ended it
 )
 
 // App is what a session speaks. An analyser sees it, whatever the port.
@@ -91,6 +92,7 @@ type Session struct {
 	URI              string // of an HTTP request
 	Query            uint16 // DNS type of the question
 	NX               bool   // DNS: the name does not exist
+	Upgrade          bool   // HTTP: the connection became a websocket
 	Answer           netip.Addr
 	node             int32 // node whose packet filter sees it, -1 for none
 	plant            int32 // number of the planted behaviour from 1, 0 for background
@@ -102,6 +104,11 @@ func (s *Session) End() int64 { return s.Start + s.Duration }
 
 // NATPort is the translated source port of a session that leaves the lab.
 func (s *Session) NATPort() uint16 { return uint16(20000 + mix(s.Seq)%45000) }
+
+// spoke reports whether a connection came about.
+func (s *Session) spoke() bool {
+	return s.Outcome == Done || s.Outcome == Torn || s.Outcome == Hanging
+}
 
 // outward reports whether the session leaves the lab for the internet.
 func (s *Session) outward() bool { return s.to == internet && s.from != internet && s.from != public }
@@ -117,6 +124,9 @@ func (s *Session) fill() {
 		}
 		if s.PktsOut == 0 {
 			s.PktsOut = 1
+			if s.Proto == TCP && s.Outcome == NoAnswer {
+				s.PktsOut += s.Duration / second // the SYN is sent again
+			}
 		}
 		if s.Outcome == Refused {
 			s.PktsIn = s.PktsOut

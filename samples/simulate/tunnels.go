@@ -5,13 +5,17 @@ import (
 	"net/netip"
 )
 
-// session plants a tunnel's session of the given size a second.
+// tunnel plants a tunnel's session of the given size a second.
 func (p *plot) tunnel(t int64, src, dst netip.Addr, proto uint8, port uint16, app App, length int64, name string, rate int64) {
+	p.add(p.tunnelSession(t, src, dst, proto, port, app, length, name, rate))
+}
+
+func (p *plot) tunnelSession(t int64, src, dst netip.Addr, proto uint8, port uint16, app App, length int64, name string, rate int64) Session {
 	s := Session{Start: t, Duration: length, Src: src, Dst: dst, DstPort: port, Proto: proto, App: app, Name: name}
 	s.Out = length/second*rate + p.r.size(6000, 0.4)
 	s.In = s.Out*8/10 + p.r.size(9000, 0.4)
 	s.PktsOut, s.PktsIn = s.Out/220+4, s.In/260+4
-	p.add(s)
+	return s
 }
 
 func planCloudflared(p *plot) {
@@ -62,7 +66,9 @@ func planChisel(p *plot) {
 	src, t := p.agent(length, nil)
 	peer := p.evil()
 	p.call(t, 5*second, fmt.Sprintf("chisel client http://%s:8080 R:2222:localhost:22", peer))
-	p.tunnel(t, src, peer, TCP, 8080, AppHTTP, length, "", 90)
+	s := p.tunnelSession(t, src, peer, TCP, 8080, AppHTTP, length, "", 90)
+	s.Name, s.Upgrade = fmt.Sprintf("%s:8080", peer), true
+	p.add(s)
 }
 
 const base32 = "abcdefghijklmnopqrstuvwxyz234567"

@@ -23,13 +23,15 @@ func connState(s *Session) (state, history string) {
 		return "REJ", "Sr"
 	case Torn:
 		return "RSTR", "ShADadr"
+	case Hanging:
+		return "S1", "ShADad"
 	}
 	return "SF", "ShADadFf"
 }
 
 // serviceName is what Zeek's analysers say.
 func serviceName(s *Session) string {
-	if s.Outcome != Done && s.Outcome != Torn {
+	if !s.spoke() {
 		return ""
 	}
 	switch s.App {
@@ -60,7 +62,7 @@ func (z *zeek) ended(s *Session, t int64) error {
 		return err
 	}
 	b = z.text(b, "service", serviceName(s))
-	answered := s.Outcome == Done || s.Outcome == Torn || s.PktsIn > 0
+	answered := s.spoke() || s.PktsIn > 0
 	if answered || s.PktsOut > 1 {
 		b = z.interval(b, "duration", s.Duration)
 		b = z.num(b, "orig_bytes", s.Out)
@@ -251,12 +253,22 @@ func (z *zeek) http(s *Session, t int64) error {
 	b = z.text(b, "uri", s.uri())
 	b = z.unset(b, 1)
 	b = z.text(b, "version", "1.1")
-	b = z.text(b, "user_agent", "python-requests/2.31")
-	b = z.unset(b, 1)
-	b = z.num(b, "request_body_len", max(0, s.Out-300))
-	b = z.num(b, "response_body_len", max(0, s.In-250))
-	b = z.num(b, "status_code", 200)
-	b = z.text(b, "status_msg", "OK")
+	if s.Upgrade {
+		// The bodies of a websocket are none: Zeek counts nothing behind the upgrade.
+		b = z.text(b, "user_agent", "Go-http-client/1.1")
+		b = z.unset(b, 1)
+		b = z.num(b, "request_body_len", 0)
+		b = z.num(b, "response_body_len", 0)
+		b = z.num(b, "status_code", 101)
+		b = z.text(b, "status_msg", "Switching Protocols")
+	} else {
+		b = z.text(b, "user_agent", "python-requests/2.31")
+		b = z.unset(b, 1)
+		b = z.num(b, "request_body_len", max(0, s.Out-300))
+		b = z.num(b, "response_body_len", max(0, s.In-250))
+		b = z.num(b, "status_code", 200)
+		b = z.text(b, "status_msg", "OK")
+	}
 	b = z.unset(b, 2)
 	if z.json {
 		b = append(b, `,"tags":[]`...)
