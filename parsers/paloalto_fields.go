@@ -294,7 +294,7 @@ func panActionOf(v []byte) string {
 		return firetrail.ActionDrop
 	case "deny", "denied", "block", "blocked", "block-url", "block-ip", "block-continue", "block-override", "override-lockout", "sinkhole":
 		return firetrail.ActionDeny
-	case "reset", "reset-client", "reset-server", "reset-both", "rst-client", "rst-server", "rst-both":
+	case "reset", "reset-client", "reset-server", "reset-both", "drop-reset", "rst-client", "rst-server", "rst-both":
 		return firetrail.ActionReset
 	}
 	return ""

@@ -252,7 +252,7 @@ func TestPaloAltoAction(t *testing.T) {
 		"allow": firetrail.ActionAllow, "alert": firetrail.ActionAlert, "deny": firetrail.ActionDeny, "drop": firetrail.ActionDrop,
 		"drop ICMP": firetrail.ActionDrop, "drop-all-packets": firetrail.ActionDrop, "reset client": firetrail.ActionReset, "reset-both": firetrail.ActionReset,
 		"block-url": firetrail.ActionDeny, "Block-IP": firetrail.ActionDeny, "sinkhole": firetrail.ActionDeny, "continue": firetrail.ActionAllow,
-		"block-continue": firetrail.ActionDeny, "something else": "", strings.Repeat("x", 99): "",
+		"block-continue": firetrail.ActionDeny, "drop-reset": firetrail.ActionReset, "something else": "", strings.Repeat("x", 99): "",
 	} {
 		if got := panActionOf([]byte(word)); got != want {
 			t.Errorf("%s: %q, want %q", word, got, want)

@@ -7,6 +7,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -197,6 +198,29 @@ func TestZeekNameless(t *testing.T) {
 	}
 }
 
+// TestZeekOneLine: several objects on a line are as many records.
+func TestZeekOneLine(t *testing.T) {
+	object := func(uid string) string {
+		return `{"ts":1772355612.5,"uid":"` + uid + `","id":{"orig_h":"10.20.3.7","orig_p":5},"id.resp_h":"203.0.113.9","proto":"tcp","conn_state":"S0","note":"}{ \"},{\" "}`
+	}
+	a, b, c := object("C1"), object("C2"), object("C3")
+	for in, lines := range map[string][]int64{
+		"[" + a + "," + b + ", " + c + "]\n": {1, 1, 1},
+		a + b + c:                            {1, 1, 1},
+		a + "\n" + b + c + "\n":              {1, 2, 2},
+		a + "\n" + b + "\n" + c + "\n":       {1, 2, 3},
+	} {
+		s := readZeekSource(t, in, []byte(in))
+		var got []int64
+		for i := range s.events {
+			got = append(got, s.events[i].Line)
+		}
+		if !slices.Equal(got, lines) || len(s.rejects) != 0 || s.events[len(s.events)-1].UID != "C3" {
+			t.Errorf("%s: lines %v, want %v, rejects %v", in, got, lines, s.rejects)
+		}
+	}
+}
+
 // TestZeekDecimal: what is no number is refused without harm, whatever it begins with.
 func TestZeekDecimal(t *testing.T) {
 	for _, in := range []string{"", "+", "+:|", "-", "-.", ".5", "1e", "1e+", "1e-", "1.e", "1e1234", "1x", "--1", "0x1", "1.5.2"} {
@@ -364,6 +388,7 @@ func TestZeekHostile(t *testing.T) {
 	fill := func(piece string) []byte { return bytes.Repeat([]byte(piece), size/len(piece)) }
 	for name, data := range map[string][]byte{
 		"open objects":     fill(" {\n"),
+		"one line":         fill(`{"ts":1}`),
 		"objects, blanks":  fill(" {\n" + strings.Repeat(" \n", 1000)),
 		"empty objects":    append([]byte(`{"a":{}`), fill(`,"a":{}`)...),
 		"one long string":  append([]byte(`{"ts":"`), fill("a")...),

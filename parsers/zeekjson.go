@@ -391,14 +391,25 @@ func appendZeekMember(out, m []byte) []byte {
 	return out
 }
 
-// Frame takes a line, or the lines of one pretty-printed object.
+// Frame takes a line, the lines of one pretty-printed object, or one of several
+// objects on a line.
 func (p *zeekObjects) Frame(data []byte, atEOF bool) int {
-	line := bytes.IndexByte(data, '\n') + 1
+	near := data[:min(len(data), zeekObjectBytes)]
+	line := bytes.IndexByte(near, '\n') + 1
+	if line == 0 {
+		if n := zeekOneOfSeveral(near); n > 0 {
+			return n
+		}
+		line = bytes.IndexByte(data, '\n') + 1
+	}
 	if line == 0 {
 		if !atEOF {
 			return 0
 		}
 		return len(data)
+	}
+	if n := zeekOneOfSeveral(data[:line]); n > 0 {
+		return n
 	}
 	first := bytes.TrimSpace(data[:line])
 	if len(first) == 0 || first[0] == '[' && len(first) > 1 {
@@ -420,6 +431,28 @@ func (p *zeekObjects) Frame(data []byte, atEOF bool) int {
 		return line
 	}
 	return 0
+}
+
+// zeekOneOfSeveral is the length of the first object of a line, with the comma
+// behind it, if another follows, as in a compact array or in a stream without line ends;
+// else 0.
+func zeekOneOfSeveral(line []byte) int {
+	start := bytes.IndexByte(line, '{')
+	if start < 0 || len(bytes.Trim(line[:start], "[ \t\r")) > 0 || bytes.IndexByte(line[start+1:], '{') < 0 {
+		return 0
+	}
+	end, found := zeekObjectEnd(line[start:min(len(line), start+zeekObjectBytes)])
+	if !found {
+		return 0
+	}
+	end += start
+	if end < len(line) && line[end] == ',' {
+		end++
+	}
+	if next := bytes.TrimLeft(line[end:], " \t"); len(next) == 0 || next[0] != '{' {
+		return 0
+	}
+	return end
 }
 
 // zeekObjectEnd finds the end of the first object of data. end is -1 where data
