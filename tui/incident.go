@@ -188,10 +188,10 @@ func (w *writer) phases(m *model, inc *firetrail.Incident) {
 
 // finding is an entry that opens it.
 func (w *writer) finding(m *model, f *firetrail.Finding) {
-	head := firetrail.Inert(fmt.Sprintf("  %-9s %-18s %s", f.Severity, f.Detector, f.Title))
+	head, title := firetrail.Inert(fmt.Sprintf("  %-9s %-18s", f.Severity, f.Detector)), firetrail.Inert(f.Title)
 	parts := []string{m.bounds(f.Start, f.End, f.Open), plural(f.Count, "event"), "score " + number(f.Score), runOf(&f.Attribution)}
 	it := w.add(func(width int) []line {
-		return append([]line{{text: head, style: severityStyle(f.Severity)}}, flow(plain, 12, parts, width)...)
+		return append(wrap(severityStyle(f.Severity), head, title, width), flow(plain, 12, parts, width)...)
 	})
 	it.open = func() screen { return newFinding(f) }
 }

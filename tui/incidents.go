@@ -68,13 +68,13 @@ func nothingFound(w *writer, f *facts) {
 
 // incident is one entry of the list: title, then when, where, who and why.
 func (w *writer) incident(m *model, inc *firetrail.Incident) {
-	head := firetrail.Inert(fmt.Sprintf("%-9s %s", inc.Severity, inc.Title))
+	severity, title := fmt.Sprintf("%-9s ", firetrail.Inert(inc.Severity)), firetrail.Inert(inc.Title)
 	parts := []string{
 		m.bounds(inc.Start, inc.End, inc.Open), "from " + addresses(inc.Sources, 3), runOf(&inc.Attribution),
 		"cause " + firetrail.Inert(inc.Cause.Verdict), plural(int64(len(inc.Findings)), "finding"),
 	}
 	it := w.add(func(width int) []line {
-		return append([]line{{text: head, style: severityStyle(inc.Severity)}}, flow(plain, 10, parts, width)...)
+		return append(wrap(severityStyle(inc.Severity), severity, title, width), flow(plain, 10, parts, width)...)
 	})
 	it.open = func() screen { return newIncident(inc) }
 }

@@ -110,6 +110,10 @@ func (m *model) top() screen {
 }
 
 func (m *model) push(s screen) tea.Cmd {
+	if e, ok := m.top().(*events); ok {
+		e.drop(slotPage)
+		e.table.trim(e.top, e.height)
+	}
 	m.views[m.view] = append(m.views[m.view], m.own(s))
 	return s.shown(m)
 }

@@ -98,6 +98,19 @@ func (t *table) put(p pageRead) {
 	}
 }
 
+// trim keeps only the pages of the rows in sight: a screen that is below another
+// one holds little, however far it was scrolled.
+func (t *table) trim(top, height int) {
+	first, last := top/pageRows*pageRows, max(top+height-1, 0)/pageRows*pageRows
+	t.used = slices.DeleteFunc(t.used, func(offset int) bool {
+		gone := offset < first || offset > last
+		if gone {
+			delete(t.pages, offset)
+		}
+		return gone
+	})
+}
+
 // touch marks a page as used just now.
 func (t *table) touch(offset int) {
 	if i := slices.Index(t.used, offset); i >= 0 {
