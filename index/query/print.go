@@ -169,7 +169,7 @@ func escapePattern(s string, bare bool) string {
 		if r == '\\' && i+1 < len(s) {
 			b.WriteByte('\\')
 			i++
-			r, n = utf8.DecodeRuneInString(s[i:])
+			_, n = utf8.DecodeRuneInString(s[i:])
 		} else if strings.ContainsRune(specials, r) || strings.ContainsRune(`()"`, r) || unicode.IsSpace(r) {
 			b.WriteByte('\\')
 		}
