@@ -70,8 +70,7 @@ type node struct {
 	memos   []memo // one for each
 	name    string // x name to look for in the map, "" for none
 	all     bool   // every searched name is looked for in the map
-	nums    []bool // of columns: bounds suffice
-	low     int64  // those bounds
+	low     int64  // bounds that suffice for a column of numbers
 	high    int64
 }
 
