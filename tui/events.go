@@ -306,7 +306,12 @@ func (e *events) lines(m *model, width, height int) []line {
 // barLines is the query with the number of its events, or the input with what is wrong.
 func (e *events) barLines(width int) []line {
 	if !e.editing {
-		return []line{{text: ends(prompt+firetrail.Inert(e.text), e.tally(), width), style: strong}}
+		text := prompt + firetrail.Inert(e.text)
+		tally := e.tally(true)
+		if ansi.StringWidth(text)+ansi.StringWidth(tally)+1 > width {
+			tally = e.tally(false)
+		}
+		return []line{{text: ends(text, tally, width), style: strong}}
 	}
 	text, left, _ := e.bar.show(max(width-len(prompt), 1))
 	out := []line{{text: prompt + text}}
@@ -329,12 +334,16 @@ func (e *events) barLines(width int) []line {
 	return append(out, line{text: caret, style: redStrong}, line{text: message, style: red})
 }
 
-// tally says how many events there are and what it took.
-func (e *events) tally() string {
-	if e.total < 0 {
+// tally says how many events there are and what it took, at length or in short.
+func (e *events) tally(long bool) string {
+	n := plural(e.total, "event")
+	switch {
+	case e.total < 0:
 		return "counting …"
+	case !long:
+		return n + ", " + span(int64(e.first))
 	}
-	return fmt.Sprintf("%s, first page %s, count %s", plural(e.total, "event"), span(int64(e.first)), span(int64(e.counted)))
+	return fmt.Sprintf("%s, first page %s, count %s", n, span(int64(e.first)), span(int64(e.counted)))
 }
 
 // caret is the cell of the terminal's cursor while the query is edited.

@@ -17,8 +17,11 @@ func (e *events) stripLines(m *model, width, height int) []line {
 		out[height-1] = line{text: "counting over time …", style: faint}
 		return out
 	}
-	if len(e.strip) == 0 {
+	if len(e.strip) == 0 && e.total != 0 {
 		out[height-1] = line{text: "no event of this result is dated", style: faint}
+		return out
+	}
+	if len(e.strip) == 0 {
 		return out
 	}
 	most, refused, all := int64(0), int64(0), int64(0)
@@ -33,7 +36,7 @@ func (e *events) stripLines(m *model, width, height int) []line {
 	first, last := e.strip[0], e.strip[len(e.strip)-1]
 	left := m.second(first.Start)
 	right := m.second(last.End - 1)
-	middle := fmt.Sprintf("a bar is %s, highest %s; below: %s refused", width2(first.End-first.Start), thousands(most), thousands(refused))
+	middle := fmt.Sprintf("a bar is %s, highest %s; below: %s refused", bucketWidth(first.End-first.Start), thousands(most), thousands(refused))
 	if undated := e.total - all; e.total >= 0 && undated > 0 {
 		middle += fmt.Sprintf("; %s undated", thousands(undated))
 	}
@@ -55,8 +58,8 @@ func axis(left, middle, right string, width int) string {
 	return left + strings.Repeat(" ", before) + middle + strings.Repeat(" ", room-before-len(middle)) + right
 }
 
-// width2 prints the width of a bucket.
-func width2(ns int64) string {
+// bucketWidth prints the width of a bucket.
+func bucketWidth(ns int64) string {
 	if ns < int64(time.Microsecond) {
 		return fmt.Sprintf("%dns", ns)
 	}
