@@ -91,7 +91,11 @@ func readClocks(ctx context.Context, c *index.Case, inv *firetrail.Inventory) (*
 	}
 	seen := attribute.NewSightings(list)
 	if len(names) > 1 {
-		if err := sharedFlows(ctx, c, k.sources, seen); err != nil {
+		sampled, err := sharedFlows(ctx, c, k.sources, seen)
+		if err == nil && sampled {
+			err = secondLook(ctx, c, seen)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("compare clocks: %w", err)
 		}
 	}
@@ -146,18 +150,21 @@ func trustOf(s *firetrail.Source) attribute.Trust {
 	return attribute.TrustNamed
 }
 
-// Bounds of the sample: events that are read, and stripes of the source ports.
+// Bounds of the sample: events that are read, and stripes of the source ports;
+// and of the second look at a clock that the sample had too little of.
 const (
-	sampleEvents = 1 << 19
+	sampleEvents = 1 << 18
 	stripes      = 16
 	firstPort    = 1024
 	lastPort     = 65535
+	secondEvents = 1 << 15
+	secondPorts  = 64
 )
 
 // sharedFlows reads what the clocks may have in common: all events where they
 // are few, else those from some of the source ports. Ports pick the same flows
 // at every sensor, whatever their clocks say.
-func sharedFlows(ctx context.Context, c *index.Case, sources []firetrail.Source, seen *attribute.Sightings) error {
+func sharedFlows(ctx context.Context, c *index.Case, sources []firetrail.Source, seen *attribute.Sightings) (sampled bool, err error) {
 	total := int64(0)
 	for i := range sources {
 		total += sources[i].Counts.Events
@@ -165,19 +172,27 @@ func sharedFlows(ctx context.Context, c *index.Case, sources []firetrail.Source,
 	q := firetrail.Between("src_port", "1", "65535")
 	room := (lastPort - firstPort + 1) / stripes
 	for width := room; total > sampleEvents; {
+		sampled = true
 		next := max(1, min(width-1, int(int64(width)*sampleEvents/total)))
 		q = stripedPorts(next, room)
 		n, err := c.Count(ctx, q)
 		if err != nil {
-			return err
+			return sampled, err
 		}
 		if n <= sampleEvents || next == 1 {
 			break
 		}
 		width, total = next, n
 	}
-	fields := []string{"time", "proto", "src_ip", "dst_ip", "src_port", "dst_port", "nat_src_ip", "nat_src_port", "nat_dst_ip", "nat_dst_port"}
-	for ev, err := range c.Search(ctx, q, index.SearchOptions{Fields: fields, Limit: 2 * sampleEvents}) {
+	return sampled, sight(ctx, c, q, seen)
+}
+
+// flowFields are what tells a flow, and when it was.
+var flowFields = []string{"time", "proto", "src_ip", "dst_ip", "src_port", "dst_port", "nat_src_ip", "nat_src_port", "nat_dst_ip", "nat_dst_port"}
+
+// sight reads what a query selects, within the bounds of the sample.
+func sight(ctx context.Context, c *index.Case, q firetrail.Query, seen *attribute.Sightings) error {
+	for ev, err := range c.Search(ctx, q, index.SearchOptions{Fields: flowFields, Limit: 2 * sampleEvents}) {
 		if err != nil {
 			return err
 		}
@@ -187,6 +202,35 @@ func sharedFlows(ctx context.Context, c *index.Case, sources []firetrail.Source,
 		}
 	}
 	return nil
+}
+
+// secondLook compares the sources that the sample had too little of by source
+// ports of their own.
+func secondLook(ctx context.Context, c *index.Case, seen *attribute.Sightings) error {
+	var sources, ports []firetrail.Query
+	for _, r := range seen.Readings() {
+		if !r.Known && len(sources) < maxDestinations {
+			sources = append(sources, firetrail.Exactly("source", r.ID))
+		}
+	}
+	if len(sources) == 0 {
+		return nil
+	}
+	taken := map[int64]bool{}
+	q := firetrail.And(firetrail.Or(sources...), firetrail.Between("src_port", strconv.Itoa(firstPort), strconv.Itoa(lastPort)))
+	for ev, err := range c.Search(ctx, q, index.SearchOptions{Fields: []string{"src_port"}, Limit: secondEvents}) {
+		if err != nil {
+			return err
+		}
+		if !taken[ev.SrcPort] {
+			taken[ev.SrcPort] = true
+			ports = append(ports, firetrail.Exactly("src_port", strconv.FormatInt(ev.SrcPort, 10)))
+		}
+		if len(ports) == secondPorts {
+			break
+		}
+	}
+	return sight(ctx, c, firetrail.Or(ports...), seen)
 }
 
 // stripedPorts selects source ports: so many at the beginning of each stripe.
@@ -315,6 +359,7 @@ func (k *clockwork) offset(i int) (o attribute.Offset, ok bool) {
 		o.Shift += r.Inventory.Shift
 		o.Spread = max(o.Spread, r.Inventory.Spread)
 		o.Pairs = max(o.Pairs, r.Anchored)
+		o.Zone = o.Zone || r.Inventory.Zone
 	}
 	if !ok && r.Known {
 		return r.Offset, false

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"path"
 	"time"
 
@@ -26,6 +27,10 @@ func (k *clockwork) verdict(i int) string {
 		text = fmt.Sprintf("unclear: differences scatter by %s", spanText(o.Spread))
 	case o.Zone:
 		text = "zone mistake of " + signed(o.ZoneShift())
+	case r.Trust == attribute.TrustAssumed && o.LikelyZone():
+		rest := o
+		rest.Shift -= o.ZoneShift()
+		text = "zone mistake of " + signed(o.ZoneShift()) + ", and " + behind(rest)
 	default:
 		text = behind(o)
 	}
@@ -57,7 +62,7 @@ func behind(o attribute.Offset) string {
 		word = "behind"
 	}
 	text := spanText(o.Shift) + " " + word
-	if o.At != 0 {
+	if o.At != 0 && math.Abs(o.Drift) >= 1 {
 		text += fmt.Sprintf(", drifting by %.0f ppm", o.Drift)
 	}
 	return text
@@ -133,12 +138,12 @@ func (k *clockwork) hints() []string {
 			continue
 		}
 		name, against := sourceName(s), k.against(i)
-		zone := attribute.Offset{Shift: o.Shift}.ZoneShift()
+		zone := o.ZoneShift()
 		switch {
-		case !r.Offset.Zone && !r.Inventory.Zone:
-			tell(r.Clock+signed(o.Shift), "%s: the clock is %s, against %s; taken out in comparisons", name, behind(o), against)
-		case r.Trust == attribute.TrustAssumed:
+		case r.Trust == attribute.TrustAssumed && o.LikelyZone():
 			tell(r.Clock+signed(o.Shift), "%s seems to be in %s, by %s: ingest it into a new case with --timezone %s, or the name of its place; until then the offset is taken out in comparisons", name, utcName(zone), against, zoneName(zone))
+		case !o.Zone:
+			tell(r.Clock+signed(o.Shift), "%s: the clock is %s, against %s; taken out in comparisons", name, behind(o), against)
 		default:
 			tell(r.Clock+signed(o.Shift), "%s: its zone (%s) seems to be mistaken by %s, by %s; taken out in comparisons", name, zoneOr(s.Zone), signed(zone), against)
 		}

@@ -83,6 +83,13 @@ func zoneMistake(shift int64) bool {
 	return abs(shift) >= 30*minute-5*second && min(rest, quarter-rest) <= 5*second
 }
 
+// LikelyZone reports a mistaken zone as well where the clock runs wrong besides,
+// by three minutes at the most around a multiple of half an hour: to be asked only
+// of clocks whose zone is a guess.
+func (o Offset) LikelyZone() bool {
+	return o.Zone || abs(o.Shift) >= 27*minute && abs(o.Shift-o.ZoneShift()) <= 3*minute && o.ZoneShift()%(2*quarter) == 0
+}
+
 // ZoneShift is the zone that a mistaken offset means: its nearest multiple of 15 minutes.
 func (o Offset) ZoneShift() int64 {
 	half := quarter / 2
@@ -122,11 +129,12 @@ func (o Offset) Vague() bool {
 	return !o.InStep() && o.At == 0 && float64(abs(o.Shift)) < 3*1.2533*float64(o.Spread)/math.Sqrt(float64(max(o.Pairs, 1)))
 }
 
-// plus is the offset of a clock against a third one, over a second.
+// plus is the offset of a clock against a third one, over a second: o is that
+// of the second against the third, p of the first against the second.
 func (o Offset) plus(p Offset) Offset {
-	sum := Offset{Shift: o.Shift + p.Shift, Spread: int64(math.Hypot(float64(o.Spread), float64(p.Spread))), Drift: o.Drift + p.Drift, At: p.At, Pairs: min(o.Pairs, p.Pairs)}
-	if sum.At == 0 {
-		sum.At = o.At
+	sum := Offset{Shift: o.Shift + p.Shift, Spread: int64(math.Hypot(float64(o.Spread), float64(p.Spread))), Drift: o.Drift + p.Drift, At: o.At, Pairs: min(o.Pairs, p.Pairs)}
+	if p.At != 0 {
+		sum.Shift, sum.At = o.Of(p.At)+p.Shift, p.At
 	}
 	if o.Pairs == 0 { // o is a clock's offset against itself
 		sum.Pairs = p.Pairs
