@@ -152,7 +152,9 @@ func flowUnit(fs []firetrail.Flow, c flowNumber) int64 {
 	unit := int64(1e9)
 	for i := range fs {
 		for n := c.get(&fs[i]); n != firetrail.Absent && n%unit != 0; {
-			unit /= 1000
+			if unit /= 1000; unit == 1 {
+				return 1
+			}
 		}
 	}
 	return unit
@@ -297,6 +299,11 @@ type flowDecoder struct {
 }
 
 func (d *flowDecoder) uvarint() uint64 {
+	if len(d.b) > 0 && d.b[0] < 0x80 { // most are small
+		n := d.b[0]
+		d.b = d.b[1:]
+		return uint64(n)
+	}
 	n, k := binary.Uvarint(d.b)
 	if k <= 0 {
 		d.bad, d.b = true, nil

@@ -13,6 +13,7 @@ import (
 	"firetrail/index/columns"
 
 	"github.com/klauspost/compress/zstd"
+	"golang.org/x/sync/errgroup"
 )
 
 // segmentWriter writes one segment with its flows and block terms. Groups are
@@ -29,8 +30,7 @@ type segmentWriter struct {
 	pending []*groupJob
 	info    segment
 
-	ended chan struct{} // closed when flows and terms are written, nil before
-	err   error
+	ended *errgroup.Group // writes flows and terms, nil before
 }
 
 // encoder is what a worker needs to write row groups and flows.
@@ -161,30 +161,29 @@ func (s *segmentWriter) end() error {
 			return err
 		}
 	}
-	s.ended = make(chan struct{})
 	flows, terms := s.flows, s.terms
 	s.flows, s.terms = nil, nil
 	terms.w.Blocks(terms.blocks())
 	slots := s.w.t.in.slots
-	go func() {
-		defer close(s.ended)
+	s.ended = new(errgroup.Group)
+	s.ended.Go(func() (err error) {
 		enc := <-slots
 		defer func() { slots <- enc }()
-		if s.info.Flows, s.err = writeFlows(s.path+".flow", flows, enc.flows); s.err != nil {
-			return
-		}
-		if s.err = terms.w.WriteFile(s.path + termsExt); s.err == nil {
-			s.err = os.Chmod(s.path+termsExt, 0o600)
-		}
-	}()
+		s.info.Flows, err = writeFlows(s.path+".flow", flows, enc.flows)
+		return err
+	})
+	s.ended.Go(func() error {
+		enc := <-slots
+		defer func() { slots <- enc }()
+		return terms.w.WriteFile(s.path + termsExt)
+	})
 	return nil
 }
 
 // close completes the files of an ended segment, now that the source is known.
 func (s *segmentWriter) close(source string) error {
-	<-s.ended
-	if s.err != nil {
-		return s.err
+	if err := s.ended.Wait(); err != nil {
+		return err
 	}
 	if err := s.cols.Close(source); err != nil {
 		return err

@@ -311,7 +311,7 @@ func (w *sourceWriter) abandon() {
 		}
 		s.pending = nil
 		if s.ended != nil {
-			<-s.ended
+			s.ended.Wait()
 		}
 		s.file.Close()
 	}

@@ -293,7 +293,7 @@ func (e *Encoder) textPage(ch *chunk, d *Dict, codes []uint32, shape pageShape) 
 
 // nullPage is the one page of a chunk without any value.
 func (e *Encoder) nullPage(ch *chunk, rows int) error {
-	shape := pageShape{rows: rows, entries: rows, nulls: rows, defs: e.levels(rows, 1, func(int) byte { return 0 })}
+	shape := pageShape{rows: rows, entries: rows, nulls: rows, defs: same(rows, 0)}
 	if ch.meta.Type == format.Int64 {
 		ch.bounds.NullPages = append(ch.bounds.NullPages, true)
 		ch.bounds.MinValues = append(ch.bounds.MinValues, []byte{})
@@ -331,8 +331,11 @@ func (e *Encoder) codeShape(first int, page []uint32) pageShape {
 
 // presence encodes which rows of a page have a value.
 func (e *Encoder) presence(rows, nulls int, has func(int) bool) []byte {
-	if nulls == 0 {
-		return e.levels(rows, 1, func(int) byte { return 1 })
+	switch nulls {
+	case 0:
+		return same(rows, 1)
+	case rows:
+		return same(rows, 0)
 	}
 	return e.levels(rows, 1, func(i int) byte {
 		if has(i) {
@@ -340,6 +343,11 @@ func (e *Encoder) presence(rows, nulls int, has func(int) bool) []byte {
 		}
 		return 0
 	})
+}
+
+// same encodes n equal levels: one run, its length shifted by one, then the value.
+func same(n int, level byte) []byte {
+	return append(binary.AppendUvarint(make([]byte, 0, 4), uint64(n)<<1), level)
 }
 
 // levels encodes repetition or definition levels, in memory of its own.

@@ -14,8 +14,7 @@ func (e *Encoder) encodeMap(ch []chunk, m *mapColumn, rows int) error {
 			c.meta.NumValues = int64(rows)
 			c.meta.Statistics.NullCount = int64(rows)
 			s := pageShape{rows: rows, entries: rows, nulls: rows}
-			s.reps = e.levels(rows, 1, func(int) byte { return 0 })
-			s.defs = e.levels(rows, 2, func(int) byte { return 0 })
+			s.reps, s.defs = same(rows, 0), same(rows, 0)
 			if err := e.dataPage(c, s, nil, format.Plain); err != nil {
 				return err
 			}
