@@ -340,6 +340,8 @@ func (e *events) tally(long bool) string {
 	switch {
 	case e.total < 0:
 		return "counting …"
+	case e.total == 0:
+		return n
 	case !long:
 		return n + ", " + span(int64(e.first))
 	}
