@@ -225,7 +225,7 @@ func (t *trace) weigh(at firetrail.Interval, eps int64, c *claim, hits, done []h
 			return
 		}
 		value, why := contentSilent, ""
-		if t.contentOf(i).known {
+		if say := t.contentOf(i); say.known && !(say == onlyOrdinary && ownPod(c)) {
 			value = contentOther
 		}
 		if j, ok := slices.BinarySearchFunc(hits, i, func(h hit, i int) int { return cmp.Compare(h.call, i) }); ok {
@@ -243,6 +243,13 @@ func (t *trace) weigh(at firetrail.Interval, eps int64, c *claim, hits, done []h
 	}
 	w.w = base * w.timing * w.k
 	return w
+}
+
+// ownPod reports a claim by the address of a pod of its own. A command that says
+// nothing of the network ("bash run.sh") speaks against a run only beside others who
+// may have used the address.
+func ownPod(c *claim) bool {
+	return (c.lease.Subject == "pod" || c.lease.Subject == "sandbox") && !c.lease.Shared && c.way == ""
 }
 
 // hit weighs a call with matching content that is not active: its process may

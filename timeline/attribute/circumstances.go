@@ -56,14 +56,21 @@ func (q *inquiry) circumstances() {
 
 // idleTime: what happens while no run holds the address was no run's doing.
 func (q *inquiry) idleTime() {
-	own := 0
+	own, unknown := 0, 0
 	for _, m := range q.moments {
-		if m.idle && q.x.byAddr[m.src] != nil && q.farFromRuns(m.src, m.at) {
+		switch {
+		case !m.idle || q.x.byAddr[m.src] == nil || !q.farFromRuns(m.src, m.at):
+		case q.x.podOnly(m.src):
+			unknown++
+		default:
 			own++
 		}
 	}
+	if unknown > 0 {
+		q.doubts = append(q.doubts, fmt.Sprintf("nothing says who held %s during %d of %d bursts: an address of pods, which the inventory may not all list", q.sources(), unknown, len(q.moments)))
+	}
 	q.shown = q.shown || own > 0
-	if own == len(q.moments) {
+	if own > 0 && own == len(q.moments) {
 		text := fmt.Sprintf("no run held %s during any of %d bursts", q.sources(), own)
 		q.contrary = append(q.contrary, text)
 		q.term(byAgent, "idle", float64(own), -termBound, termBound, text)

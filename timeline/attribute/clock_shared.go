@@ -21,7 +21,8 @@ type Trust int
 const (
 	TrustAssumed  Trust = iota // stamps without a zone, and nobody named one
 	TrustNamed                 // stamps without a zone, which somebody named
-	TrustAbsolute              // seconds since the epoch, or stamps with their zone
+	TrustAbsolute              // stamps with their zone
+	TrustEpoch                 // seconds since the epoch, with fractions, taken from the packets
 )
 
 // Reading is what the comparison says of one source's clock.

@@ -266,7 +266,7 @@ func (q *inquiry) cell(c *cells, src netip.Addr, b *burst) {
 		}
 	}
 	if best == nil {
-		if q.x.byAddr[src] != nil && q.farFromRuns(src, b.at) {
+		if q.x.byAddr[src] != nil && !q.x.podOnly(src) && q.farFromRuns(src, b.at) {
 			c.idle++
 			if !slices.Contains(c.idles, src) {
 				c.idles = append(c.idles, src)
@@ -318,8 +318,8 @@ func (q *inquiry) factors() {
 		agent = logMean([]float64{m.apart(n, t), logMean(single)})
 	}
 	configuration := m.alike
-	if len(c.host) >= manySources { // the rule may hold for some hosts only
-		configuration = logMean([]float64{m.alike, m.apart(c.all, m.scope)})
+	if n := len(c.host); n >= manySources { // the rule may hold for some hosts only: which ones is a choice that has its price
+		configuration = logMean([]float64{m.alike, m.apart(c.all, m.scope) - logChoose(m.places, n)})
 	}
 	models := []float64{agent, logMean(m.hosts), configuration}
 	mean := logMean(models)
@@ -333,11 +333,12 @@ func (q *inquiry) factors() {
 
 // measured is the observed time of a behaviour and what it says of hosts.
 type measured struct {
-	all   int
-	hours float64   // of all addresses
-	scope float64   // of those that show the behaviour
-	alike float64   // log marginal of one rate everywhere
-	hosts []float64 // log marginals of each host against the rest, in ascending order
+	all    int
+	places int       // addresses, those of no inventory included
+	hours  float64   // of all addresses
+	scope  float64   // of those that show the behaviour
+	alike  float64   // log marginal of one rate everywhere
+	hosts  []float64 // log marginals of each host against the rest, in ascending order
 }
 
 func (q *inquiry) measure(c *cells) measured {
@@ -345,17 +346,18 @@ func (q *inquiry) measure(c *cells) measured {
 	observed := hours(q.observed)
 	known := map[netip.Addr]bool{}
 	type host struct {
-		n int
-		t float64
+		n   int
+		t   float64
+		pod bool
 	}
 	var hosts []host
 	for _, p := range q.places {
 		known[p.ip] = true
-		hosts = append(hosts, host{c.host[p.ip], p.total})
+		hosts = append(hosts, host{c.host[p.ip], p.total, q.x.podOnly(p.ip)})
 	}
 	for src, n := range c.host {
 		if !known[src] {
-			hosts = append(hosts, host{n, observed})
+			hosts = append(hosts, host{n, observed, false})
 		}
 	}
 	for _, h := range hosts {
@@ -365,7 +367,12 @@ func (q *inquiry) measure(c *cells) measured {
 		}
 	}
 	m.alike = logMarginal(c.all, m.hours)
+	m.places = len(hosts)
 	for _, h := range hosts {
+		if h.pod { // host and run are one there: what the pod does tells no host from its run
+			m.hosts = append(m.hosts, m.alike)
+			continue
+		}
 		m.hosts = append(m.hosts, m.apart(h.n, h.t))
 	}
 	slices.Sort(m.hosts) // their mean must not depend on the order of a map

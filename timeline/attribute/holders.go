@@ -314,6 +314,15 @@ func (x *Index) hostAt(a netip.Addr, at firetrail.Interval) (l firetrail.Lease, 
 	return l, ok
 }
 
+// podOnly reports an address that pods or sandboxes alone are known to have held:
+// it has no services of its own, and who else held it the inventory may not say.
+func (x *Index) podOnly(a netip.Addr) bool {
+	h := x.byAddr[a.Unmap().WithZone("")]
+	return h != nil && !slices.ContainsFunc(h.leases, func(l firetrail.Lease) bool {
+		return l.Shared || l.Subject != "pod" && l.Subject != "sandbox"
+	})
+}
+
 // membership is how far a burst lies within a lease, 0 to 1: 1 well inside, a
 // straight line over the uncertainty at either end. A burst that began before
 // the lease and reached into it counts a tenth: who began it held the address then.

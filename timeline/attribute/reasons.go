@@ -161,6 +161,8 @@ func (v *verdict) callReason(w *weight, matched, active int) string {
 		}
 	case w.k == contentOther:
 		text += ", but nothing in its arguments has to do with this"
+	case w.claim.trace.args && v.x.podOnly(w.claim.lease.IP) && !v.timed:
+		text += "; its arguments do not tell what it did"
 	case w.claim.trace.args && v.habit.timed:
 		text += fmt.Sprintf("; its arguments do not tell, but the same falls into tool calls of runs more than by chance, %d of %d bursts here", active, len(v.bursts))
 	case w.claim.trace.args:

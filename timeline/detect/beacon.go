@@ -104,13 +104,11 @@ func (s *beaconState) Findings() []*Draft {
 // judge scores a peer; nil for what much of the lab contacts.
 func (s *beaconState) judge(p *beaconPeer) *Draft {
 	t := func(name string) float64 { return s.lab.threshold(s.d, name) }
-	end := s.lab.End() / 1e9
-	start := max(end-beaconWindow, s.lab.First/1e9)
-	b, ok := beaconScore(p.times, p.sizes, start, end)
+	b, own, ok := s.score(p)
 	if !ok || float64(b.contacts) < t("contacts") || b.score < t("score") || b.time < t("time") {
 		return nil
 	}
-	if n := s.lab.Prevalence(p.dst); n >= 3 && float64(n) >= t("common")*float64(s.lab.Hosts) {
+	if n := s.lab.Prevalence(p.dst); n >= 3 && float64(n) >= t("common")*float64(s.lab.Hosts) || n >= manyHosts {
 		return nil
 	}
 	d := &Draft{src: p.src, dst: p.dst.String(), port: p.port, host: p.host, trail: p.trail}
@@ -121,6 +119,9 @@ func (s *beaconState) judge(p *beaconPeer) *Draft {
 	d.part("beacon", b.score, t("score"), round3(FullScore*bucket(100*b.score, 50, 70, 90, 100)),
 		"score %.3f of %d contacts, most often %s apart: intervals %.3f, sizes %s, duration %.3f, histogram %.3f",
 		b.score, b.contacts, span(float64(b.mode)), b.time, sizes, b.duration, b.histogram)
+	if own > 0 {
+		d.part("life", float64(own), float64(beaconLife), 0, "scored over its own life of %s, which is less than a day", span(float64(own)))
+	}
 	d.part("ordinary", 1, 1, -3, "most regular traffic is a program checking in with its own service")
 	s.lab.prevalenceParts(d, p.peerKey)
 	if !p.named && s.lab.have[NeedNames] {
@@ -138,6 +139,38 @@ func (s *beaconState) judge(p *beaconPeer) *Draft {
 		d.untested = append(d.untested, "further pairs: more candidates than are followed")
 	}
 	return d
+}
+
+// A beacon that lives less than a day, as a run does, is scored over its own life
+// as well: over a whole day RITA's histogram and duration count against it. It
+// then has to be plainer.
+const (
+	beaconLife     = int64(7200) // seconds, at least
+	beaconContacts = 20
+	beaconPlain    = 0.85 // its score and that of its intervals, at least
+)
+
+// score is RITA's score over the last day of the data, or over the day up to the
+// last contact where that lies before. Own is the life in seconds of a beacon that
+// was scored over that instead, else 0.
+func (s *beaconState) score(p *beaconPeer) (b beaconParts, own int64, ok bool) {
+	if len(p.times) == 0 {
+		return b, 0, false
+	}
+	end := s.lab.End() / 1e9
+	last := slices.Max(p.times)
+	if last < end-beaconWindow {
+		end = last
+	}
+	b, ok = beaconScore(p.times, p.sizes, max(end-beaconWindow, s.lab.First/1e9), end)
+	first := slices.Min(p.times)
+	if life := last - first; life >= beaconLife && 3*life <= 2*beaconWindow && len(p.times) >= beaconContacts {
+		plain, fits := beaconScore(p.times, p.sizes, first, last)
+		if fits && plain.time >= beaconPlain && plain.score >= beaconPlain && plain.score > b.score {
+			return plain, life, true
+		}
+	}
+	return b, 0, ok
 }
 
 // beaconParts are RITA's sub-scores, each 0 to 1 with three decimals.

@@ -133,6 +133,10 @@ func (s *longState) judge(p *longPeer) *Draft {
 	return d
 }
 
+// manyHosts is how many inside hosts make a peer a service of the lab, however large
+// the lab is: sandboxes come and go by the thousand, so that a share says little.
+const manyHosts = 8
+
 // prevalenceParts adds RITA's modifier: rare peers count more, common ones less.
 func (l *Lab) prevalenceParts(d *Draft, k peerKey) {
 	n := l.Prevalence(k.dst)
@@ -142,5 +146,7 @@ func (l *Lab) prevalenceParts(d *Draft, k peerKey) {
 		d.part("prevalence", round3(share), 0.02, 1.2, "%s of %d inside contact %s", plural(n, "host", "hosts"), l.Hosts, k.dst)
 	case share >= 0.5 && n >= 3:
 		d.part("prevalence", round3(share), 0.5, -2.4, "%d of %d inside hosts contact it: a service of the lab", n, l.Hosts)
+	case n >= manyHosts:
+		d.part("prevalence", float64(n), manyHosts, -2.4, "%d inside hosts contact it: more likely a service of the lab", n)
 	}
 }

@@ -22,13 +22,15 @@ func (l *Lab) callByName(ctx context.Context, view View, drafts []*Draft) error 
 	if len(nameless) == 0 {
 		return nil
 	}
-	args := make([]firetrail.Query, 0, 2*len(nameless))
-	has := firetrail.Query{Op: firetrail.OpMatch, Field: "host", Match: firetrail.MatchHas}
+	var peers, answers []firetrail.Query
 	for _, a := range sortedBy(nameless, netip.Addr.Compare) {
-		args = append(args, firetrail.And(firetrail.Exactly("dst_ip", a.String()), has), firetrail.And(firetrail.Is("", a.String()), has))
+		peers = append(peers, firetrail.Exactly("dst_ip", a.String()))
+		answers = append(answers, firetrail.Is("", a.String()))
 	}
+	has := firetrail.Query{Op: firetrail.OpMatch, Field: "host", Match: firetrail.MatchHas}
+	query := firetrail.Or(firetrail.And(has, firetrail.Or(peers...)), firetrail.And(firetrail.Exactly("kind", "zeek.dns"), firetrail.Or(answers...)))
 	names := book{bySrc: map[[2]netip.Addr][]string{}, byDst: map[netip.Addr][]string{}}
-	for ev, err := range view.Events(ctx, firetrail.Or(args...)) {
+	for ev, err := range view.Events(ctx, query) {
 		if err != nil {
 			return err
 		}

@@ -14,6 +14,28 @@ const (
 	enterNanos = int64(60e9)
 )
 
+// hop is a session of SSH from a host that somebody had got into to another inside.
+type hop struct {
+	at    int64
+	trail trail
+}
+
+const (
+	maxHops = 256               // followed of one host
+	hopTime = int64(6 * 3600e9) // after the login, within which they count
+)
+
+// onward notes SSH from a host that a guest may have entered to hosts inside.
+func (s *sshState) onward(x *Session) {
+	hops, followed := s.hops[x.Src]
+	if !followed || !s.lab.Internal(x.Dst) || x.Denied || x.Failed || x.Reply && !x.Settled || len(hops) >= maxHops || !sshPort(x.DstPort) && !sshWord(x.Service) && !sshWord(x.App) {
+		return
+	}
+	h := hop{at: x.Start, trail: newTrail()}
+	h.trail.add(x, 1, "onward from the host that was entered")
+	s.hops[x.Src] = append(hops, h)
+}
+
 // sshGuest is a peer in the internet that tried to log in to a host inside.
 type sshGuest struct {
 	peerKey
@@ -36,6 +58,7 @@ func (s *sshState) guest(c *Channel) {
 	if s.quota.take(s.lab, s.d, c.Src) {
 		k := peerKey{c.Src, c.Dst, c.Port}
 		s.guests[k] = &sshGuest{peerKey: k, tries: newTrail(), entered: newTrail()}
+		s.hops[k.dst] = nil
 	}
 }
 
@@ -69,6 +92,7 @@ func (s *sshState) entries() []*Draft {
 		d.part("inbound", float64(g.tries.sessions), guesses, 0.5, "%s from the internet on an SSH port inside were let through", plural(g.tries.sessions, "attempt", "attempts"))
 		if g.entered.sessions > 0 {
 			d.part("entered", g.longest, float64(enterNanos)/1e9, 3, "after them %s, the longest %s: somebody was let in", plural(g.entered.sessions, "session stood", "sessions stood"), span(g.longest))
+			s.follow(d, g)
 			d.title = fmt.Sprintf("SSH into %s from %s: %s, then a session of %s", endpoint(k.dst, k.port), k.src, plural(g.tries.sessions, "attempt", "attempts"), span(g.longest))
 		} else {
 			d.title = fmt.Sprintf("SSH into %s from %s was let through %s", endpoint(k.dst, k.port), k.src, plural(g.tries.sessions, "time", "times"))
@@ -78,6 +102,21 @@ func (s *sshState) entries() []*Draft {
 		out = append(out, d)
 	}
 	return out
+}
+
+// follow adds where SSH went on to from the host that was entered.
+func (s *sshState) follow(d *Draft, g *sshGuest) {
+	on := newTrail()
+	for i := range s.hops[g.dst] {
+		if h := &s.hops[g.dst][i]; h.at >= g.entered.start && h.at <= g.entered.end+hopTime {
+			on.merge(&h.trail)
+		}
+	}
+	if n := on.hosts(); n > 0 {
+		d.part("onward", float64(n), 1, 1, "from there SSH went on to %s inside", plural(n, "host", "hosts"))
+		d.attack = append(d.attack, "T1021.004")
+		d.trail.merge(&on)
+	}
 }
 
 // Corroborate raises findings whose content a tool call's own words explain: DETECTION

@@ -28,7 +28,7 @@ var sshTunnel = Detector{
 	},
 	Names: sortedKeys(gitHosts),
 	New: func(l *Lab, d *Detector) State {
-		return &sshState{lab: l, d: d, peers: map[peerKey]*sshPeer{}, guests: map[peerKey]*sshGuest{}}
+		return &sshState{lab: l, d: d, peers: map[peerKey]*sshPeer{}, guests: map[peerKey]*sshGuest{}, hops: map[netip.Addr][]hop{}}
 	},
 }
 
@@ -95,6 +95,7 @@ type sshState struct {
 	d      *Detector
 	peers  map[peerKey]*sshPeer
 	guests map[peerKey]*sshGuest
+	hops   map[netip.Addr][]hop // by the host that a guest may have entered
 }
 
 func isSSH(services, apps []string) bool {
@@ -157,7 +158,7 @@ func (s *sshState) Wants() []Want {
 		out = append(out, Want{Src: k.src, Dst: k.dst, Port: k.port})
 	}
 	for k := range s.guests {
-		out = append(out, Want{Src: k.src, Dst: k.dst, Port: k.port})
+		out = append(out, Want{Src: k.src, Dst: k.dst, Port: k.port}, Want{Src: k.dst, Port: k.port})
 	}
 	return out
 }
@@ -168,6 +169,7 @@ func (s *sshState) Session(x *Session) {
 		s.visit(g, x)
 		return
 	}
+	s.onward(x)
 	p := s.peers[peerKey{x.Src, x.Dst, x.DstPort}]
 	if p == nil || x.Reply && x.Proto == "tcp" && !x.Settled {
 		return
