@@ -100,6 +100,7 @@ var zeekGuesses = []struct{ log, columns string }{
 	{"dce_rpc", "endpoint operation"},
 	{"dce_rpc", "named_pipe"},
 	{"smb_mapping", "share_type"},
+	{"smb_cmd", "tree tree_service"},
 	{"smb_files", "times.modified"},
 	{"smb_files", "action path"},
 	{"smb_files", "action name"},
@@ -123,17 +124,18 @@ var zeekGuesses = []struct{ log, columns string }{
 	{"mysql", "cmd arg"},
 	{"radius", "framed_addr"},
 	{"radius", "connect_info"},
+	{"radius", "mac result"},
 	{"rfb", "client_major_version"},
 	{"dpd", "analyzer failure_reason"},
 	{"analyzer", "analyzer_kind"},
 	{"intel", "seen.indicator"},
-	{"modbus", "func exception"},
 	{"dnp3", "fc_request"},
 	{"syslog", "facility severity"},
 	{"ocsp", "hashAlgorithm"},
 	{"reporter", "level message location"},
 	{"ldap_search", "base_object"},
 	{"ldap", "message_id opcode"},
+	{"modbus", "func"}, // many records name no exception
 }
 
 // zeekMarks is a set of columns that tell a log, a bit each.

@@ -181,8 +181,11 @@ func TestZeekNameless(t *testing.T) {
 		`{"ts":1772355612.5,"src":"10.20.3.7","dst":"203.0.113.9","proto":"udp"}`: "zeek.traceroute 10.20.3.7  203.0.113.9 ",
 		`{"ts":"2026-03-01T09:00:12.5Z","host":"10.20.3.7"}`:                      "zeek.known_hosts 10.20.3.7   ",
 		`{"ts":1772355612.5,"src":"10.20.3.7","dst":"203.0.113.9","bytes":9}`:     "",
-		`{"ts":1772355612.5,"host":"web1"}`:                                       "",
-		`{"ts":1772355612.5,"host":"10.20.3.7","msg":"started"}`:                  "",
+		`{"ts":1772355612.5,"uid":"C1","id.orig_h":"10.20.3.7","id.orig_p":1645,"id.resp_h":"203.0.113.9","id.resp_p":1812,"username":"kim","mac":"00:53:00:00:00:01","result":"failed"}`:                        "zeek.radius 10.20.3.7 1645 203.0.113.9 1812",
+		`{"ts":1772355612.5,"uid":"C1","id.orig_h":"10.20.3.7","id.orig_p":51617,"id.resp_h":"203.0.113.9","id.resp_p":502,"func":"READ_COILS"}`:                                                                 "zeek.modbus 10.20.3.7 51617 203.0.113.9 502",
+		`{"ts":1772355612.5,"uid":"C1","id.orig_h":"10.20.3.7","id.orig_p":51617,"id.resp_h":"203.0.113.9","id.resp_p":445,"command":"NT_CREATE_ANDX","argument":"\\x","tree":"\\h\\IPC$","tree_service":"IPC"}`: "zeek.smb_cmd 10.20.3.7 51617 203.0.113.9 445",
+		`{"ts":1772355612.5,"host":"web1"}`:                      "",
+		`{"ts":1772355612.5,"host":"10.20.3.7","msg":"started"}`: "",
 	} {
 		ev := firetrail.NewEvent()
 		got := ""
