@@ -44,20 +44,37 @@ are called a zone mistake.`,
 			if err != nil {
 				return err
 			}
-			out := a.rows("source", "path", "clock", "offset", "spread", "drift_ppm", "pairs", "reference", "calls", "zone", "verdict")
-			for i, r := range k.readings {
-				s := &k.sources[i]
-				values := []any{s.ID, s.Path, r.Clock, nil, nil, nil, r.Shared, r.Reference, r.Anchored, s.Zone, k.verdict(i)}
-				if o, ok := k.offset(i); ok || r.Known {
-					values[3], values[4], values[5] = secondsText(o.Shift), secondsText(o.Spread), number(strconv.FormatFloat(o.Drift, 'f', 1, 64))
-				}
-				if err := out.add(values...); err != nil {
+			out := a.rows("clock", "sources", "path", "offset", "spread", "drift_ppm", "pairs", "reference", "calls", "zone", "verdict")
+			for _, row := range k.rows() {
+				if err := out.add(row...); err != nil {
 					return err
 				}
 			}
 			return out.close()
 		},
 	}
+}
+
+// rows has one for each clock, and one for each source that differs from it; path
+// is that of the first source.
+func (k *clockwork) rows() [][]any {
+	var out [][]any
+	place := map[string]int{}
+	for i, r := range k.readings {
+		s := &k.sources[i]
+		row := []any{r.Clock, 1, s.Path, nil, nil, nil, r.Shared, r.Reference, r.Anchored, s.Zone, k.verdict(i)}
+		if o, ok := k.offset(i); ok || r.Known {
+			row[3], row[4], row[5] = secondsText(o.Shift), secondsText(o.Spread), number(strconv.FormatFloat(o.Drift, 'f', 1, 64))
+		}
+		key := fmt.Sprint(r.Clock, row[3], s.Zone)
+		if n, known := place[key]; known {
+			out[n][1] = out[n][1].(int) + 1
+			continue
+		}
+		place[key] = len(out)
+		out = append(out, row)
+	}
+	return out
 }
 
 // number is a number that is already formatted, in JSON as well.
@@ -106,8 +123,8 @@ func readClocks(ctx context.Context, c *index.Case, inv *firetrail.Inventory) (*
 	return k, nil
 }
 
-// rotated is what rotation and compression put behind a log's name.
-var rotated = regexp.MustCompile(`([.-]\d+|\.(gz|zst|bz2|xz|old))+$`)
+// rotated is what rotation and compression put into a log's name or behind it.
+var rotated = regexp.MustCompile(`[._-]\d{4}-?\d\d-?\d\d([T_-]?\d\d[-:.]?\d\d([-:.]?\d\d)?Z?)?|([.-]\d+|\.(gz|zst|bz2|xz|old))+$`)
 
 // clockNames names what keeps each source's time: the sensor, else the folder of
 // Zeek's logs, else the file, whatever rotation made of its name. Folders that all
@@ -142,6 +159,8 @@ func clockNames(sources []firetrail.Source) []string {
 
 func trustOf(s *firetrail.Source) attribute.Trust {
 	switch {
+	case s.Zone == "" && strings.HasPrefix(s.Format, "zeek"):
+		return attribute.TrustEpoch
 	case s.Zone == "":
 		return attribute.TrustAbsolute
 	case strings.Contains(s.Zone, "assumed"):
@@ -370,7 +389,7 @@ func (k *clockwork) offset(i int) (o attribute.Offset, ok bool) {
 // naiveCalls reports that it is the tool calls whose zone is mistaken: the
 // sensors' times need none.
 func (k *clockwork) naiveCalls(r *attribute.Reading) bool {
-	return r.Inventory.Zone && k.trust[r.Reference] == attribute.TrustAbsolute
+	return r.Inventory.Zone && k.trust[r.Reference] >= attribute.TrustAbsolute
 }
 
 // offsets are the corrections for comparisons, by source.
@@ -387,5 +406,5 @@ func (k *clockwork) offsets() map[string]attribute.Offset {
 // sure reports a source whose zone was compared with a clock that needs none.
 func (k *clockwork) sure(i int) bool {
 	r := &k.readings[i]
-	return r.Known && !r.Offset.Vague() && k.trust[r.Reference] == attribute.TrustAbsolute || r.Anchored > 0
+	return r.Known && !r.Offset.Vague() && k.trust[r.Reference] >= attribute.TrustAbsolute || r.Anchored > 0
 }

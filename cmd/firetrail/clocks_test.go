@@ -103,11 +103,11 @@ func stampOf(t time.Time) string { return firetrail.Stamp(t.UnixNano()) }
 func TestClockNames(t *testing.T) {
 	var sources []firetrail.Source
 	for _, s := range [][3]string{{"/l/zeek-a/conn.log", "zeek", ""}, {"/l/zeek-a/dns.log.gz", "zeek", ""}, {"/l/zeek-b/conn.log", "zeek", ""},
-		{"/l/kern.log.2.gz", "iptables", ""}, {"/l/kern.log", "iptables", ""}, {"/l/fw-2026-03-01.log", "pf", ""}, {"/l/x.tar!/pa.log", "paloalto", "edge"}} {
+		{"/l/kern.log.2.gz", "iptables", ""}, {"/l/kern.log", "iptables", ""}, {"/l/fw-2026-03-01.log", "pf", ""}, {"/l/m-2026-03-01-06-00-00.log.gz", "iptables", ""}, {"/l/k.20260301", "iptables", ""}, {"/l/gpu-01.log", "iptables", ""}, {"/l/x.tar!/pa.log", "paloalto", "edge"}} {
 		sources = append(sources, firetrail.Source{Path: s[0], Format: s[1], Sensor: s[2]})
 	}
 	got := strings.Join(clockNames(sources), ", ")
-	if want := "zeek in zeek-a, zeek in zeek-a, zeek in zeek-b, kern.log, kern.log, fw-2026-03-01.log, edge"; got != want {
+	if want := "zeek in zeek-a, zeek in zeek-a, zeek in zeek-b, kern.log, kern.log, fw.log, m.log, k, gpu-01.log, edge"; got != want {
 		t.Errorf("\n got %s\nwant %s", got, want)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"path"
 	"time"
 
-	"firetrail"
 	"firetrail/timeline/attribute"
 )
 
@@ -137,7 +136,7 @@ func (k *clockwork) hints() []string {
 		if !ok {
 			continue
 		}
-		name, against := sourceName(s), k.against(i)
+		name, against := k.name(i), k.against(i)
 		zone := o.ZoneShift()
 		switch {
 		case r.Trust == attribute.TrustAssumed && o.LikelyZone():
@@ -170,10 +169,10 @@ func zoneOr(zone string) string {
 	return zone
 }
 
-// sourceName is how people know a source.
-func sourceName(s *firetrail.Source) string {
-	if s.Sensor != "" {
+// name is how people know the clock of a source.
+func (k *clockwork) name(i int) string {
+	if s := &k.sources[i]; s.Sensor != "" {
 		return path.Base(s.Path) + " (" + s.Sensor + ")"
 	}
-	return path.Base(s.Path)
+	return k.readings[i].Clock
 }
