@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -55,13 +57,16 @@ func (p *parserFlags) options() (parsers.Options, error) {
 
 func newIngest(a *app) *cobra.Command {
 	var p parserFlags
+	var follow bool
 	cmd := &cobra.Command{
 		Use:   "ingest PATH...",
 		Short: "Take logs into the case: files, folders, archives, - for stdin",
 		Long: `Take logs into the case. Formats are found from the content; folders, gzip, zstd,
 bzip2, xz, zip and tar are opened. What was taken in before, also under another
 name or compression, is not taken in twice; a file that has grown continues where
-it ended. Records that cannot be read are quarantined with a reason (exit 3).`,
+it ended. Records that cannot be read are quarantined with a reason (exit 3).
+With --follow what is written to the files, and new files in folders, are taken in
+until the command is interrupted.`,
 		Example: "  firetrail ingest /var/log/firewall\n  zcat kern.log.gz | firetrail ingest --timezone Europe/Zurich -",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -74,17 +79,31 @@ it ended. Records that cannot be read are quarantined with a reason (exit 3).`,
 				return err
 			}
 			defer c.Close()
-			bar := a.progress()
-			done, err := c.Ingest(cmd.Context(), args, index.IngestOptions{Options: opt, Stdin: a.stdin, Progress: bar.show})
-			bar.clear()
-			if rerr := a.reportIngest(&done); err == nil {
-				err = rerr
+			iopt := index.IngestOptions{Options: opt, Stdin: a.stdin}
+			if !follow {
+				return a.ingest(cmd.Context(), c, args, iopt)
 			}
-			return err
+			if slices.Contains(args, "-") {
+				return fmt.Errorf("--follow: - cannot be followed: it is read to its end")
+			}
+			return a.follow(cmd.Context(), c, args, iopt)
 		},
 	}
+	cmd.Flags().BoolVar(&follow, "follow", false, "go on with what is written to the files, until interrupted")
 	p.add(cmd)
 	return cmd
+}
+
+// ingest takes in the paths with a line of progress and reports.
+func (a *app) ingest(ctx context.Context, c *index.Case, paths []string, opt index.IngestOptions) error {
+	bar := a.progress()
+	opt.Progress = bar.show
+	done, err := c.Ingest(ctx, paths, opt)
+	bar.clear()
+	if rerr := a.reportIngest(&done); err == nil {
+		err = rerr
+	}
+	return err
 }
 
 // reportIngest says per source what became of it, and the totals. Where not one

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"firetrail/index"
+)
+
+const (
+	followPause = time.Second // the shortest time between two looks at the files
+	followLooks = 10          // a file that ends within a line is left alone for so many looks
+)
+
+// written is how a file stood at a look.
+type written struct {
+	size  int64
+	mtime time.Time
+}
+
+// followed is what is known of a file.
+type followed struct {
+	taken written // when it was taken in
+	left  int     // looks since then at which it had changed, but ended within a line
+}
+
+// follow takes in the paths and then, until ctx ends, whatever is written to them:
+// files that grow and files that come. Each time is an ingest of its own, with
+// the same commits: what was committed stays, whatever happens next. Since the
+// beginning of a file that grew is read again, to see that it has not changed, the
+// pauses are ten times as long as the work: following takes a tenth of a core at most.
+// ctx ending in a pause is the regular end; an error is what stops an ingest.
+func (a *app) follow(ctx context.Context, c *index.Case, paths []string, opt index.IngestOptions) error {
+	files := map[string]followed{}
+	look(paths, func(name string, now written) { files[name] = followed{taken: now} })
+	err := a.ingest(ctx, c, paths, opt)
+	if e, told := errors.AsType[*exitError](err); told && e.code == exitUsage {
+		return err // nothing there to follow
+	}
+	a.say("following; interrupt to end")
+	for pause := followPause; ; {
+		if _, told := errors.AsType[*exitError](err); err != nil && !told {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+		if due := changed(paths, files); len(due) > 0 {
+			began := time.Now()
+			err = a.ingest(ctx, c, due, opt)
+			pause = max(followPause, 10*time.Since(began))
+		}
+	}
+}
+
+// changed lists the files at or below the paths that are due, sorted.
+func changed(paths []string, files map[string]followed) []string {
+	var due []string
+	look(paths, func(name string, now written) {
+		f := files[name]
+		switch {
+		case f.taken == now:
+			return
+		case f.left < followLooks && !endsLine(name, now.size):
+			f.left++
+			files[name] = f
+			return
+		}
+		files[name] = followed{taken: now}
+		due = append(due, name)
+	})
+	slices.Sort(due)
+	return slices.Compact(due)
+}
+
+// look calls f for every file at or below the paths. What cannot be looked at is left
+// to the ingest to complain of, once.
+func look(paths []string, f func(name string, now written)) {
+	for _, path := range paths {
+		filepath.WalkDir(path, func(name string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return nil
+			}
+			if info, err := os.Stat(name); err == nil && info.Mode().IsRegular() {
+				f(name, written{info.Size(), info.ModTime()})
+			}
+			return nil
+		})
+	}
+}
+
+// endsLine reports whether the last of a file's bytes is a line end.
+func endsLine(name string, size int64) bool {
+	f, err := os.Open(name)
+	if err != nil {
+		return true // the ingest says why
+	}
+	defer f.Close()
+	var b [1]byte
+	_, err = f.ReadAt(b[:], size-1)
+	return err == nil && b[0] == '\n'
+}
