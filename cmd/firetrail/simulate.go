@@ -120,7 +120,8 @@ func printScore(out io.Writer, s *simulate.Score, misses bool) {
 		fmt.Fprintf(w, "%s\t%d\t%d\t%.2f\t%d\t%d\t%.2f\t\n", d.Detector, d.Planted, d.Found, d.Recall, d.Findings, d.False, d.Precision)
 	}
 	w.Flush()
-	fmt.Fprintf(out, "\nincidents %d, false %d, of several runs %d; planted in no log %d\n", s.Incidents.Incidents, s.Incidents.False, s.Incidents.Mixed, s.Invisible)
+	fmt.Fprintf(out, "\nincidents %d, false %d, of several runs %d; planted in no log %d, in logs that cannot show it %d\n",
+		s.Incidents.Incidents, s.Incidents.False, s.Incidents.Mixed, s.Invisible, s.Silent)
 	for _, t := range []struct {
 		what string
 		a    *simulate.AttributionScore

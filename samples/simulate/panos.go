@@ -94,17 +94,7 @@ func (p *panos) head(b []byte, s *Session, at int64, kind, sub string) []byte {
 	b = append(b, ',')
 	b = strconv.AppendUint(b, s.Seq%0xfffff+1, 10)
 	b = append(b, ",1,"...)
-	var sport, dport, nsport, ndport int64
-	if s.Proto != ICMP {
-		sport, dport = int64(s.SrcPort), int64(s.DstPort)
-		if s.natted() {
-			nsport, ndport = int64(s.NATPort()), dport
-		}
-	}
-	for _, n := range [...]int64{sport, dport, nsport, ndport} {
-		b = strconv.AppendInt(b, n, 10)
-		b = append(b, ',')
-	}
+	b = appendPorts(b, s)
 	if s.natted() {
 		b = append(b, "0x400019,"...)
 	} else {
@@ -112,6 +102,22 @@ func (p *panos) head(b []byte, s *Session, at int64, kind, sub string) []byte {
 	}
 	b = append(b, protoName(s.Proto)...)
 	return append(b, ',')
+}
+
+// appendPorts appends source, destination and translated ports, 0 for none.
+func appendPorts(b []byte, s *Session) []byte {
+	var ports [4]int64
+	if s.Proto != ICMP {
+		ports[0], ports[1] = int64(s.SrcPort), int64(s.DstPort)
+		if s.natted() {
+			ports[2], ports[3] = int64(s.NATPort()), int64(s.DstPort)
+		}
+	}
+	for _, n := range ports {
+		b = strconv.AppendInt(b, n, 10)
+		b = append(b, ',')
+	}
+	return b
 }
 
 // natted reports whether the edge translates the session: what leaves and is let through.

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"firetrail"
@@ -54,7 +55,9 @@ type Planted struct {
 	Attributable bool         `json:"attributable"`
 	Why          string       `json:"why"` // it can or cannot be attributed
 	Records      int64        `json:"records"`
-	Kinds        []string     `json:"kinds"` // families that recorded it
+	Failures     int64        `json:"failures"` // records that say that the contact was refused or unanswered
+	Testable     bool         `json:"testable"` // the records can show a behaviour of the class
+	Kinds        []string     `json:"kinds"`    // families that recorded it
 	Lines        []FileLines  `json:"lines"`
 }
 
@@ -74,9 +77,12 @@ type truth struct {
 func newTruth(*Options) *truth { return &truth{files: map[string]bool{}} }
 
 // line notes that a record of the n-th behaviour stands in the file.
-func (t *truth) line(n int32, file string, line, at int64, kind string) {
+func (t *truth) line(n int32, file string, line, at int64, kind string, failure bool) {
 	p := &t.items[n-1]
 	p.Records++
+	if failure {
+		p.Failures++
+	}
 	if k := len(p.Lines); k == 0 || p.Lines[k-1].File != file {
 		i := slices.IndexFunc(p.Lines, func(l FileLines) bool { return l.File == file })
 		if i < 0 {
@@ -106,6 +112,7 @@ func (t *truth) write(path string, sim *simulation) error {
 			first, last := utc(t.first[i]), utc(t.last[i])
 			p.First, p.Last = &first, &last
 		}
+		p.Testable = p.testable()
 		slices.Sort(p.Kinds)
 		slices.SortFunc(p.Lines, func(a, b FileLines) int {
 			if a.File < b.File {
@@ -131,6 +138,36 @@ func (t *truth) write(path string, sim *simulation) error {
 		return err
 	}
 	return file.Close()
+}
+
+// testable reports whether the records say enough for the class: packet filters
+// know no bytes and no names, and what one of them passed another may have refused.
+func (p *Planted) testable() bool {
+	sessions := slices.Contains(p.Kinds, "zeek.conn") || slices.Contains(p.Kinds, "paloalto.traffic")
+	switch p.Class {
+	case "policy_burst", "refused_egress", "internal_sweep", "port_scan", "first_contact":
+		return p.Failures > 0
+	case "bulk_egress", "protocol_mismatch":
+		return sessions
+	case "dns_tunnel":
+		return slices.Contains(p.Kinds, "zeek.dns")
+	}
+	return p.Records > 0
+}
+
+// tellsFailure reports whether a record of the kind says that the contact failed.
+func tellsFailure(s *Session, kind, path string) bool {
+	switch kind {
+	case "iptables":
+		return s.Stop == atHost
+	case "pf":
+		return s.Stop == atRouter || s.Stop == atEdge && strings.Contains(path, "pflog")
+	case "paloalto.traffic":
+		return !s.spoke()
+	case "zeek.conn":
+		return !s.spoke()
+	}
+	return false
 }
 
 func utc(t int64) time.Time { return time.Unix(0, t).UTC() }
