@@ -87,11 +87,17 @@ func (c *Case) Log(e CustodyEntry) error {
 	if err := closeSynced(f); err != nil {
 		return err
 	}
-	pin, err := json.Marshal(head{log.entries + 1, sum})
+	return c.pin(head{log.entries + 1, sum})
+}
+
+// pin records the end of the custody log. A crash may come between an entry and
+// its record, so the log may be longer than the record says, never shorter.
+func (c *Case) pin(h head) error {
+	b, err := json.Marshal(h)
 	if err != nil {
 		return err
 	}
-	return c.writeAtomic(custodyHead, append(pin, '\n'))
+	return c.writeAtomic(custodyHead, append(b, '\n'))
 }
 
 func who() string {
@@ -183,9 +189,7 @@ func (c *Case) checkCustody(chains map[string]bool) (entries int, problems []Pro
 	pin, err := os.ReadFile(filepath.Join(c.dir, custodyHead))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		if log.entries > 0 {
-			bad(log.entries, "the record of the log's end is missing")
-		}
+		bad(log.entries, "the record of the log's end is missing")
 	case err != nil:
 		return log.entries, problems, fmt.Errorf("read custody log: %w", err)
 	default:

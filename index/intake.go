@@ -283,7 +283,7 @@ func (t *intake) finish(ahead *readAhead, problem error) (SourceReport, error) {
 	}
 	src.First, src.Last = earliest(src.First, w.first), latest(src.Last, w.last)
 	src.Sensor = w.sensorName(src.Sensor)
-	e.Source = src
+	e.Source, e.Read = src, kept(t.in.opt.Options)
 	return SourceReport{Source: src, Status: status, Added: added, Err: problem}, t.commit(e)
 }
 

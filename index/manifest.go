@@ -40,6 +40,7 @@ type commit struct {
 	Sums     sumFile          `json:"sums"`           // of the content as it stands after the commit
 	Drop     []string         `json:"drop,omitempty"` // names of files that no longer count
 	Tail     *tail            `json:"tail,omitempty"`
+	Read     *readOptions     `json:"read,omitempty"` // options that were given
 }
 
 // sumFile names a file of checksums; sources of one part need none.

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 
 	"firetrail"
+	"firetrail/index/blocks"
 )
 
 // sumSize is how many bytes of a source one of its checksums covers, so that a
@@ -76,6 +77,7 @@ type Problem struct {
 type VerifyReport struct {
 	Sources, Segments, Commits, Entries int   // how many were checked
 	Bytes                               int64 // of sources read
+	Unindexed                           int   // segments without a block index, which searches read in full
 	Missing                             []firetrail.Source
 	Problems                            []Problem
 }
@@ -121,6 +123,9 @@ func (c *Case) Verify(ctx context.Context, progress func(what string)) (VerifyRe
 		r.Entries, r.Problems = entries, append(r.Problems, problems...)
 	}
 	view := c.view()
+	if st != nil {
+		view = st.snapshot() // isolated segments included
+	}
 	for i := range view.segments {
 		if err := ctx.Err(); err != nil {
 			return r, err
@@ -129,6 +134,7 @@ func (c *Case) Verify(ctx context.Context, progress func(what string)) (VerifyRe
 		progress(s.Name)
 		c.checkFile(&r, s.Source, filepath.Join("segments", s.Name+".parquet"), s.SHA256)
 		c.checkFile(&r, s.Source, filepath.Join("flows", s.Name+".flow"), s.Flows)
+		c.checkTerms(&r, s)
 		r.Segments++
 	}
 	for _, src := range view.sources {
@@ -136,12 +142,32 @@ func (c *Case) Verify(ctx context.Context, progress func(what string)) (VerifyRe
 		for _, f := range t.rejects {
 			c.checkFile(&r, src.ID, filepath.Join("rejects", f.Name+".jsonl"), f.SHA256)
 		}
+		if sums := t.last.Sums; sums.Name != "" {
+			c.checkFile(&r, src.ID, filepath.Join("sums", sums.Name), sums.SHA256)
+		}
 		progress(src.Path)
 		if err := c.checkSource(ctx, &r, t); err != nil {
 			return r, err
 		}
 	}
 	return r, nil
+}
+
+// checkTerms checks the block index of a segment. One that is missing only costs
+// time; one that is damaged may say that something is not there.
+func (c *Case) checkTerms(r *VerifyReport, s *segment) {
+	path := c.path("blocks", s.Name, termsExt)
+	x, err := blocks.Open(path, s.blocks())
+	if err == nil {
+		x.Close()
+		err = blocks.Check(path)
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		r.Unindexed++
+	case err != nil:
+		r.Problems = append(r.Problems, Problem{Path: filepath.Join("blocks", s.Name+termsExt), Text: err.Error()})
+	}
 }
 
 // checkFile compares a file of the case with the checksum of its commit.

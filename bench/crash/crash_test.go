@@ -100,7 +100,7 @@ func must(t testing.TB, codes []int, args ...string) result {
 	t.Helper()
 	r := run(t, args...)
 	if !slices.Contains(codes, r.code) {
-		t.Fatalf("firetrail %v: exit %d, want %v\n%s", args, r.code, codes, r.err)
+		t.Fatalf("firetrail %v: exit %d, want %v\n%s%s", args, r.code, codes, r.out, r.err)
 	}
 	return r
 }
@@ -175,7 +175,7 @@ type lab struct {
 func newLab(t testing.TB) *lab {
 	lines := 2500
 	if long() {
-		lines = 8000
+		lines = 4000
 	}
 	l := &lab{dir: filepath.Join(t.TempDir(), "logs"), growing: kernel(1_000_000, 1_000_000+lines)}
 	if err := os.Mkdir(l.dir, 0o700); err != nil {

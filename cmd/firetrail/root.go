@@ -92,6 +92,9 @@ func (a *app) open() (*index.Case, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open case: %w", err)
 	}
+	for _, i := range c.Isolated() {
+		a.say("incomplete: %v; see 'firetrail verify --repair'", &i)
+	}
 	return c, nil
 }
 

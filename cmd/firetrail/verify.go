@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"html"
 	"os"
@@ -18,12 +19,19 @@ import (
 )
 
 func newVerify(a *app) *cobra.Command {
-	return &cobra.Command{
+	var repair bool
+	cmd := &cobra.Command{
 		Use:   "verify [REPORT]",
 		Short: "Re-read evidence and the custody log; say what no longer matches (exit 4)",
 		Long: `Without an argument, check the whole case: sources against their hashes, segments,
 rollups, the manifest and the custody chain. With a report (HTML, Markdown or JSON),
-re-read every record that it cites and compare it with the hash that it gives.`,
+re-read every record that it cites and compare it with the hash that it gives.
+
+With --repair, make derived files anew that are missing or damaged: block indexes
+and rollups from their segments, segments from their sources. A segment whose
+source is gone is isolated: answers do without it and say so. Evidence, the
+manifest and the custody log are never changed; what does not match in them is
+reported as before.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.open()
@@ -32,11 +40,36 @@ re-read every record that it cites and compare it with the hash that it gives.`,
 			}
 			defer c.Close()
 			if len(args) == 1 {
+				if repair {
+					return errors.New("--repair is for a case, not for a report")
+				}
 				return a.verifyReport(c, args[0])
+			}
+			if repair {
+				if err := a.repairCase(cmd, c); err != nil {
+					return err
+				}
 			}
 			return a.verifyCase(cmd, c)
 		},
 	}
+	cmd.Flags().BoolVar(&repair, "repair", false, "make derived files anew that are missing or damaged")
+	return cmd
+}
+
+// repairCase says what was made anew and what could not be.
+func (a *app) repairCase(cmd *cobra.Command, c *index.Case) error {
+	r, err := c.Repair(cmd.Context(), nil)
+	for _, name := range r.Made {
+		a.say("%s: made anew", name)
+	}
+	for i := range r.Isolated {
+		a.say("%v", &r.Isolated[i])
+	}
+	for _, text := range r.Failed {
+		a.say("%s", text)
+	}
+	return err
 }
 
 // verifyCase checks everything, and names the findings that a damaged source touches.
@@ -57,7 +90,10 @@ func (a *app) verifyCase(cmd *cobra.Command, c *index.Case) error {
 		bad += a.verifyFindings(c, &r)
 	}
 	if bad > 0 {
-		return &exitError{exitIntegrity, fmt.Errorf("%d things do not match", bad)}
+		return &exitError{exitIntegrity, fmt.Errorf("%d things do not match; what is derived can be made anew: 'firetrail verify --repair'", bad)}
+	}
+	if rep.Unindexed > 0 {
+		a.say("%d segments have no block index: searches read all of them; 'firetrail verify --repair' makes it", rep.Unindexed)
 	}
 	for _, s := range rep.Missing {
 		a.say("%s: not where it was; what was taken in from it cannot be compared", s.Path)
