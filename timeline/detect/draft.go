@@ -107,6 +107,20 @@ func compareFindings(a, b firetrail.Finding) int {
 	return cmp.Or(cmp.Compare(a.Start, b.Start), a.SrcIP.Compare(b.SrcIP), strings.Compare(a.Detector, b.Detector), strings.Compare(a.ID, b.ID))
 }
 
+// covers reports whether what the other draft is about is the draft's own: the same
+// peer, the same name (a resolver inside asks another outside), or peers that it lists.
+func (d *Draft) covers(o *Draft) bool {
+	if o.dst == d.dst && o.port == d.port || o.host != "" && o.host == d.host {
+		return true
+	}
+	for k := range o.trail.targets {
+		if _, ok := d.trail.targets[k]; !ok {
+			return false
+		}
+	}
+	return len(o.trail.targets) > 0
+}
+
 // foldNAT drops findings whose source is a translated address where the same
 // thing was found of a source inside at the same time: one connection, seen
 // behind the translation as well. Its records become evidence of the inner one.
@@ -116,7 +130,7 @@ func (l *Lab) foldNAT(drafts []*Draft) []*Draft {
 			return false
 		}
 		for _, in := range drafts {
-			if in != d && in.src.IsValid() && !l.translated(in.src) && in.detector.Name == d.detector.Name && in.dst == d.dst && in.port == d.port &&
+			if in != d && in.src.IsValid() && !l.translated(in.src) && in.detector.Name == d.detector.Name && in.covers(d) &&
 				in.trail.start <= d.trail.end+sameSession && d.trail.start <= in.trail.end+sameSession {
 				count, sessions := in.trail.count, in.trail.sessions
 				in.trail.merge(&d.trail)

@@ -19,6 +19,7 @@ type servicePeer struct {
 	others   int64 // further peers that were joined to this one
 	app      string
 	usual    servicePort
+	shaped   bool // only its shape gives it away
 	episodes []*serviceEpisode
 }
 
@@ -37,7 +38,9 @@ type services struct {
 	what   string            // begins the title
 	names  map[string]string // DNS suffix → service
 	ports  map[int64]servicePort
-	apps   map[string]string // application in lower case → service
+	apps   map[string]string         // application in lower case → service
+	shape  func(*Lab, *Channel) bool // traffic that looks like one of them; nil: none does
+	shaped servicePort
 	benign []string
 }
 
@@ -81,6 +84,9 @@ func (s *serviceState) Channel(c *Channel) {
 	}
 	if tp, ok := s.table.ports[c.Port]; ok && strings.Contains(tp.protos, c.Proto) && !c.otherThanTLS() && (p.service == "" || p.service == tp.service) {
 		p.usual, p.service = tp, tp.service
+	}
+	if p.service == "" && s.table.shape != nil && s.table.shape(s.lab, c) {
+		p.usual, p.service, p.shaped = s.table.shaped, s.table.shaped.service, true
 	}
 	if p.service == "" {
 		return
@@ -222,7 +228,9 @@ func (s *serviceState) judge(p *servicePeer, e *serviceEpisode) *Draft {
 	if p.app != "" {
 		d.part("application", 1, 1, 4, "the sensor identified the application as %q", p.app)
 	}
-	if p.usual.service != "" {
+	if p.shaped {
+		d.part("shape", round3(e.longest), 300, p.usual.points, "plain HTTP to an address without a name that stands and carries about as much out (%s) as in (%s)", size(e.out), size(e.in))
+	} else if p.usual.service != "" {
 		points := p.usual.points
 		if p.name != "" || p.app != "" {
 			points = 1

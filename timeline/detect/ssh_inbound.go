@@ -21,8 +21,8 @@ type hop struct {
 }
 
 const (
-	maxHops = 256               // followed of one host
-	hopTime = int64(6 * 3600e9) // after the login, within which they count
+	maxHops = 256          // followed of one host
+	hopTime = int64(600e9) // after the session of the guest, up to which they are taken for its doing
 )
 
 // onward notes SSH from a host that a guest may have entered to hosts inside.

@@ -1,5 +1,11 @@
 package detect
 
+import (
+	"net/netip"
+	"slices"
+	"strings"
+)
+
 // tunnelService looks for services that carry an inside port to the internet.
 // Names and ports are from the programs' own sources and documentation
 // (cloudflared, ngrok, bore, frp, rathole, localtunnel, serveo, pinggy …).
@@ -15,6 +21,7 @@ var tunnelService = Detector{
 	Names: sortedKeys(tunnelNames),
 	New: newServices(services{
 		what: "Tunnel service", names: tunnelNames, ports: tunnelPorts, apps: tunnelApps,
+		shape: webTunnel, shaped: servicePort{"chisel or another tunnel in HTTP", "tcp", 1.5},
 		benign: []string{"a tunnel gateway that the training code itself starts (put it on the allow list)", "a page that is hosted behind the service"},
 	}),
 }
@@ -40,6 +47,28 @@ var tunnelPorts = map[int64]servicePort{
 	7835: {"bore", "tcp", 3},
 	7000: {"frp", "tcp", 2},
 	2333: {"rathole", "tcp", 2},
+}
+
+// webTunnel reports the shape of a tunnel in a websocket: plain HTTP, as the sensor
+// says, to an address without a name, in one connection that stands and carries
+// about as much out as in. Pages and downloads are short, or run one way.
+func webTunnel(l *Lab, c *Channel) bool {
+	if c.Proto != "tcp" || c.Port != 8080 && c.Port != 80 || c.Longest < int64(300e9) || c.BytesOut == 0 || c.BytesIn == 0 {
+		return false
+	}
+	plain := slices.ContainsFunc(c.words(), func(w string) bool {
+		switch strings.ToLower(w) {
+		case "http", "web-browsing", "websocket":
+			return true
+		}
+		return false
+	})
+	for _, h := range c.Hosts {
+		if _, err := netip.ParseAddr(h); err != nil && h != c.Dst.String() {
+			return false
+		}
+	}
+	return plain && c.BytesOut*5 >= c.BytesIn && c.BytesIn*5 >= c.BytesOut && len(l.names.byDst[c.Dst]) == 0
 }
 
 // tunnelApps are applications as PAN-OS App-ID names them.
