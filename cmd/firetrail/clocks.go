@@ -123,8 +123,14 @@ func readClocks(ctx context.Context, c *index.Case, inv *firetrail.Inventory) (*
 	return k, nil
 }
 
-// rotated is what rotation and compression put into a log's name or behind it.
-var rotated = regexp.MustCompile(`[._-]\d{4}-?\d\d-?\d\d([T_-]?\d\d[-:.]?\d\d([-:.]?\d\d)?Z?)?|([.-]\d+|\.(gz|zst|bz2|xz|old))+$`)
+// rotated is what rotation and compression put into a log's name or behind it:
+// dates, times, numbers, endings.
+var rotated = regexp.MustCompile(`[./_-]\d{4}-?\d\d-?\d\d([T_-]?\d\d[-:.]?\d\d([-:.]?\d\d)?Z?)?|\.\d\d:\d\d:\d\d-\d\d:\d\d:\d\d|([.-]\d+|\.(gz|zst|bz2|xz|old))+$`)
+
+// unrotated is the name that all files of one log share.
+func unrotated(name string) string {
+	return cmp.Or(rotated.ReplaceAllString(name, ""), name)
+}
 
 // clockNames names what keeps each source's time: the sensor, else the folder of
 // Zeek's logs, else the file, whatever rotation made of its name. Folders that all
@@ -147,11 +153,11 @@ func clockNames(sources []firetrail.Source) []string {
 		case s.Sensor != "":
 			names[i] = s.Sensor
 		case !strings.HasPrefix(s.Format, "zeek"):
-			names[i] = cmp.Or(rotated.ReplaceAllString(name, ""), name)
-		case path.Dir(name) == ".":
+			names[i] = unrotated(name)
+		case path.Dir(unrotated(name)) == ".":
 			names[i] = "zeek"
 		default:
-			names[i] = "zeek in " + path.Dir(name)
+			names[i] = "zeek in " + path.Dir(unrotated(name))
 		}
 	}
 	return names

@@ -14,15 +14,15 @@ import (
 
 // The rule of silence: a time without events is a gap in a sensor's coverage if
 // it is at least ten minutes long, more than ten times as long as 99 of 100
-// pauses between its events, and not what the sensor does every day: quiet for
-// most of the same hours on most of the other days. It is asked of sensors and of
-// sources with 500 events or more; a bucket of the count is the precision.
+// pauses between its busy minutes, and not what the sensor does every day: quiet
+// for most of the same hours on most of the other days. Minutes, not events, are
+// compared, so that a burst does not make all else look like silence. It is asked of
+// sensors and of their logs with 500 events or more, rotated files taken together.
 const (
 	silenceEvents  = 500
 	silenceLeast   = 10 * int64(time.Minute)
 	silenceFactor  = 10
-	silenceBuckets = 50_000
-	finest         = int64(time.Second)
+	silenceBuckets = 50_000 // longer times are counted in longer buckets than a minute
 )
 
 // gaps turns what sources say of their own completeness, and their silences,
@@ -47,22 +47,22 @@ func gaps(ctx context.Context, c *index.Case, sources []firetrail.Source) ([]fir
 	return out, nil
 }
 
-// sensorSources are the dated sources of one clock.
-type sensorSources struct {
+// sensorLogs are the dated sources of one clock.
+type sensorLogs struct {
 	name    string
 	sources []firetrail.Source
 }
 
 // bySensor puts the dated sources of one clock together, in order of its name.
-func bySensor(sources []firetrail.Source) []sensorSources {
-	var out []sensorSources
+func bySensor(sources []firetrail.Source) []sensorLogs {
+	var out []sensorLogs
 	for i, name := range clockNames(sources) {
 		if s := &sources[i]; s.First == firetrail.Absent || s.Counts.Events == 0 {
 			continue
 		}
-		at, known := slices.BinarySearchFunc(out, name, func(g sensorSources, name string) int { return cmp.Compare(g.name, name) })
+		at, known := slices.BinarySearchFunc(out, name, func(g sensorLogs, name string) int { return cmp.Compare(g.name, name) })
 		if !known {
-			out = slices.Insert(out, at, sensorSources{name: name})
+			out = slices.Insert(out, at, sensorLogs{name: name})
 		}
 		out[at].sources = append(out[at].sources, sources[i])
 	}
@@ -70,8 +70,8 @@ func bySensor(sources []firetrail.Source) []sensorSources {
 }
 
 // silences counts a sensor's events in equal buckets and lists its silent times,
-// and those of single sources of it while the others went on.
-func silences(ctx context.Context, c *index.Case, group sensorSources) ([]firetrail.Gap, error) {
+// and those of single logs of it while the others went on.
+func silences(ctx context.Context, c *index.Case, group sensorLogs) ([]firetrail.Gap, error) {
 	from, to, events := group.sources[0].First, group.sources[0].Last, int64(0)
 	for _, s := range group.sources {
 		from, to, events = min(from, s.First), max(to, s.Last), events+s.Counts.Events
@@ -79,29 +79,25 @@ func silences(ctx context.Context, c *index.Case, group sensorSources) ([]firetr
 	if events < silenceEvents || to-from < silenceLeast {
 		return nil, nil
 	}
-	width := max(finest, (to-from)/silenceBuckets+1)
-	all := counted{from: from, width: width, n: make([]int64, (to-from)/width+1)}
-	var out, single []firetrail.Gap
+	all := newCounted(from, to)
+	logs := map[string]*counted{} // by the name without rotation
+	var names []string
 	for i := range group.sources {
 		s := &group.sources[i]
-		first := (s.First - from) / width
-		part := counted{from: from + first*width, width: width, n: make([]int64, (s.Last-from)/width-first+1)}
-		buckets, err := c.Histogram(ctx, firetrail.Exactly("source", s.ID), part.from, part.from+int64(len(part.n))*width, len(part.n))
-		if err != nil {
+		name := unrotated(s.Path)
+		if logs[name] == nil {
+			logs[name] = newCounted(from, to)
+			names = append(names, name)
+		}
+		if err := logs[name].read(ctx, c, s); err != nil {
 			return nil, err
 		}
-		for n, b := range buckets {
-			part.n[n] = b.Count
-			all.n[first+int64(n)] += b.Count
-		}
-		if len(group.sources) == 1 || s.Counts.Events < silenceEvents {
-			continue
-		}
-		for _, g := range part.silent() {
-			single = append(single, firetrail.Gap{Sensor: s.Sensor, Source: s.ID, Start: g.Start, End: g.End,
-				Text: fmt.Sprintf("%s has no records for %s while others of %s went on", s.Path, spanText(g.End-g.Start), group.name)})
-		}
 	}
+	slices.Sort(names)
+	for _, name := range names {
+		all.add(logs[name])
+	}
+	var out []firetrail.Gap
 	whole := all.silent()
 	for _, g := range whole {
 		gap := firetrail.Gap{Sensor: group.name, Start: g.Start, End: g.End, Text: fmt.Sprintf("%s was silent for %s, far longer than its usual pauses", group.name, spanText(g.End-g.Start))}
@@ -110,9 +106,12 @@ func silences(ctx context.Context, c *index.Case, group sensorSources) ([]firetr
 		}
 		out = append(out, gap)
 	}
-	for _, g := range single {
-		if !slices.ContainsFunc(whole, func(w firetrail.Interval) bool { return w.Start-width <= g.Start && g.End <= w.End+width }) {
-			out = append(out, g)
+	for i := 0; i < len(names) && len(names) > 1; i++ {
+		for _, g := range logs[names[i]].silent() {
+			if !slices.ContainsFunc(whole, func(w firetrail.Interval) bool { return w.Start <= g.End && g.Start <= w.End }) {
+				out = append(out, firetrail.Gap{Sensor: group.name, Source: logs[names[i]].source(g), Start: g.Start, End: g.End,
+					Text: fmt.Sprintf("%s has no records for %s while other logs of %s went on", names[i], spanText(g.End-g.Start), group.name)})
+			}
 		}
 	}
 	return out, nil
@@ -122,18 +121,54 @@ func silences(ctx context.Context, c *index.Case, group sensorSources) ([]firetr
 type counted struct {
 	from, width int64
 	n           []int64
+	sources     []*firetrail.Source
+}
+
+func newCounted(from, to int64) *counted {
+	width := max(int64(time.Minute), (to-from)/silenceBuckets+1)
+	return &counted{from: from, width: width, n: make([]int64, (to-from)/width+1)}
+}
+
+// read counts a source's events.
+func (c *counted) read(ctx context.Context, store *index.Case, s *firetrail.Source) error {
+	first := (s.First - c.from) / c.width
+	n := (s.Last-c.from)/c.width - first + 1
+	start := c.from + first*c.width
+	buckets, err := store.Histogram(ctx, firetrail.Exactly("source", s.ID), start, start+n*c.width, int(n))
+	for i, b := range buckets {
+		c.n[first+int64(i)] += b.Count
+	}
+	c.sources = append(c.sources, s)
+	return err
+}
+
+func (c *counted) add(o *counted) {
+	for i, n := range o.n {
+		c.n[i] += n
+	}
+}
+
+// source is the one in which an interval begins, or after which it does.
+func (c *counted) source(iv firetrail.Interval) string {
+	best := c.sources[0]
+	for _, s := range c.sources {
+		if s.First <= iv.Start && (best.First > iv.Start || s.First > best.First) {
+			best = s
+		}
+	}
+	return best.ID
 }
 
 // silent lists the times that the rule of silence takes for gaps.
 func (c *counted) silent() []firetrail.Interval {
-	var pauses []int64 // in buckets, those longer than one
+	var pauses []int64 // in buckets, from one with events to the next
 	var long []firetrail.Interval
 	events, last := int64(0), 0
 	for i, n := range c.n {
 		if n == 0 {
 			continue
 		}
-		if i-last > 1 && events > 0 {
+		if events > 0 {
 			pauses = append(pauses, int64(i-last))
 			if iv := (firetrail.Interval{Start: c.from + int64(last+1)*c.width, End: c.from + int64(i)*c.width}); iv.End-iv.Start >= silenceLeast {
 				long = append(long, iv)
@@ -145,10 +180,10 @@ func (c *counted) silent() []firetrail.Interval {
 		return nil
 	}
 	slices.Sort(pauses)
-	usual := int64(1) // the pause that 99 of 100 do not exceed
-	if over := int(events-1) / 100; over < len(pauses) {
-		usual = pauses[len(pauses)-1-over]
+	if len(pauses) == 0 {
+		return nil
 	}
+	usual := pauses[len(pauses)-1-len(pauses)/100] // 99 of 100 are no longer
 	var out []firetrail.Interval
 	for _, iv := range long {
 		if iv.End-iv.Start > silenceFactor*usual*c.width && !c.habit(iv, long) {

@@ -41,11 +41,12 @@ func translations(ctx context.Context, c *index.Case, findings []firetrail.Findi
 		f := &findings[i]
 		translated, asked := outside[f.SrcIP]
 		if !asked && f.SrcIP.IsValid() {
-			n, err := c.Count(ctx, firetrail.Exactly("nat_src_ip", f.SrcIP.String()))
-			if err != nil {
-				return nil, err
+			for _, err := range c.Search(ctx, firetrail.Exactly("nat_src_ip", f.SrcIP.String()), index.SearchOptions{Fields: []string{"time"}, Limit: 1}) {
+				if err != nil {
+					return nil, err
+				}
+				translated = true
 			}
-			translated = n > 0
 			outside[f.SrcIP] = translated
 		}
 		if !translated || f.Start == firetrail.Absent {
