@@ -75,7 +75,7 @@ func (p *panos) head(b []byte, s *Session, at int64, kind, sub string) []byte {
 	b = append(b, ',')
 	b = s.Src.AppendTo(b)
 	b = append(b, ',')
-	b = s.Dst.AppendTo(b)
+	b = s.outsideDst().AppendTo(b)
 	b = append(b, ',')
 	from, to := s.translated()
 	b = from.AppendTo(b)
@@ -95,7 +95,7 @@ func (p *panos) head(b []byte, s *Session, at int64, kind, sub string) []byte {
 	b = strconv.AppendUint(b, s.Seq%0xfffff+1, 10)
 	b = append(b, ",1,"...)
 	b = appendPorts(b, s)
-	if s.natted() {
+	if s.natted() || s.forwarded() {
 		b = append(b, "0x400019,"...)
 	} else {
 		b = append(b, "0x19,"...)
@@ -109,8 +109,11 @@ func appendPorts(b []byte, s *Session) []byte {
 	var ports [4]int64
 	if s.Proto != ICMP {
 		ports[0], ports[1] = int64(s.SrcPort), int64(s.DstPort)
-		if s.natted() {
+		switch {
+		case s.natted():
 			ports[2], ports[3] = int64(s.NATPort()), int64(s.DstPort)
+		case s.forwarded():
+			ports[2], ports[3] = ports[0], ports[1]
 		}
 	}
 	for _, n := range ports {
@@ -123,10 +126,27 @@ func appendPorts(b []byte, s *Session) []byte {
 // natted reports whether the edge translates the session: what leaves and is let through.
 func (s *Session) natted() bool { return s.outward() && s.Stop == nowhere }
 
+// forwarded reports whether the session came from outside to a public address
+// behind which a machine of the lab answers.
+func (s *Session) forwarded() bool {
+	return s.from == internet && s.to != internet && s.to != public && s.to != local
+}
+
+// outsideDst is the destination as it is known outside.
+func (s *Session) outsideDst() netip.Addr {
+	if !s.forwarded() {
+		return s.Dst
+	}
+	return v4(192, 0, 2, int(s.Dst.As4()[3]))
+}
+
 // translated are the addresses behind the translation, 0.0.0.0 for none.
 func (s *Session) translated() (from, to netip.Addr) {
-	if s.natted() {
+	switch {
+	case s.natted():
 		return natOf(s.Src), s.Dst
+	case s.forwarded():
+		return s.Src, s.Dst
 	}
 	return v4(0, 0, 0, 0), v4(0, 0, 0, 0)
 }

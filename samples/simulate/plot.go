@@ -105,6 +105,7 @@ func (p *plot) add(s Session) {
 	t := p.truth()
 	insertAddr(&t.Sources, s.Src)
 	insertAddr(&t.Targets, s.Dst)
+	insertAddr(&t.Targets, s.outsideDst())
 	if s.natted() {
 		insertAddr(&t.Outside, natOf(s.Src))
 	}

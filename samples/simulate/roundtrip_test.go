@@ -133,6 +133,9 @@ func expected(r *simulate.Record) *firetrail.Event {
 			ev.SrcPort = int64(s.NATPort())
 		}
 	}
+	if to, ok := s.Forwarded(); ok && (outer || strings.HasPrefix(r.Kind, "paloalto")) {
+		ev.DstIP = to
+	}
 	switch r.Kind {
 	case "iptables", "pf":
 		ev.Action = firewallAction(r)
@@ -179,6 +182,9 @@ func expectPanos(ev *firetrail.Event, r *simulate.Record) {
 		if s.Proto != simulate.ICMP {
 			ev.NATSrcPort, ev.NATDstPort = int64(s.NATPort()), int64(s.DstPort)
 		}
+	}
+	if _, ok := s.Forwarded(); ok {
+		ev.NATSrcIP, ev.NATDstIP, ev.NATSrcPort, ev.NATDstPort = s.Src, s.Dst, int64(s.SrcPort), int64(s.DstPort)
 	}
 	if r.Kind == "paloalto.threat" {
 		ev.Action = firetrail.ActionAlert

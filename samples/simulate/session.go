@@ -177,3 +177,9 @@ func (s *Session) ConnState() string {
 
 // WireBytes are the bytes that PAN-OS counts, Ethernet headers included.
 func (s *Session) WireBytes() (out, in int64) { return s.wireBytes() }
+
+// Forwarded is the public address to which a session from outside was sent, if
+// it was passed on to a machine of the lab.
+func (s *Session) Forwarded() (netip.Addr, bool) {
+	return s.outsideDst(), s.forwarded()
+}

@@ -85,14 +85,17 @@ func (z *zeek) uid(b []byte, s *Session) []byte {
 }
 
 // tuple is the connection as this sensor sees it.
-func (z *zeek) tuple(s *Session) (src netip.Addr, sport uint16) {
-	if z.sees == viewOuter && s.natted() {
-		if s.Proto == ICMP {
-			return natOf(s.Src), s.SrcPort
-		}
-		return natOf(s.Src), s.NATPort()
+func (z *zeek) tuple(s *Session) (src netip.Addr, sport uint16, dst netip.Addr) {
+	if z.sees != viewOuter {
+		return s.Src, s.SrcPort, s.Dst
 	}
-	return s.Src, s.SrcPort
+	switch {
+	case !s.natted():
+		return s.Src, s.SrcPort, s.outsideDst()
+	case s.Proto == ICMP:
+		return natOf(s.Src), s.SrcPort, s.Dst
+	}
+	return natOf(s.Src), s.NATPort(), s.Dst
 }
 
 // row begins a row of a log: time, uid and the tuple.
@@ -101,7 +104,7 @@ func (z *zeek) row(log int, s *Session, at, t int64) (*logFile, []byte, error) {
 	if err := f.at(at); err != nil {
 		return nil, nil, err
 	}
-	src, sport := z.tuple(s)
+	src, sport, dst := z.tuple(s)
 	b := f.buf[:0]
 	if z.json {
 		b = append(b, `{"ts":`...)
@@ -113,7 +116,7 @@ func (z *zeek) row(log int, s *Session, at, t int64) (*logFile, []byte, error) {
 		b = append(b, `","id.orig_p":`...)
 		b = strconv.AppendInt(b, int64(sport), 10)
 		b = append(b, `,"id.resp_h":"`...)
-		b = s.Dst.AppendTo(b)
+		b = dst.AppendTo(b)
 		b = append(b, `","id.resp_p":`...)
 		b = strconv.AppendInt(b, int64(s.DstPort), 10)
 		if log == zeekConn || log == zeekDNS {
@@ -131,7 +134,7 @@ func (z *zeek) row(log int, s *Session, at, t int64) (*logFile, []byte, error) {
 	b = append(b, '\t')
 	b = strconv.AppendInt(b, int64(sport), 10)
 	b = append(b, '\t')
-	b = s.Dst.AppendTo(b)
+	b = dst.AppendTo(b)
 	b = append(b, '\t')
 	b = strconv.AppendInt(b, int64(s.DstPort), 10)
 	if log == zeekConn || log == zeekDNS {
