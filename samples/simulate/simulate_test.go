@@ -205,7 +205,7 @@ func TestCaptures(t *testing.T) {
 		t.Fatal("no captures", err)
 	}
 	found := false
-	for _, tool := range [][]string{{"tcpdump", "-n", "-r"}, {"tshark", "-n", "-r"}} {
+	for _, tool := range [][]string{{"tcpdump", "-n", "-vv", "-r"}, {"tshark", "-n", "-r"}} {
 		if _, err := exec.LookPath(tool[0]); err != nil {
 			continue
 		}
@@ -215,7 +215,7 @@ func TestCaptures(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s: %v\n%s", tool[0], err, out)
 			}
-			if strings.Contains(string(out), "bad cksum") || strings.Contains(string(out), "Malformed") || !strings.Contains(string(out), "192.0.2.") {
+			if strings.Contains(string(out), "bad cksum") || strings.Contains(string(out), "incorrect") || strings.Contains(string(out), "Malformed") || !strings.Contains(string(out), "192.0.2.") {
 				t.Errorf("%s does not understand %s", tool[0], c)
 			}
 		}
