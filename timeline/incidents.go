@@ -307,13 +307,13 @@ func (g *grouping) spread() {
 		if !dated(a) || refusedOnly(a) || !a.SrcIP.IsValid() || a.Severity == firetrail.SeverityInfo {
 			continue
 		}
-		entry := hasPart(a, "inbound") // what a tool call explains, or was refused, is no intruder's
+		entry := hasPart(a, "inbound") // what a run is known to have done, or was refused, is no intruder's
 		many := a.Targeted > maxPeers || len(a.Targets) > maxPeers
 		for _, ip := range reached(a) {
 			for _, j := range bySource[ip] {
 				b := g.fs[j]
 				soon := b.Start >= a.Start && b.Start <= max(a.End, a.Start)+g.opt.SpreadGap
-				own := explained(b) || refusedOnly(b)
+				own := g.runOf(b) != "" || refusedOnly(b)
 				if ip != a.SrcIP && soon && !g.parted(a, b) && !(many && refusedOnly(b)) && !(entry && own) {
 					g.join(i, j)
 				}

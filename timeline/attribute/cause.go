@@ -217,6 +217,9 @@ func (c *caseFile) cause(inc *firetrail.Incident) firetrail.Cause {
 		}
 	}
 	if len(c.x.runs) == 0 {
+		if cause, ok := q.policyAlone(); ok {
+			return cause
+		}
 		return undetermined("no inventory of runs was imported, so neither runs nor tool calls can be laid against it")
 	}
 	q.run = c.suspect(inc)

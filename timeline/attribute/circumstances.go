@@ -134,6 +134,9 @@ func (q *inquiry) beforeRuns() {
 	}
 }
 
+// wayInLasts is how long after a way in what happens may still come from it.
+const wayInLasts = 6 * hour
+
 // inbound looks for a way in: a finding that has a source of this incident as
 // its target, from elsewhere, before the incident began there.
 func (q *inquiry) inbound() {
@@ -150,7 +153,7 @@ func (q *inquiry) inbound() {
 		}
 		for _, src := range q.inc.Sources {
 			t, ok := began[src]
-			if !ok || f.SrcIP == src || f.Start >= t || !aims(f, src) {
+			if !ok || f.SrcIP == src || f.Start >= t || t > add(max(f.Start, f.End), wayInLasts) || !aims(f, src) {
 				continue
 			}
 			text := fmt.Sprintf("%s was reached from %s (%s, finding %s) before it began: a way in for someone else", src, f.SrcIP, f.Detector, f.ID)
@@ -185,6 +188,32 @@ const manySources = 3
 // rule for wanted traffic leaves behind.
 func refusedOnly(detector string) bool {
 	return detector == policyBurst || detector == refused
+}
+
+// policyAlone answers without an inventory, where that needs none: many sources were
+// refused the same few destinations, and did nothing else.
+func (q *inquiry) policyAlone() (firetrail.Cause, bool) {
+	var sources []netip.Addr
+	for _, f := range q.findings {
+		if !refusedOnly(f.Detector) || scattered(f) {
+			return firetrail.Cause{}, false
+		}
+		for _, one := range split(f) {
+			if !slices.Contains(sources, one.SrcIP) {
+				sources = append(sources, one.SrcIP)
+			}
+		}
+	}
+	n := len(sources)
+	if n < manySources {
+		return firetrail.Cause{}, false
+	}
+	text := fmt.Sprintf("%d sources were refused at the same destinations, and nothing else of them belongs to it", n)
+	q.term(byConfiguration, "reach", float64(n), 0.5*float64(n), termBound, text)
+	q.term(byHost, "reach", float64(n), -1, termBound, "one host does not account for several")
+	q.fact("%s", text)
+	q.fact("no inventory of runs was imported: that an agent did it on each of them was not looked at")
+	return q.conclude(), true
 }
 
 // reach: a mistake of the configuration shows at many sources and as refusals;

@@ -63,6 +63,7 @@ const (
 	maxZone      = 14*hour + minute // furthest that a mistaken zone can lead
 	cluster      = 10 * second      // width of the window in which most differences have to fall
 	maxEdge      = 1 << 17          // differences kept of two clocks
+	maxEdges     = 1 << 21          // and of all
 	farther      = 5 * second       // sources of one clock that differ by more have a clock each
 )
 
@@ -148,6 +149,7 @@ func (s *Sightings) edges() []*edge {
 	})
 	byPair := map[[2]int32]*edge{}
 	var flow []sighting
+	total := 0
 	for i := 0; i < len(s.seen); {
 		j := i
 		for j < len(s.seen) && s.seen[j].key == s.seen[i].key {
@@ -166,7 +168,8 @@ func (s *Sightings) edges() []*edge {
 					e = &edge{a: pair[0], b: pair[1]}
 					byPair[pair] = e
 				}
-				if len(e.diffs) < maxEdge {
+				if len(e.diffs) < maxEdge && total < maxEdges {
+					total++
 					e.diffs = append(e.diffs, difference{x.key, x.time, y.time, [2]int32{x.source, y.source}})
 				}
 			}
@@ -285,12 +288,13 @@ func (s *Sightings) Readings() []Reading {
 			s.spread(root, edges, known)
 		}
 	}
+	apart := s.apart(edges, known)
 	var out []Reading
 	for i, c := range s.sources {
 		k := s.clock[i]
 		r := *known[k]
 		r.ClockSource, r.Shared = c, shared[k]
-		if o, ok := s.apart(int32(i), edges, known); ok {
+		if o, ok := apart[int32(i)]; ok {
 			r.Offset, r.Known = o, true
 		}
 		out = append(out, r)
@@ -320,44 +324,45 @@ func (s *Sightings) spread(root int32, edges []*edge, known []*Reading) {
 	}
 }
 
-// apart finds the offset of a source that runs differently from the others of
-// its clock.
-func (s *Sightings) apart(source int32, edges []*edge, known []*Reading) (o Offset, ok bool) {
-	k := s.clock[source]
-	if !known[k].Known || !s.several(k) {
-		return o, false
+// apart finds the offsets of sources that run differently from the others of
+// their clock, each over the edge with most pairs that has enough of it.
+func (s *Sightings) apart(edges []*edge, known []*Reading) map[int32]Offset {
+	several := make([]int, len(s.clocks))
+	for _, k := range s.clock {
+		several[k]++
 	}
+	out := map[int32]Offset{}
+	settled := map[int32]bool{}
 	for _, e := range edges {
-		if !e.ok || e.b != k && e.a != k {
+		if !e.ok {
 			continue
 		}
-		var own []difference
-		other := e.a
-		if other == k {
-			other = e.b
-		}
-		for _, d := range e.diffs {
-			switch {
-			case e.b == k && d.from[1] == source:
-				own = append(own, d)
-			case e.a == k && d.from[0] == source:
-				own = append(own, difference{key: d.key, a: d.b, b: d.a})
+		for side, k := range [...]int32{e.a, e.b} {
+			if several[k] == 1 {
+				continue
+			}
+			own := map[int32][]difference{}
+			for _, d := range e.diffs {
+				source := d.from[side]
+				if side == 0 {
+					d.a, d.b = d.b, d.a
+				}
+				own[source] = append(own[source], d)
+			}
+			other := known[e.a+e.b-k]
+			for source, diffs := range own {
+				if settled[source] {
+					continue
+				}
+				o, ok := estimate(diffs)
+				if settled[source] = ok; !ok {
+					continue
+				}
+				if o = other.Offset.plus(o); !o.Vague() && abs(o.Shift-known[k].Offset.Shift) > farther {
+					out[source] = o
+				}
 			}
 		}
-		if o, ok = estimate(own); ok {
-			o = known[other].Offset.plus(o)
-			return o, !o.Vague() && abs(o.Shift-known[k].Offset.Shift) > farther
-		}
 	}
-	return o, false
-}
-
-func (s *Sightings) several(clock int32) bool {
-	n := 0
-	for _, c := range s.clock {
-		if c == clock {
-			n++
-		}
-	}
-	return n > 1
+	return out
 }

@@ -140,6 +140,10 @@ func selects(q firetrail.Query, ev *firetrail.Event) bool {
 	case firetrail.OpNot:
 		return !selects(q.Args[0], ev)
 	}
+	if q.Match == firetrail.MatchHas {
+		_, ok := ev.Value(q.Field)
+		return ok
+	}
 	switch q.Field {
 	case "":
 		q.Value = strings.TrimSuffix(q.Value, "*")
