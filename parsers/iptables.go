@@ -62,7 +62,7 @@ func (p *iptablesParser) Parse(rec []byte, ev *firetrail.Event) error {
 	was := p.wasEvent
 	p.wasEvent = false
 	// An object may hold the message as a list of byte numbers.
-	if rec[0] != '{' && bytes.Index(rec, inMark) < 0 && bytes.Index(rec, outMark) < 0 {
+	if rec[0] != '{' && !bytes.Contains(rec, inMark) && !bytes.Contains(rec, outMark) {
 		return p.notice(rec, was)
 	}
 	env, msg, _ := p.ctx.envelope(rec)
@@ -252,33 +252,48 @@ func proxmox(b []byte) (vm, level, chain []byte, at stamp, rest []byte, ok bool)
 func (p *iptablesParser) notice(rec []byte, wasEvent bool) error {
 	var lost int64
 	var what string
+	// Nearly all lines that come here are neither: two searches tell.
+	if wasEvent || bytes.Contains(rec, []byte("ssed")) || bytes.Contains(rec, []byte("lost")) {
+		lost, what = lossNotice(rec, wasEvent)
+	}
 	switch {
-	case bytes.Contains(rec, []byte("callbacks suppressed")):
-		lost, what = numberBefore(rec, " callbacks suppressed"), "the kernel suppressed messages by its rate limit"
-	case bytes.Contains(rec, []byte("imuxsock")) && bytes.Contains(rec, []byte(" lost ")):
-		lost, what = numberBehind(rec, " lost "), "rsyslog lost messages by its rate limit"
-	case bytes.Contains(rec, []byte("imjournal")) && bytes.Contains(rec, []byte(" lost ")):
-		lost, what = numberBefore(rec, " messages lost"), "rsyslog lost messages by its rate limit"
-	case bytes.Contains(rec, []byte("Suppressed ")) && bytes.Contains(rec, []byte(" messages from ")):
-		lost, what = numberBehind(rec, "Suppressed "), "journald suppressed messages by its rate limit"
-	case bytes.Contains(rec, []byte("Missed ")) && bytes.Contains(rec, []byte(" kernel messages")):
-		lost, what = numberBehind(rec, "Missed "), "journald missed messages of the kernel"
-	case wasEvent && bytes.Contains(rec, []byte("last message")) && bytes.Contains(rec, []byte("repeated ")):
-		lost, what = numberBehind(rec, "repeated "), "the syslog daemon wrote a repeated packet record once"
+	case what != "":
+		env, _, _ := p.ctx.envelope(rec)
+		t, _ := env.time(p.ctx.Clock)
+		p.ctx.Fact(t, lost, what)
+		return ErrSkip
 	case torn(rec):
 		return reject(0, "the start of the packet is missing: PROTO= and DPT= without IN=, SRC= and DST=")
-	default:
-		return ErrOther
 	}
-	env, _, _ := p.ctx.envelope(rec)
-	t, _ := env.time(p.ctx.Clock)
-	p.ctx.Fact(t, lost, what)
-	return ErrSkip
+	return ErrOther
+}
+
+// lossNotice reads what a logging program says about records that it left out:
+// how many (0 where it does not say) and why; what is "" for all other lines.
+func lossNotice(rec []byte, wasEvent bool) (lost int64, what string) {
+	switch {
+	case bytes.Contains(rec, []byte("callbacks suppressed")):
+		return numberBefore(rec, " callbacks suppressed"), "the kernel suppressed messages by its rate limit"
+	case bytes.Contains(rec, []byte("imuxsock")) && bytes.Contains(rec, []byte(" lost ")):
+		return numberBehind(rec, " lost "), "rsyslog lost messages by its rate limit"
+	case bytes.Contains(rec, []byte("imjournal")) && bytes.Contains(rec, []byte(" lost ")):
+		return numberBefore(rec, " messages lost"), "rsyslog lost messages by its rate limit"
+	case bytes.Contains(rec, []byte("Suppressed ")) && bytes.Contains(rec, []byte(" messages from ")):
+		return numberBehind(rec, "Suppressed "), "journald suppressed messages by its rate limit"
+	case bytes.Contains(rec, []byte("Missed ")) && bytes.Contains(rec, []byte(" kernel messages")):
+		return numberBehind(rec, "Missed "), "journald missed messages of the kernel"
+	case wasEvent && bytes.Contains(rec, []byte("last message")) && bytes.Contains(rec, []byte("repeated ")):
+		return numberBehind(rec, "repeated "), "the syslog daemon wrote a repeated packet record once"
+	}
+	return 0, ""
 }
 
 // torn reports whether a record is the end of a packet of which the start was
 // lost, as the small ring buffers of routers lose it.
 func torn(rec []byte) bool {
+	if !bytes.Contains(rec, []byte("PROTO=")) { // quicker than the search for a blank and this
+		return false
+	}
 	at := bytes.Index(rec, []byte(" PROTO="))
 	return at >= 0 && bytes.Contains(rec[at:], []byte(" DPT=")) && bytes.Contains(rec[:at], []byte("kernel:")) &&
 		!bytes.Contains(rec[:at], []byte("SRC="))

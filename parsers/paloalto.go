@@ -64,13 +64,16 @@ const (
 // Parse reads one record in any of the dialects.
 func (p *panParser) Parse(rec []byte, ev *firetrail.Event) error {
 	p.rec = rec
-	p.panRecord = panRecord{elapsed: firetrail.Absent}
 	if body := bytes.TrimPrefix(rec, []byte("\xef\xbb\xbf")); panHeaderLine(body) {
 		return p.readHeader(body)
 	}
-	if len(bytes.Trim(rec, "[], \t")) == 0 {
+	if len(bytes.TrimLeft(rec, "[], \t")) == 0 {
 		return ErrHeader // around the objects of a JSON array
 	}
+	if p.header == nil && !panPossible(rec) {
+		return ErrOther
+	}
+	p.panRecord = panRecord{elapsed: firetrail.Absent}
 	env, msg, enveloped := p.ctx.envelope(rec)
 	p.enveloped = enveloped
 	err := p.body(msg, ev)
@@ -87,6 +90,13 @@ func (p *panParser) Parse(rec []byte, ev *firetrail.Event) error {
 		return err
 	}
 	return p.finish(&env, ev)
+}
+
+// panPossible reports whether a line has what no record of any dialect lacks: the
+// commas up to the log type, the bars of CEF and LEEF, or an object. Most lines of
+// other programs have none of it and are declined before their header is read.
+func panPossible(rec []byte) bool {
+	return bytes.IndexByte(rec, '{') >= 0 || bytes.IndexByte(rec, '|') >= 0 || bytes.Count(rec, []byte{','}) >= panLeadCommas
 }
 
 // body finds out the dialect of a message and reads it.

@@ -121,6 +121,9 @@ func (p *panParser) value(c csvColumn) []byte {
 	return out[:n:n]
 }
 
+// panLeadCommas is the least number of commas with which panLead knows a record.
+const panLeadCommas = 4
+
 // panLead finds the log type of a CSV record and the position of its column, from
 // 0: the fourth, or the third where the first is missing or AUDIT leaves it out.
 // known is false for another word in the fourth, which at -1 is no record of

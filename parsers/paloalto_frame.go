@@ -85,12 +85,13 @@ func panFrameObject(data []byte, open, n int, atEOF bool) int {
 	line := data[:n]
 	if len(bytes.TrimSpace(line[open+1:])) == 0 {
 		if end, why := jsonNested(data[:min(len(data), panLookAhead)], open); why == "" {
-			line = data[:end]
-			if i := bytes.IndexByte(data[end:], '\n'); i >= 0 {
+			i := bytes.IndexByte(data[end:], '\n')
+			switch {
+			case i >= 0:
 				line = data[:end+i+1]
-			} else if !atEOF {
+			case !atEOF:
 				return 0
-			} else {
+			default:
 				line = data
 			}
 		} else if len(data) < panLookAhead && !atEOF {

@@ -41,6 +41,9 @@ type pfParser struct {
 }
 
 func (p *pfParser) Parse(rec []byte, ev *firetrail.Event) error {
+	if !pfPossible(rec) {
+		return ErrOther
+	}
 	env, msg, ok := p.ctx.envelope(rec)
 	if !ok && knownTag(msg) {
 		msg = env.program(msg) // a header that begins with the tag: the line has no date
@@ -63,6 +66,12 @@ func (p *pfParser) Parse(rec []byte, ev *firetrail.Event) error {
 	c := columns{rec: msg, base: suffixAt(rec, msg)}
 	pfCommon(&c, ev, p.ctx.Arena)
 	return c.err
+}
+
+// pfPossible reports whether a line can be filterlog's: it names the daemon or has
+// the commas of filterlogColumns; within an object both may be written otherwise.
+func pfPossible(rec []byte) bool {
+	return bytes.IndexByte(rec, '{') >= 0 || bytes.Count(rec, []byte{','}) >= 8 || bytes.Contains(rec, []byte("filterlog"))
 }
 
 // notice handles what the daemon says about itself.

@@ -125,6 +125,9 @@ func (p *pfTextParser) Parse(rec []byte, ev *firetrail.Event) error {
 
 // notice handles what tcpdump says about itself.
 func (p *pfTextParser) notice(rec []byte) error {
+	if first := trimLeft(rec); len(first) == 0 || (first[0] < '0' || first[0] > '9') && bytes.IndexByte([]byte("tlrd"), first[0]) < 0 {
+		return ErrOther // neither a count nor one of the words below
+	}
 	for _, s := range [...]string{"tcpdump: ", "listening on ", "reading from file ", "dropped privs to "} {
 		if bytes.HasPrefix(rec, []byte(s)) {
 			return ErrHeader

@@ -168,10 +168,10 @@ func (c *Context) carried(env *envelope, msg []byte) (inner envelope, text []byt
 	if w.stamp.kind == stampNone {
 		w.stamp = env.stamp
 	}
-	if w.host == nil {
-		w.host = []byte(env.host)
-	}
 	inner, text = c.unwrap(&w)
+	if inner.host == "" && w.host == nil {
+		inner.host = env.host
+	}
 	return inner, text, true
 }
 

@@ -105,8 +105,14 @@ func zeekSeparator(rec []byte) (prefix, sep []byte, ok bool) {
 	if bytes.ContainsAny(rec[:i], " \t") || bytes.HasSuffix(rec[:i], []byte("set_")) {
 		return nil, nil, false
 	}
-	sep = zeekUnescape(rec[i+len(word)+1:], &Arena{}, "")
-	return rec[:i], bytes.Clone(sep), len(sep) > 0 && len(sep) <= 8
+	sep = zeekHeaderValue(rec[i+len(word)+1:])
+	return rec[:i], sep, len(sep) > 0 && len(sep) <= 8
+}
+
+// zeekHeaderValue copies the value of a meta line, escapes resolved. It brings its
+// own memory: a chunk of an arena for each of a million headers would be far more.
+func zeekHeaderValue(v []byte) []byte {
+	return bytes.Clone(zeekUnescape(v, &Arena{free: make([]byte, len(v))}, ""))
 }
 
 // meta reads a header line without its prefix. Lines of unknown words are comments.
@@ -123,13 +129,13 @@ func (p *zeekTSV) meta(line []byte) error {
 	}
 	switch string(word) {
 	case "set_separator":
-		p.setSep = bytes.Clone(zeekUnescape(value, &Arena{}, ""))
+		p.setSep = zeekHeaderValue(value)
 	case "empty_field":
-		p.empty = bytes.Clone(zeekUnescape(value, &Arena{}, ""))
+		p.empty = zeekHeaderValue(value)
 	case "unset_field":
-		p.unset = bytes.Clone(zeekUnescape(value, &Arena{}, ""))
+		p.unset = zeekHeaderValue(value)
 	case "path":
-		p.path, p.columns = string(zeekUnescape(value, &Arena{}, "")), nil
+		p.path, p.columns = string(zeekHeaderValue(value)), nil
 	case "fields":
 		if bytes.Count(value, p.sep) >= zeekMaxColumns {
 			return reject(0, "header with more than %d columns", zeekMaxColumns)

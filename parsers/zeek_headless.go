@@ -56,8 +56,8 @@ func zeekSideFile(head []byte) error {
 
 // zeekHeaderRow reads a plain row of column names (LogAscii::tsv), nil if rec is none.
 func zeekHeaderRow(rec []byte) (names []string, sep []byte) {
-	sep = []byte{'\t'}
-	if !bytes.Contains(rec, sep) || bytes.Count(rec, sep) >= zeekMaxColumns {
+	tabs := bytes.Count(rec, []byte{'\t'})
+	if tabs == 0 || tabs >= zeekMaxColumns {
 		return nil, nil
 	}
 	if !bytes.Contains(rec, []byte("orig_h\t")) && !bytes.HasPrefix(rec, []byte("ts\tuid\t")) {
@@ -69,7 +69,7 @@ func zeekHeaderRow(rec []byte) (names []string, sep []byte) {
 			return nil, nil
 		}
 	}
-	return names, sep
+	return names, []byte{'\t'}
 }
 
 // zeekConnFields are the columns of conn.log since Bro 2.2, in order; local_resp
@@ -116,6 +116,9 @@ var errZeekHeadless = &RejectError{Reason: "a row of a Zeek log without its head
 // their columns; sep is their separator, names and types are their columns. Rows that begin as
 // Zeek logs do, of another log, are refused with the reason; all else is ErrOther.
 func zeekHeadless(rec []byte) (sep []byte, names, types []string, why error) {
+	if len(rec) == 0 || rec[0] != '-' && (rec[0] < '0' || rec[0] > '9') {
+		return nil, nil, nil, ErrOther // rows begin with their time
+	}
 	i := bytes.IndexAny(rec[:min(len(rec), 24)], "\t|")
 	if i < 0 || !zeekDecimal(rec[:i]) || bytes.IndexByte(rec[:i], '.') < 0 {
 		return nil, nil, nil, ErrOther

@@ -387,7 +387,12 @@ func (discard) Write(p []byte) (int, error) { return len(p), nil }
 // TestZeekHostile: time and memory stay in proportion to the bytes, whatever
 // they are.
 func TestZeekHostile(t *testing.T) {
-	const size = 2 << 20
+	// What grows with the size takes a fraction of a second, and what grows with
+	// its square many times the limit.
+	const (
+		size  = 1 << 20
+		limit = 15 * time.Second / 4
+	)
 	fill := func(piece string) []byte { return bytes.Repeat([]byte(piece), size/len(piece)) }
 	for name, data := range map[string][]byte{
 		"open objects":     fill(" {\n"),
@@ -405,19 +410,29 @@ func TestZeekHostile(t *testing.T) {
 		"tabs":             append([]byte(zeekConnHeader), fill("\t")...),
 	} {
 		for _, format := range []string{"zeek", "zeekjson"} {
-			start := time.Now()
-			rd, err := NewReader(bytes.NewReader(data), Options{Format: format})
-			if err != nil {
-				t.Fatal(err)
+			d := limit
+			for try := 0; try < 3 && d >= limit; try++ { // again where the machine was busy
+				d = timeToRead(t, data, format)
 			}
-			var b Batch
-			for rd.Next(&b) == nil {
-			}
-			if d := time.Since(start); d > 15*time.Second {
+			if d >= limit {
 				t.Errorf("%s: %s took %v for %d bytes", name, format, d, len(data))
 			}
 		}
 	}
+}
+
+// timeToRead reads all of data.
+func timeToRead(t *testing.T, data []byte, format string) time.Duration {
+	t.Helper()
+	start := time.Now()
+	rd, err := NewReader(bytes.NewReader(data), Options{Format: format})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b Batch
+	for rd.Next(&b) == nil {
+	}
+	return time.Since(start)
 }
 
 func distinctObjects(n int) []byte {

@@ -62,6 +62,9 @@ func newZeekObjects(ctx *Context) *zeekObjects {
 // collector, is read too; the header's host is the sensor then.
 func (p *zeekObjects) Parse(rec []byte, ev *firetrail.Event) error {
 	body := bytes.TrimSpace(rec)
+	if !zeekObjectPossible(body) {
+		return ErrOther
+	}
 	if len(body) > 0 && (body[0] != '{' || body[len(body)-1] != '}') {
 		body = zeekTrimArray(body)
 		if len(body) == 0 {
@@ -84,6 +87,16 @@ func (p *zeekObjects) Parse(rec []byte, ev *firetrail.Event) error {
 		ev.Sensor = env.host
 	}
 	return err
+}
+
+// zeekObjectPossible reports whether a line begins as an object or an array does,
+// or ends as an object within other text does.
+func zeekObjectPossible(body []byte) bool {
+	if len(body) == 0 {
+		return true
+	}
+	first, last := body[0], body[len(body)-1]
+	return first == '{' || first == '[' || first == ']' || first == ',' || last == '}' || last == ']' || last == ','
 }
 
 // object reads rec, which stands offset bytes behind the start of the record

@@ -2,13 +2,16 @@ package parsers
 
 import "bytes"
 
+// zeekLineBytes is how far Frame looks for a line end before it looks for objects.
+const zeekLineBytes = 4 << 10
+
 // Frame takes a line, the lines of one pretty-printed object, or one of several
 // objects on a line.
 func (p *zeekObjects) Frame(data []byte, atEOF bool) int {
-	near := data[:min(len(data), zeekObjectBytes)]
-	line := bytes.IndexByte(near, '\n') + 1
+	line := bytes.IndexByte(data[:min(len(data), zeekLineBytes)], '\n') + 1
 	if line == 0 {
-		if n := zeekOneOfSeveral(near); n > 0 {
+		// Objects on one long line: its end is not looked for at each of them.
+		if n := zeekOneOfSeveral(data[:min(len(data), zeekObjectBytes)]); n > 0 && bytes.IndexByte(data[:n], '\n') < 0 {
 			return n
 		}
 		line = bytes.IndexByte(data, '\n') + 1
