@@ -91,7 +91,7 @@ func (f *logFile) emit(record []byte, s *Session, t int64, kind string) error {
 	f.sim.bytes += int64(len(record))
 	if s != nil {
 		if s.plant > 0 {
-			f.sim.truth.line(s.plant, f.path, f.records, t, kind, tellsFailure(s, kind, f.path))
+			f.sim.truth.line(s.plant, f.path, f.records, t, kind, s)
 		}
 		if f.sim.opt.Observe != nil {
 			f.sim.opt.Observe(Record{Path: f.path, Line: f.records, Kind: kind, Time: t, Session: s})

@@ -57,7 +57,8 @@ type Planted struct {
 	Records      int64        `json:"records"`
 	Failures     int64        `json:"failures"` // records that say that the contact was refused or unanswered
 	Testable     bool         `json:"testable"` // the records can show a behaviour of the class
-	Kinds        []string     `json:"kinds"`    // families that recorded it
+	own          int64        // records of its sources, not of those who passed it on
+	Kinds        []string     `json:"kinds"` // families that recorded it
 	Lines        []FileLines  `json:"lines"`
 }
 
@@ -77,11 +78,14 @@ type truth struct {
 func newTruth(*Options) *truth { return &truth{files: map[string]bool{}} }
 
 // line notes that a record of the n-th behaviour stands in the file.
-func (t *truth) line(n int32, file string, line, at int64, kind string, failure bool) {
+func (t *truth) line(n int32, file string, line, at int64, kind string, s *Session) {
 	p := &t.items[n-1]
 	p.Records++
-	if failure {
+	if tellsFailure(s, kind, file) {
 		p.Failures++
+	}
+	if !slices.Contains(p.Relays, s.Src) {
+		p.own++
 	}
 	if k := len(p.Lines); k == 0 || p.Lines[k-1].File != file {
 		i := slices.IndexFunc(p.Lines, func(l FileLines) bool { return l.File == file })
@@ -113,6 +117,9 @@ func (t *truth) write(path string, sim *simulation) error {
 			p.First, p.Last = &first, &last
 		}
 		p.Testable = p.testable()
+		if p.Records > 0 && p.own == 0 {
+			p.Attributable, p.Why = false, "only those who passed it on were recorded: nothing says who asked them"
+		}
 		slices.Sort(p.Kinds)
 		slices.SortFunc(p.Lines, func(a, b FileLines) int {
 			if a.File < b.File {
