@@ -12,6 +12,7 @@
 //	rejects/        <source>-<n>.jsonl: quarantined records
 //	sums/           <source>-<n>: checksums of each MiB of a source's content
 //	spool/          content that cannot be read again from where it came (stdin)
+//	isolated.json   damaged segments that answers leave out; derived, made by Repair
 //	staging/        what is being written; removed by the next writer
 //	runs/ findings/ custody.jsonl notes.jsonl lock
 //

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -98,12 +99,18 @@ func (c *Case) rejectsOf(source string, rf rejectFile, yield func(firetrail.Reje
 		return yield(firetrail.Reject{}, fmt.Errorf("read rejects: %w", err))
 	}
 	defer f.Close()
-	dec := json.NewDecoder(bufio.NewReader(f))
+	sum := sha256.New()
+	dec := json.NewDecoder(bufio.NewReader(io.TeeReader(f, sum)))
 	for {
 		var l rejectLine
-		if err := dec.Decode(&l); err == io.EOF {
-			return true
-		} else if err != nil {
+		err := dec.Decode(&l)
+		if err == io.EOF {
+			if hex.EncodeToString(sum.Sum(nil)) == rf.SHA256 {
+				return true
+			}
+			err = errors.New("not what was committed; see 'firetrail verify --repair'")
+		}
+		if err != nil {
 			yield(firetrail.Reject{}, fmt.Errorf("read rejects %s: %w", rf.Name, err))
 			return false
 		}

@@ -102,6 +102,22 @@ func writeSegment(tb testing.TB, c *Case, name, source string, evs []firetrail.E
 	if err := w.Close(source); err != nil {
 		tb.Fatal(err)
 	}
+	st, err := f.Stat()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	info.Size = st.Size()
+	if info.SHA256, err = fileSum(f.Name()); err != nil {
+		tb.Fatal(err)
+	}
+	stat, err := f.Stat()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	info.Size = stat.Size()
+	if info.SHA256, err = fileSum(f.Name()); err != nil {
+		tb.Fatal(err)
+	}
 	terms.w.Blocks(terms.blocks())
 	if err := terms.w.WriteFile(c.path("blocks", name, termsExt)); err != nil {
 		tb.Fatal(err)

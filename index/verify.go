@@ -97,7 +97,8 @@ func (r *VerifyReport) Touches(o firetrail.Origin) bool {
 }
 
 // Verify checks what the case rests on: the chains of the manifest and of the custody
-// log, the files of the case, and the sources where they can still be read.
+// log, the files of the case, and the sources where they can still be read. It
+// changes nothing.
 // progress, if not nil, is told what is being checked.
 func (c *Case) Verify(ctx context.Context, progress func(what string)) (VerifyReport, error) {
 	var r VerifyReport
