@@ -2,6 +2,7 @@ package index
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"os"
@@ -48,10 +49,12 @@ type fieldTerms struct {
 	dict  *columns.Dict
 	terms [][2]uint32 // of each value: where its terms lie in all; zero: not made yet
 	all   []blocks.Term
-	own   []uint32                      // of each value: how many of them are not words
-	addrs [3]map[netip.Addr]blocks.Term // terms of networks and addresses, by level
-	seen  []uint32                      // of each value: the last block it was met in, plus 1
-	found []uint32                      // values of the present block
+	own   []uint32      // of each value: how many of them are not words
+	nets  codeTable     // IPv4 networks and addresses, with their level
+	net   []blocks.Term // of each
+	nets6 map[netip.Prefix]blocks.Term
+	seen  []uint32 // of each value: the last block it was met in, plus 1
+	found []uint32 // values of the present block
 }
 
 func newTermWriter(w *blocks.Writer) *termWriter {
@@ -96,7 +99,7 @@ func (t *termWriter) field(name string) *fieldTerms {
 	if f := t.fields[name]; f != nil {
 		return f
 	}
-	f := &fieldTerms{name: name, indexed: query.Indexed(name), limit: maxTexts}
+	f := &fieldTerms{name: name, indexed: query.Indexed(name), limit: maxTexts, nets6: map[netip.Prefix]blocks.Term{}}
 	switch x, own := isX(name); {
 	case name == "length" || name == "time_guess":
 		f.indexed = false
@@ -188,7 +191,7 @@ func (t *termWriter) make(f *fieldTerms, code uint32) {
 	if f.indexed {
 		if f.addr {
 			if a := f.dict.Addrs()[code]; a.IsValid() {
-				f.all = append(f.all, t.addr(f, a, len(f.addrs)-1))
+				f.all = append(f.all, t.addr(f, a, len(query.AddrLevels(a.Is4()))-1))
 			}
 		} else {
 			f.all = append(f.all, t.w.Intern(query.TermKey(f.name, query.TermValue(f.name, f.dict.Value(code)))))
@@ -207,22 +210,33 @@ func (t *termWriter) make(f *fieldTerms, code uint32) {
 // addr gives the term of an address, or of its network of a level. The wider
 // networks follow from it.
 func (t *termWriter) addr(f *fieldTerms, a netip.Addr, level int) blocks.Term {
-	p, _ := a.Prefix(query.AddrLevels(a.Is4())[level])
-	if id, ok := f.addrs[level][p.Addr()]; ok {
+	bits := query.AddrLevels(a.Is4())[level]
+	p, _ := a.Prefix(bits)
+	if !a.Is4() {
+		id, ok := f.nets6[p]
+		if !ok {
+			id = t.network(f, p, level)
+			f.nets6[p] = id
+		}
 		return id
 	}
-	var outer blocks.Term
-	if level > 0 {
-		outer = t.addr(f, a, level-1)
+	b := p.Addr().As4()
+	code := f.nets.code(uint64(bits)<<32 | uint64(binary.BigEndian.Uint32(b[:])))
+	if int(code) == len(f.net) {
+		f.net = append(f.net, 0)
+		f.net[code] = t.network(f, p, level)
 	}
+	return f.net[code]
+}
+
+// network makes the term of a network that was not met before.
+func (t *termWriter) network(f *fieldTerms, p netip.Prefix, level int) blocks.Term {
+	if level == 0 {
+		return t.w.New(query.AddrTerm(f.name, p))
+	}
+	outer := t.addr(f, p.Addr(), level-1)
 	id := t.w.New(query.AddrTerm(f.name, p))
-	if level > 0 {
-		t.w.Within(id, outer)
-	}
-	if f.addrs[level] == nil {
-		f.addrs[level] = map[netip.Addr]blocks.Term{}
-	}
-	f.addrs[level][p.Addr()] = id
+	t.w.Within(id, outer)
 	return id
 }
 

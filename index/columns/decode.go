@@ -124,7 +124,8 @@ func (r *Reader) decode(leaf int, offset, size int64, rows int) error {
 	if isMap {
 		width, full = 2, 2
 	}
-	if c.defs, err = levels(c.defs, body[reps:reps+defs], values, width, defs > 0, full); err != nil {
+	mixed := isMap || d.NumNulls != 0 && int(d.NumNulls) != values // else the count says it all
+	if c.defs, err = levels(c.defs, body[reps:reps+defs], values, width, mixed && defs > 0, full); err != nil {
 		return corrupt(path, "definition levels: %v", err)
 	}
 	text := !isInt(r.seg, leaf)
@@ -213,6 +214,21 @@ func (r *Reader) spreadCodes(c *columnReader, coded bool, present int, full byte
 		return corrupt(r.seg.file.Name(), "%d values are too few", len(r.codes))
 	}
 	v.Const = present == 0 || coded && known == 1 && present == v.Rows
+	if present == 0 {
+		for i := range v.Codes {
+			v.Codes[i] = Null
+		}
+		return nil
+	}
+	if coded && present == v.Rows {
+		for i, code := range r.codes[:present] {
+			if uint(code) >= uint(known) {
+				return corrupt(r.seg.file.Name(), "code %d of %d", code, known)
+			}
+			v.Codes[i] = uint32(code)
+		}
+		return nil
+	}
 	next := 0
 	for i := range v.Codes {
 		if c.defs[i] != full {

@@ -133,13 +133,13 @@ func reversed(name string) string {
 	}
 }
 
-// addrLevels are the prefix lengths of which blocks keep terms.
-var addrLevels = map[bool][]int{true: {16, 24, 32}, false: {48, 64, 128}}
+// Prefix lengths of which blocks keep terms.
+var levels4, levels6 = []int{16, 24, 32}, []int{48, 64, 128}
 
 // AddrTerms calls yield with the terms of an address: its networks, the widest
 // first, and itself.
 func AddrTerms(field string, a netip.Addr, yield func(term string)) {
-	for _, bits := range addrLevels[a.Is4()] {
+	for _, bits := range AddrLevels(a.Is4()) {
 		p, _ := a.Prefix(bits)
 		yield(AddrTerm(field, p))
 	}
@@ -147,7 +147,12 @@ func AddrTerms(field string, a netip.Addr, yield func(term string)) {
 
 // AddrLevels are the prefix lengths of which blocks keep terms, ascending; the last
 // is the length of an address.
-func AddrLevels(v4 bool) []int { return addrLevels[v4] }
+func AddrLevels(v4 bool) []int {
+	if v4 {
+		return levels4
+	}
+	return levels6
+}
 
 // AddrTerm is the term of a network of one of the AddrLevels. It keeps the length of the
 // prefix, marked by family, and its bytes, so that the terms of one length lie
@@ -171,7 +176,7 @@ func AddrTerm(field string, p netip.Prefix) string {
 // levels for.
 func needPrefix(field string, p netip.Prefix) Need {
 	n := Need{Op: firetrail.OpMatch, Field: field}
-	for _, bits := range addrLevels[p.Addr().Is4()] {
+	for _, bits := range AddrLevels(p.Addr().Is4()) {
 		if bits < p.Bits() {
 			continue
 		}
