@@ -128,7 +128,7 @@ func TestChanceTuples(t *testing.T) {
 	s := NewSightings([]ClockSource{{"z", "zeek", TrustAbsolute}, {"p", "pa", TrustAssumed}})
 	for i := range int64(400) {
 		s.Add(sight("z", 1000+i, at(i*200)))
-		s.Add(sight("p", 1000+i, at(i*7919%80000)))
+		s.Add(sight("p", 1000+i, at(i*200+3600+i*7919%1700-850)))
 	}
 	for _, r := range s.Readings() {
 		if r.Offset.Shift != 0 {
