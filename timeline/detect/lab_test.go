@@ -6,6 +6,7 @@ import (
 	"iter"
 	"math/rand/v2"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -143,6 +144,14 @@ func selects(q firetrail.Query, ev *firetrail.Event) bool {
 	if q.Match == firetrail.MatchHas {
 		_, ok := ev.Value(q.Field)
 		return ok
+	}
+	if q.Match == firetrail.MatchRegexp {
+		re := regexp.MustCompile(q.Value)
+		if q.Field != "" {
+			v, ok := ev.Value(q.Field)
+			return ok && re.MatchString(v)
+		}
+		return re.MatchString(ev.App+" "+ev.URL+" "+ev.Rule+" "+ev.Host) || slices.ContainsFunc(ev.X, func(x firetrail.Field) bool { return re.MatchString(x.Value) })
 	}
 	switch q.Field {
 	case "":

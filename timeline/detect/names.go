@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -67,11 +68,11 @@ func (l *Lab) readNames(ctx context.Context, view View, chosen []Detector) error
 	for _, n := range sortedKeys(wanted) {
 		args = append(args, firetrail.Is("host", n))
 	}
-	for _, w := range sortedKeys(labels) {
-		args = append(args, firetrail.Query{Op: firetrail.OpMatch, Match: firetrail.MatchWildcard, Value: w + "*"})
+	if len(labels) > 0 {
+		args = append(args, anyOf("host", sortedKeys(labels)))
 	}
-	for _, w := range words {
-		args = append(args, firetrail.Is("", w))
+	if len(words) > 0 {
+		args = append(args, anyOf("app", words), firetrail.And(firetrail.Not(wordless()), anyOf("", words)))
 	}
 	for ev, err := range view.Events(ctx, firetrail.Or(args...)) {
 		if err != nil {
@@ -80,6 +81,27 @@ func (l *Lab) readNames(ctx context.Context, view View, chosen []Detector) error
 		l.names.add(ev, wanted, labels, words)
 	}
 	return nil
+}
+
+// anyOf selects events in whose field (any text for "") one of the words occurs: one
+// expression, since each value is tested once for it, however many words there are.
+func anyOf(field string, words []string) firetrail.Query {
+	quoted := make([]string, len(words))
+	for i, w := range words {
+		quoted[i] = regexp.QuoteMeta(w)
+	}
+	return firetrail.Query{Op: firetrail.OpMatch, Field: field, Match: firetrail.MatchRegexp, Value: "(?i)(" + strings.Join(quoted, "|") + ")"}
+}
+
+// wordless selects the kinds that hold no alarms and are the bulk of a case: their
+// texts are what clients and servers wrote, and alarmOf does not look at them.
+func wordless() firetrail.Query {
+	var kinds []firetrail.Query
+	for _, k := range []string{"iptables", "pf", "paloalto.traffic", "zeek.conn", "zeek.open_conn", "zeek.dns", "zeek.ssl", "zeek.http",
+		"zeek.files", "zeek.x509", "zeek.ssh", "zeek.ntp", "zeek.dhcp"} {
+		kinds = append(kinds, firetrail.Is("kind", k))
+	}
+	return firetrail.Or(kinds...)
 }
 
 func (b *book) add(ev *firetrail.Event, wanted, labels map[string]bool, words []string) {
