@@ -61,6 +61,7 @@ func (f *logFile) at(t int64) error {
 		return err
 	}
 	f.file, f.open = file, true
+	f.sim.written++
 	var w io.Writer = file
 	if strings.HasSuffix(f.path, ".gz") {
 		// The fastest level: compression costs more than everything else here.

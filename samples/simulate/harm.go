@@ -27,7 +27,7 @@ func (h *harms) silent(v views, t int64) bool {
 }
 
 // clocks sets the clocks wrong.
-func (h *harms) clocks(sim *simulation, edge2, core, router *clock) {
+func (h *harms) clocks(sim *simulation, edge2, router *clock) {
 	if h.zone {
 		router.offset += hour
 	}

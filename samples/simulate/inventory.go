@@ -25,7 +25,7 @@ func (sim *simulation) inventory() error {
 		{"inventory/runs.csv", sim.writeRuns},
 		{"inventory/toolcalls.jsonl", sim.writeCalls},
 		{"inventory/spans.otlp.json", sim.writeSpans},
-		{"inventory/conntrack.txt", sim.writeNAT},
+		{"inventory/conntrack.txt", sim.nat.write},
 		{"allow.yaml", sim.writeAllow},
 	}
 	for _, f := range files {
@@ -225,12 +225,6 @@ func (sim *simulation) writeSpans(w *bufio.Writer) error {
 		}
 	}
 	return nil
-}
-
-// writeNAT writes the translations of the edge as conntrack reports them: of what
-// was planted, and of enough of the rest that the one does not tell the other.
-func (sim *simulation) writeNAT(w *bufio.Writer) error {
-	return sim.nat.write(w)
 }
 
 // writePods is what "kubectl get pods -A -o json" says at t: pods that run, and

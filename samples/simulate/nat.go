@@ -6,14 +6,11 @@ import (
 )
 
 // natTable keeps the translations that the edge's connection tracking reports.
-// It is bounded: of the background it holds a sample.
+// It is bounded: of the background it holds a sample, large enough that being
+// listed tells nothing of a session.
 type natTable struct {
-	entries []translation
+	entries []Session
 	every   uint64 // one background session of so many is kept
-}
-
-type translation struct {
-	session Session
 }
 
 const maxTranslations = 60_000
@@ -24,7 +21,7 @@ func (n *natTable) note(s *Session) {
 		return
 	}
 	if len(n.entries) < maxTranslations || s.plant != 0 {
-		n.entries = append(n.entries, translation{*s})
+		n.entries = append(n.entries, *s)
 	}
 }
 
@@ -33,7 +30,7 @@ func (n *natTable) note(s *Session) {
 func (n *natTable) write(w *bufio.Writer) error {
 	var b []byte
 	for i := range n.entries {
-		s := &n.entries[i].session
+		s := &n.entries[i]
 		for _, event := range [...]string{"NEW", "DESTROY"} {
 			at := s.Start
 			if event == "DESTROY" {

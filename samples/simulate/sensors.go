@@ -60,7 +60,7 @@ func (sim *simulation) newSensors() []sensor {
 	router, capture := on(1800*millisecond, 8, 0), on(-2400*millisecond, -5, 0)
 	edge1, edge2 := on(700*millisecond, 2, hour), on(-350*millisecond, -1, 0)
 	core, outer := on(0, 0, 0), on(12*millisecond, 0.5, 0)
-	sim.harms.clocks(sim, edge2, core, router)
+	sim.harms.clocks(sim, edge2, router)
 	var out []sensor
 	take := func(v views, make func() sensor) {
 		if sim.on&v != 0 {

@@ -73,6 +73,7 @@ type simulation struct {
 	harms    harms
 	events   int64
 	bytes    int64
+	written  int // files opened for logs
 	seq      uint64
 
 	// The slice of time at hand.
@@ -106,7 +107,7 @@ func Run(opt Options) (Summary, error) {
 	if err := sim.exports(); err != nil {
 		return Summary{}, fmt.Errorf("write inventory: %w", err)
 	}
-	return Summary{Events: sim.events, Bytes: sim.bytes, Files: len(sim.truth.files), Runs: len(sim.schedule.runs),
+	return Summary{Events: sim.events, Bytes: sim.bytes, Files: sim.written, Runs: len(sim.schedule.runs),
 		Calls: len(sim.schedule.calls), Planted: len(sim.truth.items)}, nil
 }
 
@@ -130,7 +131,7 @@ func prepare(opt Options) (*simulation, error) {
 	if len(opt.Sensors) == 0 {
 		opt.Sensors = Families
 	}
-	sim := &simulation{opt: opt, lab: newLab(), truth: newTruth(&opt)}
+	sim := &simulation{opt: opt, lab: newLab(), truth: &truth{}}
 	for _, name := range opt.Sensors {
 		v, ok := familyViews(name)
 		if !ok {

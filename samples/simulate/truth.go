@@ -72,10 +72,7 @@ type FileLines struct {
 type truth struct {
 	items       []Planted
 	first, last []int64
-	files       map[string]bool
 }
-
-func newTruth(*Options) *truth { return &truth{files: map[string]bool{}} }
 
 // line notes that a record of the n-th behaviour stands in the file.
 func (t *truth) line(n int32, file string, line, at int64, kind string, s *Session) {
