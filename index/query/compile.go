@@ -293,4 +293,3 @@ func bareTest(q firetrail.Query) (func(string) bool, Need, error) {
 	}
 	return nil, Need{}, errors.New("a comparison needs a field: field:>value")
 }
-

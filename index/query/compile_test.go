@@ -27,6 +27,27 @@ func sample() firetrail.Event {
 	return ev
 }
 
+// TestGuessOfBoth: "year,zone" is two answers, and each is found alone.
+func TestGuessOfBoth(t *testing.T) {
+	ev := sample()
+	ev.Guess = firetrail.GuessYear | firetrail.GuessZone
+	for text, want := range map[string]bool{
+		"time.guess:year": true, "time.guess:ZONE": true, `time.guess:"year,zone"`: true, "time.guess:month": false, `time.guess:""`: false,
+	} {
+		q, err := Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := Compile(q, Env{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := p.Event(&ev); got != want {
+			t.Errorf("%s: %v, want %v", text, got, want)
+		}
+	}
+}
+
 func TestEvent(t *testing.T) {
 	ev := sample()
 	env := Env{Now: ev.Time + 3600e9, Runs: func(id string) ([]firetrail.Lease, error) {

@@ -117,6 +117,13 @@ func (l *Leaf) is(value, folded string) {
 	case l.Field == "kind":
 		l.Text = func(s string) bool { return s == folded || strings.HasPrefix(s, folded) && s[len(folded)] == '.' }
 		l.Need = needTest("kind", "", l.Text)
+	case l.Field == "time.guess":
+		// Where both were missing the text is "year,zone": either word finds it.
+		l.Text = func(s string) bool {
+			first, second, _ := strings.Cut(s, ",")
+			return equalFold(s, folded) || folded != "" && (first == folded || second == folded)
+		}
+		l.Need = needTest(l.Field, "", l.Text)
 	case l.Field == "action" && synonyms[folded] != nil:
 		words := synonyms[folded]
 		l.Text = func(s string) bool { return slices.Contains(words, s) }
