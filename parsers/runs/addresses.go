@@ -104,16 +104,24 @@ var nodeList = Kind{
 	read: func(f *file) error { return f.nodes() },
 }
 
-// nodes reads the file as YAML, of which JSON is a part.
-func (f *file) nodes() error {
+// yamlRoot reads the file as one YAML document and gives the value it holds.
+func (f *file) yamlRoot() (*yaml.Node, error) {
 	var doc yaml.Node
 	if err := yaml.Unmarshal(f.data, &doc); err != nil {
-		return err
+		return nil, err
 	}
 	if len(doc.Content) == 0 {
-		return errors.New("empty document")
+		return nil, errors.New("empty document")
 	}
-	root := doc.Content[0]
+	return doc.Content[0], nil
+}
+
+// nodes reads the file as YAML, of which JSON is a part.
+func (f *file) nodes() error {
+	root, err := f.yamlRoot()
+	if err != nil {
+		return err
+	}
 	if root.Kind == yaml.MappingNode && len(root.Content) == 2 && root.Content[1].Kind == yaml.SequenceNode && root.Content[0].Value == "nodes" {
 		root = root.Content[1]
 	}

@@ -68,6 +68,8 @@ func (s *Statements) sort() {
 	slices.Sort(s.notes)
 }
 
+// compareWhere orders citations by file and line, so that the same files give the
+// same inventory in whatever order they were read.
 func compareWhere(a, b firetrail.Citation) int {
 	return cmp.Or(cmp.Compare(a.Source, b.Source), cmp.Compare(a.Line, b.Line))
 }
@@ -230,6 +232,7 @@ func (j *joiner) job(b *job, rows []row) {
 	}
 }
 
+// overlap reports whether two spans of time touch; an Absent bound is open.
 func overlap(a0, a1, b0, b1 int64) bool {
 	return (a1 == firetrail.Absent || b0 == firetrail.Absent || a1 >= b0) && (b1 == firetrail.Absent || a0 == firetrail.Absent || b1 >= a0)
 }
@@ -237,16 +240,7 @@ func overlap(a0, a1, b0, b1 int64) bool {
 // mergeJobs makes one job of its appearances in several exports: an end that
 // one of them knows counts, since the others were made while it ran.
 func mergeJobs(all []job) []job {
-	index := map[string]int{}
-	var out []job
-	for _, b := range all {
-		i, known := index[b.id]
-		if !known {
-			index[b.id] = len(out)
-			out = append(out, b)
-			continue
-		}
-		o := &out[i]
+	return merged(all, func(b job) string { return b.id }, func(o *job, b job) {
 		o.start, o.end, o.endUnc = widen(o.start, b.start, true), widen(o.end, b.end, false), max(o.endUnc, b.endUnc)
 		o.rawID, o.name, o.user = cmp.Or(o.rawID, b.rawID), cmp.Or(o.name, b.name), cmp.Or(o.user, b.user)
 		if len(o.nodes) == 0 {
@@ -255,6 +249,21 @@ func mergeJobs(all []job) []job {
 		if b.end != firetrail.Absent {
 			o.state = b.state
 		}
+	})
+}
+
+// merged makes one thing of all that have the same key, in the order of their
+// first appearance; add puts what a later one says into the first.
+func merged[T any](all []T, key func(T) string, add func(first *T, later T)) []T {
+	index := map[string]int{}
+	var out []T
+	for _, t := range all {
+		if i, known := index[key(t)]; known {
+			add(&out[i], t)
+			continue
+		}
+		index[key(t)] = len(out)
+		out = append(out, t)
 	}
 	return out
 }

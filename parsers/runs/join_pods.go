@@ -13,16 +13,7 @@ import (
 // mergePods makes one pod of its appearances in several snapshots: bounds are
 // widened, and an end that one snapshot knows counts.
 func mergePods(all []pod) []pod {
-	index := map[string]int{}
-	var out []pod
-	for _, p := range all {
-		i, known := index[p.uid]
-		if !known {
-			index[p.uid] = len(out)
-			out = append(out, p)
-			continue
-		}
-		o := &out[i]
+	return merged(all, func(p pod) string { return p.uid }, func(o *pod, p pod) {
 		o.start, o.ready, o.created = widen(o.start, p.start, true), widen(o.ready, p.ready, true), widen(o.created, p.created, true)
 		o.end = widen(o.end, p.end, false)
 		o.node, o.hostIP, o.group = cmp.Or(o.node, p.node), cmp.Or(o.hostIP, p.hostIP), cmp.Or(o.group, p.group)
@@ -35,8 +26,7 @@ func mergePods(all []pod) []pod {
 				o.ips = append(o.ips, ip)
 			}
 		}
-	}
-	return out
+	})
 }
 
 // quality of a lease that rests on the node's address: a pod's traffic usually

@@ -140,14 +140,10 @@ func flatten(m map[string]json.RawMessage) map[string]string {
 }
 
 func (f *file) yamlRows() error {
-	var doc yaml.Node
-	if err := yaml.Unmarshal(f.data, &doc); err != nil {
+	list, err := f.yamlRoot()
+	if err != nil {
 		return err
 	}
-	if len(doc.Content) == 0 {
-		return errors.New("empty document")
-	}
-	list := doc.Content[0]
 	if list.Kind == yaml.MappingNode {
 		for i := 0; i+1 < len(list.Content); i += 2 {
 			if list.Content[i].Value == "runs" {
