@@ -47,6 +47,9 @@ func stepOf(f *firetrail.Finding) (phase, told string) {
 	if f.Detector == "ssh_tunnel" && hasPart(f, "inbound") {
 		return "entry", "was reached over SSH from the internet"
 	}
+	if f.Detector == "ssh_tunnel" && hasPart(f, "egress") { // a packet filter cannot tell that a tunnel stood
+		return "tunnel", "was let out over SSH"
+	}
 	for _, s := range steps {
 		if s.detector != f.Detector {
 			continue

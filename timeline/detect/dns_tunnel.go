@@ -31,6 +31,8 @@ var dnsTunnel = Detector{
 		{"rate", 60, "questions in a minute"},
 		{"length", 50, "mean length of the names"},
 		{"minutes", 10, "a DNS connection of this many minutes, where only volumes are known"},
+		{"questions", 500, "DNS connections with one resolver outside from which their size counts, where only volumes are known"},
+		{"size", 180, "mean bytes sent in each of them: a question with a name of the greatest length has about 300"},
 		{"bytes", 10e6, "bytes sent to one resolver outside within an hour, where only volumes are known"},
 	},
 	New: func(l *Lab, d *Detector) State {
@@ -83,8 +85,9 @@ func (s *dnsState) Channel(c *Channel) {
 	}
 	if len(c.Hosts) == 0 && c.Out && (c.Port == 53 || dnsTunnelApp(c)) && (c.Timed || dnsTunnelApp(c)) {
 		k := peerKey{c.Src, c.Dst, c.Port}
-		if c.Longest >= int64(60e9*s.lab.threshold(s.d, "minutes")) || float64(c.BytesOut) >= s.lab.threshold(s.d, "bytes") || dnsTunnelApp(c) {
-			s.volumes[k] = &dnsVolume{peerKey: k, named: dnsTunnelApp(c), trail: newTrail(), hours: map[int64]int64{}}
+		large := c.Events >= int64(s.lab.threshold(s.d, "questions")) && float64(c.BytesOut) >= s.lab.threshold(s.d, "size")*float64(c.Events)
+		if large || c.Longest >= int64(60e9*s.lab.threshold(s.d, "minutes")) || float64(c.BytesOut) >= s.lab.threshold(s.d, "bytes") || dnsTunnelApp(c) {
+			s.volumes[k] = &dnsVolume{peerKey: k, large: large, questions: c.Events, mean: c.BytesOut / max(c.Events, 1), named: dnsTunnelApp(c), trail: newTrail(), hours: map[int64]int64{}}
 		}
 	}
 }
@@ -92,10 +95,13 @@ func (s *dnsState) Channel(c *Channel) {
 // dnsVolume is what can be said of DNS without names: how much, how long.
 type dnsVolume struct {
 	peerKey
-	named   bool // the sensor says that it is a tunnel
-	trail   trail
-	longest float64
-	hours   map[int64]int64 // bytes sent by hour
+	named bool // the sensor says that it is a tunnel
+	large bool // many questions, and large ones
+
+	questions, mean int64 // connections of the whole case, and bytes sent in one
+	trail           trail
+	longest         float64
+	hours           map[int64]int64 // bytes sent by hour
 }
 
 // dnsTunnelApp reports a tunnel in DNS as PAN-OS App-ID names them.
@@ -147,6 +153,9 @@ func (s *dnsState) judgeVolume(v *dnsVolume) *Draft {
 	}
 	if float64(peak) >= t("bytes") {
 		d.part("volume", float64(peak), t("bytes"), 2, "%s sent to one resolver within an hour", size(peak))
+	}
+	if v.large {
+		d.part("size", float64(v.mean), t("size"), 3, "%d questions of %d bytes on average: ordinary ones have 60 to 100", v.questions, v.mean)
 	}
 	if s.lab.resolvers[v.src] {
 		d.part("resolver", 1, 1, -2, "%s is a resolver: it asks for others", v.src)

@@ -22,13 +22,14 @@ func (l *Lab) callByName(ctx context.Context, view View, drafts []*Draft) error 
 	if len(nameless) == 0 {
 		return nil
 	}
-	var peers, answers []firetrail.Query
+	var peers []firetrail.Query
+	var answers []string
 	for _, a := range sortedBy(nameless, netip.Addr.Compare) {
 		peers = append(peers, firetrail.Exactly("dst_ip", a.String()))
-		answers = append(answers, firetrail.Is("", a.String()))
+		answers = append(answers, a.String())
 	}
 	has := firetrail.Query{Op: firetrail.OpMatch, Field: "host", Match: firetrail.MatchHas}
-	query := firetrail.Or(firetrail.And(has, firetrail.Or(peers...)), firetrail.And(firetrail.Exactly("kind", "zeek.dns"), firetrail.Or(answers...)))
+	query := firetrail.Or(firetrail.And(has, firetrail.Or(peers...)), anyOf("x.answers", answers))
 	names := book{bySrc: map[[2]netip.Addr][]string{}, byDst: map[netip.Addr][]string{}}
 	for ev, err := range view.Events(ctx, query) {
 		if err != nil {

@@ -300,6 +300,8 @@ func (s *sshState) judge(p *sshPeer, e *sshEpisode) *Draft {
 		d.part("peers", float64(hosts), 3, 1, "%d servers were tried", hosts)
 	} else if n := s.lab.Prevalence(p.dst); n == 1 {
 		d.part("prevalence", 1, 1, 1, "no other inside host contacts %s", p.dst)
+	} else if n >= manyHosts && !e.timed && !e.established {
+		d.part("prevalence", float64(n), manyHosts, -2.5, "%d inside hosts contact it: more likely a git server or another service of the lab", n)
 	} else if n >= 4 && 2*n >= s.lab.Hosts {
 		d.part("prevalence", float64(n), float64(s.lab.Hosts)/2, -1.5, "%d of %d inside hosts contact it: a service of the lab", n, s.lab.Hosts)
 	}
