@@ -26,8 +26,7 @@ var house = map[string]room{
 	"index/query":        {own: "root"},
 	"index/columns":      {own: "root", third: "github.com/parquet-go/parquet-go github.com/klauspost/compress"},
 	"index/blocks":       {own: "root index/query", third: "github.com/blevesearch"},
-	"index/geo":          {own: "root", third: "github.com/oschwald/geoip2-golang/v2"},
-	"index":              {own: "root parsers parsers/runs index/query index/columns index/blocks index/geo timeline", third: "golang.org/x/sync github.com/gofrs/flock github.com/klauspost/compress"},
+	"index":              {own: "root parsers parsers/runs index/query index/columns index/blocks timeline", third: "golang.org/x/sync github.com/gofrs/flock github.com/klauspost/compress"},
 	"timeline":           {own: "root"},
 	"timeline/detect":    {own: "root", third: "golang.org/x/net/publicsuffix"},
 	"timeline/attribute": {own: "root"},
@@ -40,10 +39,9 @@ var house = map[string]room{
 
 // onlyImporter names the one package that may import a module.
 var onlyImporter = map[string]string{
-	"github.com/parquet-go/parquet-go":  "index/columns",
-	"github.com/blevesearch":            "index/blocks",
-	"github.com/oschwald/geoip2-golang": "index/geo",
-	"github.com/spf13/cobra":            "cmd/firetrail",
+	"github.com/parquet-go/parquet-go": "index/columns",
+	"github.com/blevesearch":           "index/blocks",
+	"github.com/spf13/cobra":           "cmd/firetrail",
 }
 
 // testOnly may be imported by tests of any package.

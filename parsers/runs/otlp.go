@@ -36,6 +36,7 @@ type attribute struct {
 
 type attributes []attribute
 
+// get is the value of an attribute as text, "" where there is none.
 func (as attributes) get(key string) string {
 	for i := range as {
 		if as[i].Key != key {
@@ -73,6 +74,7 @@ func (as attributes) run(given string) string {
 	return ""
 }
 
+// readOTLP takes the spans that are tool calls and that name their run.
 func readOTLP(f *file) error {
 	dec := json.NewDecoder(bytes.NewReader(f.data))
 	for n := 0; dec.More(); n++ {
@@ -116,6 +118,9 @@ func readOTLP(f *file) error {
 					}
 					if c.Sandbox == "" {
 						c.Sandbox = both.get("k8s.pod.name")
+					}
+					if id := a.get("gen_ai.tool.call.id"); id != "" {
+						c.ID = id
 					}
 					c.IP, _ = netip.ParseAddr(both.get("host.ip"))
 					c.Start, _ = f.stamp(str(span.StartTimeUnixNano))
