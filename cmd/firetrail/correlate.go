@@ -181,9 +181,7 @@ func (a *app) correlate(ctx context.Context, c *index.Case, f *correlateFlags) (
 	detect.Corroborate(found.Findings)
 	findings, byRun := detect.SuppressRuns(found.Findings, cfg.Allow, lastTime(c))
 	found.Suppressed = append(found.Suppressed, byRun...)
-	if err := fillEvidence(c, findings); err != nil {
-		return firetrail.Results{}, err
-	}
+	unread := fillEvidence(c, findings)
 	sources := clocks.sources
 	silent, err := gaps(ctx, c, sources)
 	if err != nil {
@@ -195,7 +193,7 @@ func (a *app) correlate(ctx context.Context, c *index.Case, f *correlateFlags) (
 		Tool: "firetrail " + version(), Parameters: found.Parameters, Findings: findings, Incidents: incidents,
 		Suppressed: found.Suppressed, Untestable: found.Untestable, Coverage: silent,
 	}
-	r.Reasons = incomplete(sources, found.Undated)
+	r.Reasons = append(incomplete(sources, found.Undated), unread...)
 	r.Complete = len(r.Reasons) == 0
 	if len(inv.Runs) == 0 {
 		a.say("%v", errNoRuns)
@@ -204,8 +202,9 @@ func (a *app) correlate(ctx context.Context, c *index.Case, f *correlateFlags) (
 }
 
 // fillEvidence reads the bytes of every cited record, source by source in order
-// of offset, so that compressed sources are read once.
-func fillEvidence(c *index.Case, findings []firetrail.Finding) error {
+// of offset, so that compressed sources are read once. Where a source is gone or
+// has changed, its records stay cited without their bytes; the sentences say so.
+func fillEvidence(c *index.Case, findings []firetrail.Finding) (unread []string) {
 	var all []*firetrail.Evidence
 	for i := range findings {
 		for k := range findings[i].Evidence {
@@ -215,15 +214,22 @@ func fillEvidence(c *index.Case, findings []firetrail.Finding) error {
 	slices.SortStableFunc(all, func(a, b *firetrail.Evidence) int {
 		return cmp.Or(cmp.Compare(a.Source, b.Source), cmp.Compare(a.Offset, b.Offset))
 	})
+	lost := ""
 	for _, e := range all {
 		raw, src, err := c.Raw(e.Origin)
+		e.Path = src.Path
 		if err != nil {
-			return fmt.Errorf("read evidence %s: %w", e.ID(), err)
+			e.Note = "the record could not be read again"
+			if e.Source != lost {
+				lost = e.Source
+				unread = append(unread, fmt.Sprintf("evidence of %s could not be read again: %v", src.Path, err))
+			}
+			continue
 		}
 		sum := sha256.Sum256(raw)
-		e.Raw, e.Path, e.SHA256 = slices.Clone(raw), src.Path, hex.EncodeToString(sum[:])
+		e.Raw, e.SHA256 = slices.Clone(raw), hex.EncodeToString(sum[:])
 	}
-	return nil
+	return unread
 }
 
 // guesses are the sources whose zone or year nobody named: their provenance

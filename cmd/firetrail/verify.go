@@ -120,6 +120,9 @@ func (a *app) verifyFindings(c *index.Case, r *firetrail.Results) int {
 	for i := range r.Findings {
 		for k := range r.Findings[i].Evidence {
 			e := &r.Findings[i].Evidence[k]
+			if e.SHA256 == "" { // correlate could not read it either, and said so
+				continue
+			}
 			if err := checkRecord(c, e.Origin, e.SHA256); err != nil {
 				a.line("finding %s: evidence %s at %s:%d: %v", r.Findings[i].ID, e.ID(), e.Path, e.Line, err)
 				bad++
