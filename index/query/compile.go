@@ -87,6 +87,7 @@ func (p *Predicate) Event(ev *firetrail.Event) bool {
 	return !any
 }
 
+// event tests the leaf against a whole event, as the index tests it against columns.
 func (l *Leaf) event(ev *firetrail.Event) bool {
 	switch {
 	case l.Field == Messages:
@@ -126,6 +127,7 @@ var (
 	Ports     = []string{"src_port", "dst_port", "nat_src_port", "nat_dst_port"}
 )
 
+// compileMatch compiles one test; names that stand for several fields become an alternative of all.
 func compileMatch(q firetrail.Query, env Env) (*Predicate, error) {
 	switch q.Field {
 	case "":

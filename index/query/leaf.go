@@ -70,6 +70,7 @@ func (l *Leaf) order(q firetrail.Query) {
 	l.Need = needTest(l.Field, "", l.Text)
 }
 
+// compareFloat orders numbers; one that is not a number equals all.
 func compareFloat(a, b float64) int {
 	switch {
 	case a < b:
@@ -153,6 +154,7 @@ func under(s, name string) bool {
 	return false
 }
 
+// addr compiles the test of an address: networks, patterns over the printed address, order.
 func (l *Leaf) addr(q firetrail.Query) error {
 	switch q.Match {
 	case firetrail.MatchHas:
@@ -182,6 +184,7 @@ func (l *Leaf) addr(q firetrail.Query) error {
 	return nil
 }
 
+// addrOrder compiles comparisons of addresses; those of another family never pass.
 func (l *Leaf) addrOrder(q firetrail.Query) error {
 	low, high, exclLow, exclHigh := limits(q)
 	var a, b netip.Addr

@@ -183,6 +183,7 @@ func Time(s string, now int64) (low, high int64, err error) {
 	return 0, 0, fmt.Errorf("%q is no time", s)
 }
 
+// interval is the span [from, to) in nanoseconds since 1970, which cover the years 1678 to 2261.
 func interval(from, to time.Time) (low, high int64, err error) {
 	if from.Year() < 1678 || to.Year() > 2261 {
 		return 0, 0, fmt.Errorf("years are 1678 to 2261")

@@ -38,6 +38,7 @@ type parser struct {
 	depth int
 }
 
+// fail is an error that points at byte at of the query.
 func (p *parser) fail(at int, format string, args ...any) error {
 	return &Error{Text: p.text, Offset: min(at, len(p.text)), Msg: fmt.Sprintf(format, args...)}
 }
@@ -52,6 +53,7 @@ func (p *parser) peek() byte {
 	return p.text[p.pos]
 }
 
+// space passes over white space.
 func (p *parser) space() {
 	for !p.end() {
 		r, n := utf8.DecodeRuneInString(p.text[p.pos:])
@@ -105,6 +107,7 @@ func (p *parser) or(field string) (firetrail.Query, error) {
 	return firetrail.Or(alternatives...), nil
 }
 
+// and reads terms joined by AND or by nothing, which means the same.
 func (p *parser) and(field string) (firetrail.Query, error) {
 	var terms []firetrail.Query
 	for {
@@ -133,6 +136,8 @@ func (p *parser) at(k string) bool {
 	return ok && closes(rest)
 }
 
+// not reads one term with what negates it. Each level counts, so that a query of brackets
+// alone cannot exhaust the stack.
 func (p *parser) not(field string) (firetrail.Query, error) {
 	if p.depth++; p.depth > maxDepth {
 		return firetrail.Query{}, p.fail(p.pos, "nested more than %d deep", maxDepth)

@@ -112,6 +112,7 @@ func WordTerm(word string) string { return TermKey(WordsField, cut(Fold(word), m
 // PortTerm is the term of a port.
 func PortTerm(field string, port int64) string { return TermKey(field, bareInt(port)) }
 
+// cut is the first n bytes of s.
 func cut(s string, n int) string {
 	if len(s) > n {
 		return s[:n]
@@ -192,6 +193,7 @@ func needPrefix(field string, p netip.Prefix) Need {
 	return n
 }
 
+// lastAddr is the highest address of a network.
 func lastAddr(p netip.Prefix) netip.Addr {
 	b := p.Addr().AsSlice()
 	for i := p.Bits(); i < len(b)*8; i++ {
@@ -201,6 +203,7 @@ func lastAddr(p netip.Prefix) netip.Addr {
 	return a
 }
 
+// needKey asks for one term of a field; ids are asked of the bloom filter of the block.
 func needKey(field, value string) Need {
 	switch {
 	case field == "uid" || field == "community_id":
@@ -232,6 +235,7 @@ func needTest(field, prefix string, test func(string) bool) Need {
 	return n
 }
 
+// needGlob asks for terms that match; what stands before the first wildcard narrows the search.
 func needGlob(field string, g glob) Need {
 	if field != "host" {
 		return needTest(field, g.prefix(), g.match)
@@ -249,6 +253,7 @@ func hostGlob(g glob) func(string) bool {
 	return func(s string) bool { return g.match(s) || g.match(s+".") }
 }
 
+// needWords asks for all of the words.
 func needWords(words []string) Need {
 	n := Need{Op: firetrail.OpAnd}
 	for _, w := range words {
@@ -273,6 +278,7 @@ func needFragment(literal string) Need {
 	return needTest(WordsField, "", func(s string) bool { return strings.Contains(s, longest) })
 }
 
+// needBounds asks for numbers from low to high, and for each port where they are few.
 func needBounds(field string, low, high int64) Need {
 	n := Need{Op: firetrail.OpMatch, Field: field, Bounded: true, Low: low, High: high}
 	if Indexed(field) && low >= 0 && low <= high && high-low < maxPorts {
@@ -331,6 +337,7 @@ func newRegexp(expr string) (*regexp.Regexp, string, error) {
 	return re, literalOf(tree), nil
 }
 
+// literalOf is a text that each match contains, folded; "" where there is none.
 func literalOf(t *syntax.Regexp) string {
 	switch t.Op {
 	case syntax.OpLiteral:

@@ -73,6 +73,7 @@ func printQuery(b *strings.Builder, q firetrail.Query, inside bool) {
 	}
 }
 
+// printMatch prints one test so that it parses to the same.
 func printMatch(b *strings.Builder, q firetrail.Query) {
 	if q.Match == firetrail.MatchHas {
 		b.WriteString("has:")

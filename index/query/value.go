@@ -20,6 +20,7 @@ func (p *parser) value(field string, at int) (firetrail.Query, error) {
 	return q, p.check(q, at)
 }
 
+// operandOf reads what stands behind "field:" or an operator, or a bare operand.
 func (p *parser) operandOf(field string) (firetrail.Query, error) {
 	q := firetrail.Query{Op: firetrail.OpMatch, Field: field}
 	if field != "" {
@@ -150,6 +151,7 @@ type word struct {
 	wild    bool   // an unescaped * or ? stands in it
 }
 
+// query is the test of a field for the word.
 func (w word) query(field string) firetrail.Query {
 	q := firetrail.Is(field, w.text)
 	if w.wild {
@@ -212,6 +214,7 @@ func (p *parser) regexpEnd() int {
 	return -1
 }
 
+// regexp takes "/…/" and gives what is between, "\/" being a slash.
 func (p *parser) regexp() string {
 	end := p.regexpEnd()
 	raw := p.text[p.pos+1 : end]

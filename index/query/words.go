@@ -101,6 +101,7 @@ func nextWord(s string, from int) (start, end int) {
 	return start, len(s)
 }
 
+// wordRune reports whether c belongs to a word: letters and digits of any script.
 func wordRune(c rune) bool {
 	switch {
 	case c >= 'a' && c <= 'z', c >= '0' && c <= '9', c >= 'A' && c <= 'Z':
@@ -147,6 +148,7 @@ func hasPhrase(s string, words []string) bool {
 	return false
 }
 
+// followed reports whether the words come next in s behind byte at, one after the other.
 func followed(s string, at int, words []string) bool {
 	for _, w := range words {
 		start, end := nextWord(s, at)
@@ -168,6 +170,7 @@ const (
 	anyRune = -2
 )
 
+// newGlob folds the pattern once, so that matching compares runes.
 func newGlob(pattern string) glob {
 	var g glob
 	literal := false

@@ -43,6 +43,8 @@ var hostsFile = Kind{
 	read: readHosts,
 }
 
+// readHosts makes nodes of the lines. A first line without an address is the header of
+// a table such as "kubectl get nodes -o wide" prints, which tells the column of the name.
 func readHosts(f *file) error {
 	line := int64(0)
 	nameAt, first := -1, true
@@ -203,6 +205,7 @@ var conntrack = Kind{
 	read: readConntrack,
 }
 
+// readConntrack makes a translation of each entry that rewrites an address.
 func readConntrack(f *file) error {
 	line, undated := int64(0), 0
 	open := map[string]int{} // tuple → index of the translation that has not ended
@@ -288,6 +291,7 @@ func isNumber(s string) bool {
 	return err == nil
 }
 
+// portOf is a port, Absent where s is none.
 func portOf(s string) int64 {
 	n, err := strconv.ParseUint(s, 10, 16)
 	if err != nil {
@@ -312,6 +316,7 @@ var dhcpLeases = Kind{
 	read: readDHCP,
 }
 
+// readDHCP reads both lease files line by line; a lease stays open where no end is written.
 func readDHCP(f *file) error {
 	line := int64(0)
 	var l *firetrail.Lease

@@ -32,6 +32,8 @@ func ReadAllow(path string, data []byte) ([]firetrail.Allow, error) {
 	return allowYAML(path, data)
 }
 
+// allowCSV reads entries below a header of column names, in any order. The first bad
+// entry is an error: a list that is half read would excuse less than its author wrote.
 func allowCSV(path string, data []byte) ([]firetrail.Allow, error) {
 	r := csv.NewReader(bytes.NewReader(data))
 	r.FieldsPerRecord = -1
@@ -64,10 +66,14 @@ func allowCSV(path string, data []byte) ([]firetrail.Allow, error) {
 	}
 }
 
+// allowYAML reads a list of entries, or an object that holds it.
 func allowYAML(path string, data []byte) ([]firetrail.Allow, error) {
 	var doc yaml.Node
 	if err := yaml.Unmarshal(data, &doc); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if len(doc.Content) == 0 {
+		return nil, nil // nothing but comments
 	}
 	list := doc.Content[0]
 	if list.Kind == yaml.MappingNode {

@@ -13,6 +13,7 @@ func TestReadAllow(t *testing.T) {
 		{"- 192.0.2.7\n- ntp.example\n", "192.0.2.7/32  either -9223372036854775808; invalid Prefix ntp.example either -9223372036854775808; "},
 		{"entry,reason,side\n2001:db8::1,probe,src\n", "2001:db8::1/128  src -9223372036854775808; "},
 		{"", ""},
+		{"# nothing is allowed yet\n", ""},
 	} {
 		list, err := ReadAllow("a.yaml", []byte(c.text))
 		if err != nil {

@@ -39,6 +39,7 @@ type inspectSample struct {
 	}
 }
 
+// readInspect reads a log as JSON, or as the .eval archive with a file for each sample.
 func readInspect(f *file) error {
 	if !bytes.HasPrefix(f.data, []byte("PK")) {
 		var log inspectLog
@@ -91,6 +92,8 @@ func member(archive *zip.Reader, name string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(m, maxFile))
 }
 
+// inspectSample takes the tool calls and sandbox commands of one sample; lines of the
+// citation count its events, since the JSON has them all on one line.
 func (f *file) inspectSample(run, task, path string, s *inspectSample) {
 	for i, e := range s.Events {
 		c := firetrail.ToolCall{ID: e.ID, Run: run, Unc: 1e6, Sandbox: task, Step: str(s.ID), Citation: firetrail.Citation{Source: path, Line: int64(i + 1)}}

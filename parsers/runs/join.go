@@ -74,6 +74,7 @@ func compareWhere(a, b firetrail.Citation) int {
 	return cmp.Or(cmp.Compare(a.Source, b.Source), cmp.Compare(a.Line, b.Line))
 }
 
+// addresses gathers the addresses of each node under its full and its short name.
 func (j *joiner) addresses(nodes []node) {
 	for i, n := range nodes {
 		// /etc/hosts also names what is no node: localhost, multicast groups.
@@ -121,6 +122,7 @@ func (j *joiner) also(r *firetrail.Run, names ...string) {
 	}
 }
 
+// row makes or completes the run of a tracker's row. What an earlier row says stays.
 func (j *joiner) row(t *row) {
 	r := j.run(t.id, t.where)
 	r.Name, r.Family, r.User, r.State = cmp.Or(r.Name, t.name), cmp.Or(r.Family, t.family), cmp.Or(r.User, t.user), cmp.Or(r.State, t.state)
@@ -189,6 +191,8 @@ func (j *joiner) nodeLeases(r *firetrail.Run, host, subject string, start, end, 
 	}
 }
 
+// lease gives an address to a run from start to end, with the uncertainty of both, in
+// nanoseconds. Text that is no address becomes a note.
 func (j *joiner) lease(r *firetrail.Run, ip, subject, name, host string, start, end, startUnc, endUnc int64, shared bool, quality float64, where firetrail.Citation) {
 	a, err := netip.ParseAddr(ip)
 	if err != nil {
@@ -360,6 +364,7 @@ func (j *joiner) finish() firetrail.Inventory {
 	return j.inv
 }
 
+// compareLeases orders leases by all that tells them apart, for the same inventory from the same files.
 func compareLeases(a, b firetrail.Lease) int {
 	return cmp.Or(cmp.Compare(a.Start, b.Start), a.IP.Compare(b.IP), cmp.Compare(a.End, b.End), cmp.Compare(a.Run, b.Run),
 		cmp.Compare(a.Name, b.Name), compareWhere(a.Citation, b.Citation), cmp.Compare(a.Subject, b.Subject), cmp.Compare(a.Quality, b.Quality))

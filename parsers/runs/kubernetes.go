@@ -50,6 +50,8 @@ type podJSON struct {
 	}
 }
 
+// readPods reads one or several JSON documents, each a pod or a list of them. Broken
+// text behind a whole document is a note: what was read before it counts.
 func readPods(f *file) error {
 	dec := json.NewDecoder(bytes.NewReader(f.data))
 	for documents := 0; dec.More(); documents++ {
@@ -95,6 +97,8 @@ func (f *file) lineAt(offset int64) int64 {
 	return 1 + int64(bytes.Count(f.data[:offset], []byte{'\n'}))
 }
 
+// pod takes one pod. It is ready when its first container runs, and ends when the
+// last one has terminated; a pod that still runs has no end.
 func (f *file) pod(raw json.RawMessage, line int64) {
 	var p podJSON
 	if err := json.Unmarshal(raw, &p); err != nil {

@@ -74,7 +74,8 @@ func (as attributes) run(given string) string {
 	return ""
 }
 
-// readOTLP takes the spans that are tool calls and that name their run.
+// readOTLP takes the spans that are tool calls; a span's own attributes count before
+// those of its resource.
 func readOTLP(f *file) error {
 	dec := json.NewDecoder(bytes.NewReader(f.data))
 	for n := 0; dec.More(); n++ {

@@ -3,6 +3,7 @@ package runs
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"regexp"
 	"strings"
 
@@ -34,9 +35,12 @@ var sandboxes = Kind{
 // boxStarted is ROLL's line; the stamp in front is local time without a zone.
 var boxStarted = regexp.MustCompile(`(?m)^\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\].*Sandbox started successfully with IP: ([0-9a-fA-F.:]+), sandbox_id: ([^\s,]+)`)
 
+// readSandboxes reads ROLL's log, or a table as JSON or CSV.
 func readSandboxes(f *file) error {
 	trimmed := bytes.TrimSpace(f.data)
 	switch {
+	case len(trimmed) == 0:
+		return errors.New("empty file")
 	case boxStarted.Match(f.data):
 		for _, m := range boxStarted.FindAllSubmatchIndex(f.data, -1) {
 			b := sandbox{id: string(f.data[m[6]:m[7]]), ip: string(f.data[m[4]:m[5]]), end: firetrail.Absent, where: f.cite(f.lineAt(int64(m[0])))}

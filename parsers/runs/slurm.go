@@ -43,6 +43,7 @@ func sacctDelimiter(header string) string {
 	return ""
 }
 
+// readSacct reads the columns by their names, in any order.
 func readSacct(f *file) error {
 	lines := strings.Split(string(f.data), "\n")
 	delim := sacctDelimiter(lines[0])
@@ -220,6 +221,7 @@ type block struct {
 	pairs [][2]string
 }
 
+// get is the value of the first pair of that key, "" where there is none.
 func (b *block) get(key string) string {
 	for _, p := range b.pairs {
 		if p[0] == key {

@@ -26,6 +26,7 @@ var slurmJSON = Kind{
 // slurmNumber is a number, null, or the wrapped form.
 type slurmNumber int64
 
+// UnmarshalJSON takes each form and never fails: another one leaves 0, "not set".
 func (n *slurmNumber) UnmarshalJSON(raw []byte) error {
 	var wrapped struct {
 		Set    bool
@@ -52,6 +53,7 @@ func (n slurmNumber) time() int64 {
 // slurmState is a word, a list of words, or {"current": […]}.
 type slurmState string
 
+// UnmarshalJSON takes each form; of several words the first is the state, the rest are flags.
 func (s *slurmState) UnmarshalJSON(raw []byte) error {
 	var word string
 	var words []string
@@ -84,6 +86,7 @@ type slurmJob struct {
 	Time                       struct{ Start, End slurmNumber }
 }
 
+// readSlurmJSON takes the jobs, and the nodes whose address is one.
 func readSlurmJSON(f *file) error {
 	var doc struct {
 		Jobs  []json.RawMessage
@@ -117,6 +120,7 @@ func readSlurmJSON(f *file) error {
 	return nil
 }
 
+// slurmJob takes one job; a task of an array goes by the array's number, as sacct prints it.
 func (f *file) slurmJob(raw json.RawMessage, line int64) {
 	var s slurmJob
 	if err := json.Unmarshal(raw, &s); err != nil {

@@ -27,6 +27,7 @@ var runTable = Kind{
 	read: readRunTable,
 }
 
+// readRunTable tells the form by the first character and the first line.
 func readRunTable(f *file) error {
 	trimmed := bytes.TrimSpace(f.data)
 	switch {
@@ -84,6 +85,7 @@ func (f *file) csvEach(header []byte, row func(m map[string]string, line int64))
 	}
 }
 
+// jsonRows reads a list, an object that holds one, or one object a line.
 func (f *file) jsonRows(data []byte) error {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	start := int64(bytes.Index(f.data, data))
@@ -139,6 +141,7 @@ func flatten(m map[string]json.RawMessage) map[string]string {
 	return out
 }
 
+// yamlRows reads a list of mappings, or a mapping that holds one.
 func (f *file) yamlRows() error {
 	list, err := f.yamlRoot()
 	if err != nil {

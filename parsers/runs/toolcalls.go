@@ -25,6 +25,7 @@ var toolCalls = Kind{
 	read: readToolCalls,
 }
 
+// readToolCalls takes one call a line; a line that is none becomes a note and ends nothing.
 func readToolCalls(f *file) error {
 	line := int64(0)
 	for text := range bytes.Lines(f.data) {

@@ -22,6 +22,7 @@ var mlflow = Kind{
 	read: readMLflow,
 }
 
+// readMLflow takes the runs with their times in milliseconds; tags join them to hosts and jobs.
 func readMLflow(f *file) error {
 	type runJSON struct {
 		Info struct {

@@ -72,6 +72,7 @@ func (m *markdown) code(text string) {
 	fmt.Fprintf(m.w, "%stext\n%s\n%s\n", bar, text, bar)
 }
 
+// list writes items below a title, nothing where there are none. Items are escaped by say.
 func (m *markdown) list(title string, items []string) {
 	if len(items) == 0 {
 		return
@@ -82,6 +83,7 @@ func (m *markdown) list(title string, items []string) {
 	}
 }
 
+// head says first whether the report is whole: a reader who stops here must know.
 func (m *markdown) head(r *Report) {
 	m.say("# %s\n", r.Title)
 	if !r.Results.Complete {
@@ -104,6 +106,7 @@ func (m *markdown) head(r *Report) {
 	}
 }
 
+// incident writes one incident with its findings, in the order of the incident.
 func (m *markdown) incident(r *Report, i *firetrail.Incident) {
 	m.say("\n## %s\n", i.Title)
 	m.say("- Incident %s, severity %s", i.ID, i.Severity)
@@ -128,6 +131,7 @@ func (m *markdown) incident(r *Report, i *firetrail.Incident) {
 	}
 }
 
+// finding writes the score point by point and each cited record as it stands in its file.
 func (m *markdown) finding(f *firetrail.Finding) {
 	m.say("\n### %s\n", f.Title)
 	m.say("- Finding %s, %s, severity %s, score %.2f, %d events", f.ID, f.Detector, f.Severity, f.Score, f.Count)
@@ -153,6 +157,7 @@ func (m *markdown) finding(f *firetrail.Finding) {
 	}
 }
 
+// coverage accounts for each source, for what was not seen and for what could not be tested.
 func (m *markdown) coverage(r *Report) {
 	m.say("\n## Coverage\n")
 	m.say("| source | format | sensor | records | events | quarantined | from | to | zone |\n|---|---|---|---|---|---|---|---|---|")
