@@ -144,9 +144,9 @@ func (l *Lab) prevalenceParts(d *Draft, k peerKey) {
 	switch {
 	case n == 1 || n > 0 && share <= 0.02:
 		d.part("prevalence", round3(share), 0.02, 1.2, "%s of %d inside contact %s", plural(n, "host", "hosts"), l.Hosts, k.dst)
+	case n >= manyHosts:
+		d.part("prevalence", float64(n), manyHosts, -3.6, "%d inside hosts contact it: more likely a service of the lab", n)
 	case share >= 0.5 && n >= 3:
 		d.part("prevalence", round3(share), 0.5, -2.4, "%d of %d inside hosts contact it: a service of the lab", n, l.Hosts)
-	case n >= manyHosts:
-		d.part("prevalence", float64(n), manyHosts, -2.4, "%d inside hosts contact it: more likely a service of the lab", n)
 	}
 }
