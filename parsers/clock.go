@@ -296,6 +296,7 @@ func monthDays(year int, month time.Month) int {
 	return 31
 }
 
+// leap reports whether a year of the Gregorian calendar has 366 days.
 func leap(year int) bool { return year%4 == 0 && (year%100 != 0 || year%400 == 0) }
 
 func abs(n int64) int64 { return max(n, -n) }

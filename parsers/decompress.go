@@ -62,6 +62,7 @@ type counter struct {
 	pending []byte // read ahead by checkXZ
 }
 
+// Read counts what passes.
 func (c *counter) Read(p []byte) (int, error) {
 	if len(c.pending) > 0 {
 		n := copy(p, c.pending)

@@ -62,6 +62,8 @@ type UnknownFormatError struct {
 	Why   []error // one for each format, in the order of All
 }
 
+// Error says what the source looks like and what to do, in one line; the reasons of
+// the formats are in Why.
 func (e *UnknownFormatError) Error() string {
 	switch {
 	case e.Hint != "":
@@ -74,6 +76,7 @@ func (e *UnknownFormatError) Error() string {
 	return "format not recognised; see 'firetrail formats --why FILE'"
 }
 
+// Unwrap gives the reasons of all formats.
 func (e *UnknownFormatError) Unwrap() []error { return e.Why }
 
 // detect decides the format of the reader's source.

@@ -82,6 +82,7 @@ type RejectError struct {
 	Reason string // lower case: what was expected, what stood there
 }
 
+// Error is the reason, behind the column where it is known.
 func (e *RejectError) Error() string {
 	if e.Column == 0 {
 		return e.Reason
@@ -135,6 +136,7 @@ type Context struct {
 	}
 }
 
+// newContext is the context of a source that is read with these options.
 func newContext(opt Options) *Context {
 	return &Context{Options: opt, Clock: NewClock(opt), Arena: &Arena{}}
 }

@@ -48,6 +48,7 @@ type SkippedError struct {
 	Path, Reason string
 }
 
+// Error names the file and why it was left out.
 func (e *SkippedError) Error() string { return e.Path + ": skipped: " + e.Reason }
 
 // Inputs finds the streams behind paths: files, folders with all that lies below, gzip, zstd,

@@ -37,6 +37,7 @@ type iptablesParser struct {
 	wasEvent bool               // the record before was an event
 }
 
+// sniffIptables looks for a packet that can be read whole.
 func sniffIptables(head []byte) error {
 	p := iptablesParser{ctx: newContext(Options{}), meanings: map[string]meaning{}}
 	ev := firetrail.NewEvent()
@@ -55,6 +56,7 @@ func sniffIptables(head []byte) error {
 	return err
 }
 
+// Parse reads one packet, wherever in the record its IN= or OUT= stands.
 func (p *iptablesParser) Parse(rec []byte, ev *firetrail.Event) error {
 	if len(rec) == 0 {
 		return ErrOther

@@ -40,6 +40,7 @@ type pfParser struct {
 	ctx *Context
 }
 
+// Parse reads one line of filterlog.
 func (p *pfParser) Parse(rec []byte, ev *firetrail.Event) error {
 	if !pfPossible(rec) {
 		return ErrOther
@@ -162,6 +163,7 @@ func pfPlace(ev *firetrail.Event, name, dir string) {
 	}
 }
 
+// pfDirection reports whether b is a direction as filterlog prints it.
 func pfDirection(b []byte) bool {
 	switch string(b) {
 	case "in", "out", "in/out", "fwd", "unkn(%u)":
@@ -184,6 +186,7 @@ func pfAction(word string) string {
 	return ""
 }
 
+// pfIPv4 reads the columns of an IPv4 header and goes on with the transport's.
 func pfIPv4(c *columns, ev *firetrail.Event, arena *Arena) {
 	if pfDamage(c, ev) {
 		return
@@ -206,6 +209,7 @@ func pfIPv4(c *columns, ev *firetrail.Event, arena *Arena) {
 	pfTail(c, ev, proto, length)
 }
 
+// pfIPv6 does the same for IPv6, where name and number of the protocol have changed places.
 func pfIPv6(c *columns, ev *firetrail.Event, arena *Arena) {
 	if pfDamage(c, ev) {
 		return

@@ -74,6 +74,7 @@ func sniffPFLog(head []byte) error {
 	}
 }
 
+// Parse reads one block or record of the capture.
 func (p *pflogParser) Parse(rec []byte, ev *firetrail.Event) error {
 	pkt, err := p.next(rec)
 	if pkt.lost > 0 {

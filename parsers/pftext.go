@@ -97,6 +97,7 @@ func pfContinued(line []byte, tagged bool) []byte {
 	return nil
 }
 
+// Parse reads one packet, of one line or of several.
 func (p *pfTextParser) Parse(rec []byte, ev *firetrail.Event) error {
 	if !bytes.Contains(rec, []byte("rule ")) {
 		return p.notice(rec)

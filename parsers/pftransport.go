@@ -174,6 +174,7 @@ func appendOption(out []byte, kind byte, value []byte) []byte {
 	return strconv.AppendUint(out, uint64(kind), 10)
 }
 
+// udp reads RFC 768; a cut header gives what stands before the cut.
 func (d *decoder) udp(b []byte) {
 	if len(b) < 4 {
 		d.cut("[|udp]")
@@ -304,6 +305,7 @@ func (d *decoder) carp(b []byte) {
 	d.number("advbase", int64(b[5]))
 }
 
+// sctp reads the common header of RFC 9260 and the type of the first chunk.
 func (d *decoder) sctp(b []byte) {
 	if len(b) < 4 {
 		d.cut("[|sctp]")
