@@ -26,7 +26,7 @@ func ReadAllow(path string, data []byte) ([]firetrail.Allow, error) {
 		return nil, nil
 	}
 	first, _, _ := bytes.Cut(trimmed, []byte("\n"))
-	if bytes.Contains(first, []byte("entry")) && !bytes.Contains(first, []byte(":")) {
+	if first[0] != '#' && bytes.Contains(first, []byte("entry")) && !bytes.Contains(first, []byte(":")) {
 		return allowCSV(path, data)
 	}
 	return allowYAML(path, data)

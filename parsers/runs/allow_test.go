@@ -12,6 +12,7 @@ func TestReadAllow(t *testing.T) {
 			"203.0.113.0/24  either 443; invalid Prefix store.example dst -9223372036854775808; "},
 		{"- 192.0.2.7\n- ntp.example\n", "192.0.2.7/32  either -9223372036854775808; invalid Prefix ntp.example either -9223372036854775808; "},
 		{"entry,reason,side\n2001:db8::1,probe,src\n", "2001:db8::1/128  src -9223372036854775808; "},
+		{"# every entry has an owner\n- 192.0.2.7\n", "192.0.2.7/32  either -9223372036854775808; "},
 		{"", ""},
 		{"# nothing is allowed yet\n", ""},
 	} {

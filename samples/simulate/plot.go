@@ -157,9 +157,6 @@ func (p *plot) agent(need int64, accept func(*run) bool) (netip.Addr, int64) {
 	return p.act(need)
 }
 
-// again has another moment of the same run.
-func (p *plot) again(need int64) (netip.Addr, int64) { return p.act(need) }
-
 func (p *plot) act(need int64) (netip.Addr, int64) {
 	x := &p.sim.schedule.runs[p.run]
 	p.box = 0

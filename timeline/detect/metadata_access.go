@@ -52,7 +52,6 @@ type metaPeer struct {
 
 type metaEpisode struct {
 	trail  trail
-	url    string
 	denied int64
 	total  int64
 }

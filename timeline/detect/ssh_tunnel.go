@@ -62,8 +62,6 @@ type sshEpisode struct {
 	out, in     int64
 	pktsOut     int64
 	pktsIn      int64
-	slim        bool // an interactive shape: see shape
-	copying     bool // a file copy's shape
 	inferences  string
 	denied      int64
 	passed      int64
