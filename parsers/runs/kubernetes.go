@@ -88,17 +88,21 @@ func readPods(f *file) error {
 	return nil
 }
 
-// lineAt counts the line of a byte offset.
+// lineAt is the line of a byte offset, blanks before the next token skipped. Offsets
+// are mostly asked in rising order, so counting goes on from the last one.
 func (f *file) lineAt(offset int64) int64 {
 	offset = min(offset, int64(len(f.data)))
 	for offset < int64(len(f.data)) && (f.data[offset] == '\n' || f.data[offset] == ' ' || f.data[offset] == '\t' || f.data[offset] == '\r') {
 		offset++
 	}
-	return 1 + int64(bytes.Count(f.data[:offset], []byte{'\n'}))
+	if offset < f.counted {
+		f.counted, f.lines = 0, 0
+	}
+	f.lines += int64(bytes.Count(f.data[f.counted:offset], []byte{'\n'}))
+	f.counted = offset
+	return 1 + f.lines
 }
 
-// pod takes one pod. It is ready when its first container runs, and ends when the
-// last one has terminated; a pod that still runs has no end.
 func (f *file) pod(raw json.RawMessage, line int64) {
 	var p podJSON
 	if err := json.Unmarshal(raw, &p); err != nil {

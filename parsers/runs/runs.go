@@ -101,6 +101,8 @@ type file struct {
 	data []byte
 	opt  Options
 	out  *Statements
+
+	counted, lines int64 // see lineAt
 }
 
 // maxFile bounds an inventory file: they are read whole. sniffSize is how much of it
