@@ -31,9 +31,10 @@ type SearchOptions struct {
 
 // Events yields the events that q selects in the total order: time, source, offset;
 // undated ones first. An event is valid until the next one; its text stays valid. An error
-// is the last thing that is yielded. Memory does not grow with the case.
-func (c *Case) Events(ctx context.Context, q firetrail.Query) iter.Seq2[*firetrail.Event, error] {
-	return c.Search(ctx, q, SearchOptions{})
+// is the last thing that is yielded. Memory does not grow with the case. With fields,
+// only they are read (see SearchOptions.Fields); without, events are whole.
+func (c *Case) Events(ctx context.Context, q firetrail.Query, fields ...string) iter.Seq2[*firetrail.Event, error] {
+	return c.Search(ctx, q, SearchOptions{Fields: fields})
 }
 
 // Search yields the events that q selects, as Events does. A page is ready as soon

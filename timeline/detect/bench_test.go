@@ -14,7 +14,7 @@ import (
 // with inside and external peers, one in fifty of them refused.
 type busy struct{ flows int }
 
-func (b busy) Events(context.Context, firetrail.Query) iter.Seq2[*firetrail.Event, error] {
+func (b busy) Events(_ context.Context, _ firetrail.Query, _ ...string) iter.Seq2[*firetrail.Event, error] {
 	return func(func(*firetrail.Event, error) bool) {}
 }
 

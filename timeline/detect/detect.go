@@ -24,10 +24,11 @@ import (
 )
 
 // View is what detectors ask of a store. Flows come in key order, events in the
-// total order of firetrail.Compare; both values are valid until the next.
+// total order of firetrail.Compare; both values are valid until the next. Where
+// fields are named, the other fields of events may be missing.
 type View interface {
 	Flows(context.Context, firetrail.Query) iter.Seq2[*firetrail.Flow, error]
-	Events(context.Context, firetrail.Query) iter.Seq2[*firetrail.Event, error]
+	Events(ctx context.Context, q firetrail.Query, fields ...string) iter.Seq2[*firetrail.Event, error]
 }
 
 // Config says how a case is to be judged. The zero value works: internal
