@@ -353,8 +353,18 @@ func (v *verdict) cite(a *firetrail.Attribution) {
 	}
 }
 
-// recur raises findings known by content to A5 where the same detector found
-// the same in two runs, or at two sources, by content.
+// behaviour is what recurs: what a detector finds, and with whom where the detector
+// knows only a shape that many acts have.
+func behaviour(f *firetrail.Finding) string {
+	switch f.Detector {
+	case "long_session", "beacon":
+		return f.Detector + " " + f.Dst
+	}
+	return f.Detector
+}
+
+// recur raises findings known by content to A5 where the same behaviour was
+// found in two runs, or at two sources, by content.
 func recur(findings []firetrail.Finding) {
 	type place struct {
 		run string
@@ -363,14 +373,14 @@ func recur(findings []firetrail.Finding) {
 	seen := map[string]map[place]bool{}
 	for i := range findings {
 		if f := &findings[i]; f.Run != nil && f.Run.Level == levelContent {
-			if seen[f.Detector] == nil {
-				seen[f.Detector] = map[place]bool{}
+			if seen[behaviour(f)] == nil {
+				seen[behaviour(f)] = map[place]bool{}
 			}
-			seen[f.Detector][place{f.Run.ID, f.SrcIP}] = true
+			seen[behaviour(f)][place{f.Run.ID, f.SrcIP}] = true
 		}
 	}
 	for i := range findings {
-		if f := &findings[i]; f.Run != nil && f.Run.Level == levelContent && len(seen[f.Detector]) > 1 {
+		if f := &findings[i]; f.Run != nil && f.Run.Level == levelContent && len(seen[behaviour(f)]) > 1 {
 			f.Run.Level = levelRecurs
 		}
 	}
