@@ -346,3 +346,14 @@ func incidentID(group []*firetrail.Finding) string {
 	h := sha256.Sum256([]byte(strings.Join(ids, "\n")))
 	return "i-" + hex.EncodeToString(h[:6])
 }
+
+// Gravest orders incidents for reading: the gravest first, then by start and id.
+// The slice that is given stays as it is.
+func Gravest(incidents []firetrail.Incident) []firetrail.Incident {
+	out := slices.Clone(incidents)
+	slices.SortStableFunc(out, func(a, b firetrail.Incident) int {
+		return cmp.Or(cmp.Compare(firetrail.SeverityRank(b.Severity), firetrail.SeverityRank(a.Severity)),
+			cmp.Compare(a.Start, b.Start), cmp.Compare(a.ID, b.ID))
+	})
+	return out
+}

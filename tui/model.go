@@ -1,15 +1,14 @@
 package tui
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
 	"firetrail"
+	"firetrail/timeline"
 
 	tea "charm.land/bubbletea/v2"
 )
@@ -334,16 +333,12 @@ func (m *model) hints() string {
 	return strings.Join(parts, "  ")
 }
 
-// sorted puts the gravest incidents first, equal ones by start, then id.
+// sorted puts the gravest incidents first.
 func sorted(incidents []firetrail.Incident) []*firetrail.Incident {
-	out := make([]*firetrail.Incident, len(incidents))
-	for i := range incidents {
-		out[i] = &incidents[i]
+	ordered := timeline.Gravest(incidents)
+	out := make([]*firetrail.Incident, len(ordered))
+	for i := range ordered {
+		out[i] = &ordered[i]
 	}
-	slices.SortStableFunc(out, func(a, b *firetrail.Incident) int {
-		return cmp.Or(
-			cmp.Compare(firetrail.SeverityRank(b.Severity), firetrail.SeverityRank(a.Severity)),
-			cmp.Compare(a.Start, b.Start), strings.Compare(a.ID, b.ID))
-	})
 	return out
 }

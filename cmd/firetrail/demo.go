@@ -4,12 +4,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"firetrail"
 	"firetrail/index"
 	"firetrail/parsers"
 	"firetrail/samples"
+	"firetrail/timeline"
 	"firetrail/timeline/report"
 
 	"github.com/spf13/cobra"
@@ -59,7 +59,7 @@ func (a *app) demo(cmd *cobra.Command, dir string) error {
 	if err := c.SaveResults(r); err != nil {
 		return err
 	}
-	for _, i := range gravest(slices.Clone(r.Incidents)) {
+	for _, i := range timeline.Gravest(r.Incidents) {
 		a.demoIncident(&r, &i)
 	}
 	for _, s := range r.Suppressed {

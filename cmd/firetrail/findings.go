@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"firetrail"
+	"firetrail/index"
 
 	"github.com/spf13/cobra"
 )
@@ -18,6 +19,12 @@ func (a *app) results() (firetrail.Results, error) {
 		return firetrail.Results{}, err
 	}
 	defer c.Close()
+	return correlated(c)
+}
+
+// correlated is what the last correlation of an open case concluded; that there was
+// none is an error.
+func correlated(c *index.Case) (firetrail.Results, error) {
 	r, ok, err := c.Results()
 	if err != nil {
 		return r, err

@@ -1,12 +1,11 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 
 	"firetrail"
+	"firetrail/timeline"
 
 	"github.com/spf13/cobra"
 )
@@ -32,18 +31,10 @@ func newIncidents(a *app) *cobra.Command {
 				}
 				return document(a.stdout, i)
 			}
-			r.Incidents = gravest(r.Incidents)
+			r.Incidents = timeline.Gravest(r.Incidents)
 			return a.listIncidents(&r)
 		},
 	}
-}
-
-// gravest orders incidents by severity, then by time: what matters comes first.
-func gravest(incidents []firetrail.Incident) []firetrail.Incident {
-	slices.SortStableFunc(incidents, func(a, b firetrail.Incident) int {
-		return cmp.Or(cmp.Compare(firetrail.SeverityRank(b.Severity), firetrail.SeverityRank(a.Severity)), cmp.Compare(a.Start, b.Start), cmp.Compare(a.ID, b.ID))
-	})
-	return incidents
 }
 
 // listIncidents writes the document of CLI.md for json, an incident a line for jsonl.

@@ -24,7 +24,7 @@ func newReport(a *app) *cobra.Command {
 				return err
 			}
 			defer c.Close()
-			r, err := a.results()
+			r, err := correlated(c)
 			if err != nil {
 				return err
 			}

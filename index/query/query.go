@@ -97,25 +97,6 @@ func Known(name string) bool {
 	return slices.Contains(Names(), name)
 }
 
-// Map rebuilds q with every match replaced by what f makes of it.
-func Map(q firetrail.Query, f func(firetrail.Query) (firetrail.Query, error)) (firetrail.Query, error) {
-	switch q.Op {
-	case firetrail.OpAll:
-		return q, nil
-	case firetrail.OpMatch:
-		return f(q)
-	}
-	args := make([]firetrail.Query, len(q.Args))
-	for i, a := range q.Args {
-		var err error
-		if args[i], err = Map(a, f); err != nil {
-			return q, err
-		}
-	}
-	q.Args = args
-	return q, nil
-}
-
 // Error says where a query is wrong and what was expected there.
 type Error struct {
 	Text   string // the whole query

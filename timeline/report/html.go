@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"firetrail"
+	"firetrail/timeline"
 )
 
 //go:embed report.gohtml
@@ -35,7 +36,7 @@ var htmlForm = Form{
 			*Report
 			Totals    firetrail.Counts
 			Incidents []firetrail.Incident
-		}{r, r.totals(), bySeverity(r.Results.Incidents)})
+		}{r, r.totals(), timeline.Gravest(r.Results.Incidents)})
 	},
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"firetrail"
+	"firetrail/timeline"
 )
 
 // markdownForm is CommonMark. Text from logs is escaped, records stand in code
@@ -17,7 +18,7 @@ var markdownForm = Form{
 	Write: func(w io.Writer, r *Report) error {
 		m := &markdown{w: bufio.NewWriter(w)}
 		m.head(r)
-		for _, i := range bySeverity(r.Results.Incidents) {
+		for _, i := range timeline.Gravest(r.Results.Incidents) {
 			m.incident(r, &i)
 		}
 		m.coverage(r)
@@ -97,7 +98,7 @@ func (m *markdown) head(r *Report) {
 		return
 	}
 	m.say("| severity | incident | from | to | run | cause |\n|---|---|---|---|---|---|")
-	for _, i := range bySeverity(r.Results.Incidents) {
+	for _, i := range timeline.Gravest(r.Results.Incidents) {
 		run := "none"
 		if i.Run != nil {
 			run = fmt.Sprintf("%s (%.2f, %s)", i.Run.ID, i.Run.Probability, i.Run.Level)

@@ -5,7 +5,6 @@
 package report
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,6 +12,7 @@ import (
 	"strings"
 
 	"firetrail"
+	"firetrail/timeline"
 )
 
 // Form is one report form. A new one is a file and a word in All.
@@ -176,16 +176,6 @@ func targets(ts []firetrail.Target, all int64) string {
 	return strings.Join(parts, ", ")
 }
 
-// bySeverity orders incidents: gravest first, then by time and id.
-func bySeverity(incidents []firetrail.Incident) []firetrail.Incident {
-	out := slices.Clone(incidents)
-	slices.SortStableFunc(out, func(a, b firetrail.Incident) int {
-		return cmp.Or(cmp.Compare(firetrail.SeverityRank(b.Severity), firetrail.SeverityRank(a.Severity)),
-			cmp.Compare(a.Start, b.Start), cmp.Compare(a.ID, b.ID))
-	})
-	return out
-}
-
 // jsonForm is the whole report as one document, for scripts.
 var jsonForm = Form{
 	Name: "json",
@@ -196,7 +186,7 @@ var jsonForm = Form{
 			findings = append(findings, &r.Results.Findings[i])
 		}
 		incidents := make([]*firetrail.Incident, 0, len(r.Results.Incidents))
-		for _, i := range bySeverity(r.Results.Incidents) {
+		for _, i := range timeline.Gravest(r.Results.Incidents) {
 			incidents = append(incidents, &i)
 		}
 		enc := json.NewEncoder(w)
