@@ -33,7 +33,8 @@ type Encoder struct {
 func NewEncoder() *Encoder {
 	e := &Encoder{}
 	e.zstd, _ = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
-		zstd.WithEncoderCRC(false), zstd.WithWindowSize(1<<20), zstd.WithSingleSegment(true))
+		zstd.WithEncoderCRC(false), zstd.WithWindowSize(1<<20), zstd.WithSingleSegment(true),
+		zstd.WithAllLitEntropyCompression(true))
 	return e
 }
 
