@@ -10,18 +10,8 @@ import (
 
 	"github.com/parquet-go/parquet-go/encoding/delta"
 	"github.com/parquet-go/parquet-go/encoding/rle"
-	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
 )
-
-// decodeThrift decodes a structure at the start of b and says how long it is.
-func decodeThrift(b []byte, v any) (n int, err error) {
-	rd := bytes.NewReader(b)
-	if err := thrift.NewDecoder(new(thrift.CompactProtocol).NewReader(rd)).Decode(v); err != nil {
-		return 0, err
-	}
-	return len(b) - rd.Len(), nil
-}
 
 // load reads and decodes the page of a leaf column that holds a row of the
 // current row group.
@@ -33,11 +23,11 @@ func (r *Reader) load(leaf, row int) error {
 	p := idx.page(row)
 	c := &r.cols[leaf]
 	c.first = -1
-	first, end := int(idx.pages[p].FirstRowIndex), int(r.seg.meta.RowGroups[r.group].NumRows)
+	first, end := idx.pages[p].first, int(r.seg.meta.groups[r.group].rows)
 	if p+1 < len(idx.pages) {
-		end = int(idx.pages[p+1].FirstRowIndex)
+		end = idx.pages[p+1].first
 	}
-	if err := r.decode(leaf, idx.pages[p].Offset, int64(idx.pages[p].CompressedPageSize), end-first); err != nil {
+	if err := r.decode(leaf, idx.pages[p].offset, idx.pages[p].size, end-first); err != nil {
 		return fmt.Errorf("%w (column %s, row group %d, page %d)", err, r.leafName(leaf), r.group, p)
 	}
 	c.first, c.end = first, end
@@ -49,7 +39,7 @@ func (r *Reader) leafName(leaf int) string {
 }
 
 // readPage reads a page, checks its checksum and splits it.
-func (r *Reader) readPage(offset, size int64) (h format.PageHeader, body []byte, err error) {
+func (r *Reader) readPage(offset, size int64) (h pageHeader, body []byte, err error) {
 	path := r.seg.file.Name()
 	if offset < 4 || size <= 0 || size > maxPage || offset+size > r.seg.size {
 		return h, nil, corrupt(path, "page at %d+%d", offset, size)
@@ -60,15 +50,15 @@ func (r *Reader) readPage(offset, size int64) (h format.PageHeader, body []byte,
 	}
 	r.Stats.Pages++
 	r.Stats.Bytes += size
-	n, err := decodeThrift(r.raw, &h)
-	if err != nil {
-		return h, nil, corrupt(path, "page header at %d: %v", offset, err)
+	h, n, ok := decodePage(r.raw)
+	if !ok {
+		return h, nil, corrupt(path, "page header at %d", offset)
 	}
 	body = r.raw[n:]
-	if int(h.CompressedPageSize) != len(body) || h.UncompressedPageSize < 0 {
-		return h, nil, corrupt(path, "page at %d has %d bytes, not %d", offset, len(body), h.CompressedPageSize)
+	if h.stored != len(body) || h.raw < 0 {
+		return h, nil, corrupt(path, "page at %d has %d bytes, not %d", offset, len(body), h.stored)
 	}
-	if uint32(h.CRC) != crc32.ChecksumIEEE(body) {
+	if h.crc != crc32.ChecksumIEEE(body) {
 		return h, nil, corrupt(path, "checksum of the page at %d", offset)
 	}
 	return h, body, nil
@@ -99,7 +89,7 @@ func (r *Reader) unpack(body []byte, size int, packed, fresh bool) ([]byte, erro
 
 // decode fills the state of a leaf with one page.
 func (r *Reader) decode(leaf int, offset, size int64, rows int) error {
-	if r.cols[leaf].dict == nil && r.seg.meta.RowGroups[r.group].Columns[leaf].MetaData.DictionaryPageOffset != 0 {
+	if r.cols[leaf].dict == nil && r.seg.meta.groups[r.group].chunks[leaf].dict != 0 {
 		if err := r.dictionary(leaf); err != nil {
 			return err
 		}
@@ -108,11 +98,9 @@ func (r *Reader) decode(leaf int, offset, size int64, rows int) error {
 	if err != nil {
 		return err
 	}
-	path, d := r.seg.file.Name(), h.DataPageHeaderV2.V
-	reps, defs := int(d.RepetitionLevelsByteLength), int(d.DefinitionLevelsByteLength)
-	values := int(d.NumValues)
-	if h.Type != format.DataPageV2 || int(d.NumRows) != rows || values < rows || reps < 0 || defs < 0 || reps+defs > len(body) ||
-		values > maxEntries || d.NumNulls < 0 || int(d.NumNulls) > values || int(h.UncompressedPageSize) < reps+defs {
+	path, reps, defs, values := r.seg.file.Name(), h.reps, h.defs, h.values
+	if h.kind != format.DataPageV2 || h.rows != rows || values < rows || reps < 0 || defs < 0 || reps+defs > len(body) ||
+		values > maxEntries || h.nulls < 0 || h.nulls > values || h.raw < reps+defs {
 		return corrupt(path, "page header at %d", offset)
 	}
 	c := &r.cols[leaf]
@@ -124,17 +112,17 @@ func (r *Reader) decode(leaf int, offset, size int64, rows int) error {
 	if isMap {
 		width, full = 2, 2
 	}
-	mixed := isMap || d.NumNulls != 0 && int(d.NumNulls) != values // else the count says it all
+	mixed := isMap || h.nulls != 0 && h.nulls != values // else the count says it all
 	if c.defs, err = levels(c.defs, body[reps:reps+defs], values, width, mixed && defs > 0, full); err != nil {
 		return corrupt(path, "definition levels: %v", err)
 	}
 	text := !isInt(r.seg, leaf)
-	fresh := text && d.Encoding != format.RLEDictionary
-	data, err := r.unpack(body[reps+defs:], int(h.UncompressedPageSize)-reps-defs, !d.IsCompressed.Valid || d.IsCompressed.V, fresh)
+	fresh := text && h.encoding != format.RLEDictionary
+	data, err := r.unpack(body[reps+defs:], h.raw-reps-defs, !h.uncompressed, fresh)
 	if err != nil {
 		return err
 	}
-	return r.values(leaf, data, d.Encoding, values, values-int(d.NumNulls), full)
+	return r.values(leaf, data, h.encoding, values, values-h.nulls, full)
 }
 
 // maxEntries bounds the entries of a page; the map column may have many a row.
@@ -282,20 +270,20 @@ func (r *Reader) spreadInts(c *columnReader, present int, full byte) error {
 
 // dictionary reads the dictionary page of a leaf in the current row group.
 func (r *Reader) dictionary(leaf int) error {
-	md := &r.seg.meta.RowGroups[r.group].Columns[leaf].MetaData
+	md := &r.seg.meta.groups[r.group].chunks[leaf]
 	path := r.seg.file.Name()
-	if md.DictionaryPageOffset <= 0 {
+	if md.dict <= 0 {
 		return corrupt(path, "no dictionary")
 	}
-	h, body, err := r.readPage(md.DictionaryPageOffset, md.DataPageOffset-md.DictionaryPageOffset)
+	h, body, err := r.readPage(md.dict, md.data-md.dict)
 	if err != nil {
 		return err
 	}
-	n := int(h.DictionaryPageHeader.V.NumValues)
-	if h.Type != format.DictionaryPage || n < 0 || n > maxEntries {
+	n := h.values
+	if h.kind != format.DictionaryPage || n < 0 || n > maxEntries {
 		return corrupt(path, "dictionary header")
 	}
-	data, err := r.unpack(body, int(h.UncompressedPageSize), md.Codec == format.Zstd, true)
+	data, err := r.unpack(body, h.raw, md.codec == format.Zstd, true)
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,6 @@ import (
 	"firetrail"
 
 	"github.com/parquet-go/parquet-go/bloom"
-	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
 )
 
@@ -24,7 +23,8 @@ import (
 type Segment struct {
 	file    *os.File
 	size    int64
-	meta    format.FileMetaData
+	tail    []byte // the last bytes of the file: the footer, and indexes in front of it
+	meta    fileMeta
 	columns []Info
 	byName  map[string]int
 	source  string
@@ -35,12 +35,6 @@ type Segment struct {
 }
 
 type chunkID struct{ group, column int }
-
-// pageIndex is where the pages of a column chunk lie.
-type pageIndex struct {
-	pages []format.PageLocation
-	bound *format.ColumnIndex // nil where none was written
-}
 
 // ErrCorrupt is wrapped by every error that means that a segment's bytes are
 // not what a Writer wrote.
@@ -79,39 +73,61 @@ func (s *Segment) readFooter() error {
 		return fmt.Errorf("open segment: %w", err)
 	}
 	s.size = info.Size()
-	var tail [8]byte
 	if s.size < 12 {
 		return corrupt(path, "%d bytes are too few", s.size)
 	}
-	if _, err := s.file.ReadAt(tail[:], s.size-8); err != nil {
-		return fmt.Errorf("read segment %s: %w", path, err)
+	if s.tail, err = s.read(s.size-min(s.size, tailBytes), min(s.size, tailBytes)); err != nil {
+		return err
 	}
-	n := int64(binary.LittleEndian.Uint32(tail[:4]))
-	if string(tail[4:]) != magic || n > maxFooter || n+12 > s.size {
+	end := s.tail[len(s.tail)-8:]
+	n := int64(binary.LittleEndian.Uint32(end))
+	if string(end[4:]) != magic || n > maxFooter || n+12 > s.size {
 		return corrupt(path, "no footer at the end")
 	}
-	buf := make([]byte, n)
-	if _, err := s.file.ReadAt(buf, s.size-8-n); err != nil {
-		return fmt.Errorf("read segment %s: %w", path, err)
+	buf, err := s.bytes(s.size-8-n, n)
+	if err != nil {
+		return err
 	}
-	if err := thrift.Unmarshal(new(thrift.CompactProtocol), buf, &s.meta); err != nil {
-		return corrupt(path, "footer: %v", err)
+	var ok bool
+	if s.meta, ok = decodeFooter(buf); !ok {
+		return corrupt(path, "footer of %d bytes", n)
 	}
 	return s.readSchema(path)
+}
+
+// tailBytes is read when a segment is opened: mostly it has all that searches look at
+// before they read pages.
+const tailBytes = 64 << 10
+
+// read reads a part of the file.
+func (s *Segment) read(offset, length int64) ([]byte, error) {
+	buf := make([]byte, length)
+	if _, err := s.file.ReadAt(buf, offset); err != nil {
+		return nil, fmt.Errorf("read segment %s: %w", s.file.Name(), err)
+	}
+	return buf, nil
+}
+
+// bytes is read for what may lie in the tail. Read-only.
+func (s *Segment) bytes(offset, length int64) ([]byte, error) {
+	if at := offset - (s.size - int64(len(s.tail))); at >= 0 {
+		return s.tail[at : at+length], nil
+	}
+	return s.read(offset, length)
 }
 
 // readSchema takes the columns from the footer and checks that the file has the
 // shape that Writer gives it.
 func (s *Segment) readSchema(path string) error {
-	for _, kv := range s.meta.KeyValueMetadata {
-		switch kv.Key {
+	for _, kv := range s.meta.pairs {
+		switch kv.key {
 		case metaSource:
-			s.source = kv.Value
+			s.source = kv.value
 		case metaKind:
-			s.kind = kv.Value
+			s.kind = kv.value
 		}
 	}
-	els := s.meta.Schema
+	els := s.meta.schema
 	if len(els) < 2 {
 		return corrupt(path, "no schema")
 	}
@@ -120,15 +136,15 @@ func (s *Segment) readSchema(path string) error {
 		if len(s.columns) > 0 && s.columns[len(s.columns)-1].Type == Map {
 			break // the rest are the map's own parts
 		}
-		c := Info{Name: el.Name, Type: Text}
-		c.Field, _ = firetrail.FieldNamed(el.Name)
+		c := Info{Name: el.name, Type: Text}
+		c.Field, _ = firetrail.FieldNamed(el.name)
 		switch {
-		case el.NumChildren.Valid:
+		case el.nested:
 			c.Type = Map
-		case el.Type.V == format.Int64:
+		case el.typ == format.Int64:
 			c.Type = Int
-		case el.Type.V != format.ByteArray:
-			return corrupt(path, "column %q has type %v", el.Name, el.Type.V)
+		case el.typ != format.ByteArray:
+			return corrupt(path, "column %q has type %v", el.name, el.typ)
 		}
 		c.Bloom = hasBloom(c.Name)
 		s.byName[c.Name] = len(s.columns)
@@ -139,16 +155,16 @@ func (s *Segment) readSchema(path string) error {
 		leaves++
 	}
 	rows := int64(0)
-	for g := range s.meta.RowGroups {
-		rg := &s.meta.RowGroups[g]
-		if len(rg.Columns) != leaves || rg.NumRows <= 0 || rg.NumRows > GroupRows ||
-			g < len(s.meta.RowGroups)-1 && rg.NumRows != GroupRows {
-			return corrupt(path, "row group %d: %d columns, %d rows", g, len(rg.Columns), rg.NumRows)
+	for g := range s.meta.groups {
+		rg := &s.meta.groups[g]
+		if len(rg.chunks) != leaves || rg.rows <= 0 || rg.rows > GroupRows ||
+			g < len(s.meta.groups)-1 && rg.rows != GroupRows {
+			return corrupt(path, "row group %d: %d columns, %d rows", g, len(rg.chunks), rg.rows)
 		}
-		rows += rg.NumRows
+		rows += rg.rows
 	}
-	if rows != s.meta.NumRows {
-		return corrupt(path, "%d rows in row groups, %d in all", rows, s.meta.NumRows)
+	if rows != s.meta.rows {
+		return corrupt(path, "%d rows in row groups, %d in all", rows, s.meta.rows)
 	}
 	return nil
 }
@@ -160,7 +176,7 @@ func (s *Segment) Source() string { return s.source }
 func (s *Segment) Kind() string { return s.kind }
 
 // Rows is the number of events.
-func (s *Segment) Rows() int { return int(s.meta.NumRows) }
+func (s *Segment) Rows() int { return int(s.meta.rows) }
 
 // Blocks is the number of blocks.
 func (s *Segment) Blocks() int { return (s.Rows() + BlockRows - 1) / BlockRows }
@@ -183,8 +199,8 @@ func (s *Segment) Column(name string) (column int, ok bool) {
 // HasMap reports whether any row of the segment has fields in the map.
 func (s *Segment) HasMap() bool {
 	last := len(s.columns) - 1
-	for g := range s.meta.RowGroups {
-		if s.meta.RowGroups[g].Columns[last].MetaData.Statistics.NullCount < s.meta.RowGroups[g].NumRows {
+	for g := range s.meta.groups {
+		if s.meta.groups[g].chunks[last].nulls < s.meta.groups[g].rows {
 			return true
 		}
 	}
@@ -199,48 +215,43 @@ func (s *Segment) Bounds(column, block int) (low, high int64, ok bool, err error
 	if err != nil {
 		return 0, 0, false, err
 	}
-	if idx.bound == nil {
+	if !idx.bounded {
 		return math.MinInt64, math.MaxInt64, true, nil
 	}
-	p := idx.page(block*BlockRows - g*GroupRows)
-	b := idx.bound
-	if p >= len(b.NullPages) || p >= len(b.MinValues) || p >= len(b.MaxValues) {
-		return 0, 0, false, corrupt(s.file.Name(), "column index of %s", s.columns[column].Name)
-	}
-	if b.NullPages[p] {
+	switch b := &idx.bounds[idx.page(block*BlockRows-g*GroupRows)]; {
+	case b.null:
 		return 0, 0, false, nil
-	}
-	if len(b.MinValues[p]) != 8 || len(b.MaxValues[p]) != 8 {
+	case !b.known:
 		return math.MinInt64, math.MaxInt64, true, nil
+	default:
+		return b.low, b.high, true, nil
 	}
-	return int64(binary.LittleEndian.Uint64(b.MinValues[p])), int64(binary.LittleEndian.Uint64(b.MaxValues[p])), true, nil
 }
 
 // Absent reports whether no row of the block's row group has a value in column.
 func (s *Segment) Absent(column, block int) bool {
-	rg := &s.meta.RowGroups[block*BlockRows/GroupRows]
-	return rg.Columns[column].MetaData.Statistics.NullCount == rg.NumRows
+	rg := &s.meta.groups[block*BlockRows/GroupRows]
+	return rg.chunks[column].nulls == rg.rows
 }
 
 // May reports whether a row of the block's row group may have the text value in
 // column: false is certain, true is not. Columns without Bloom always may.
 func (s *Segment) May(column, block int, value string) (bool, error) {
-	md := &s.meta.RowGroups[block*BlockRows/GroupRows].Columns[column].MetaData
-	if md.BloomFilterOffset == 0 {
+	md := &s.meta.groups[block*BlockRows/GroupRows].chunks[column]
+	if md.bloom == 0 {
 		return !s.Absent(column, block), nil
 	}
 	var head [64]byte
-	n, err := s.file.ReadAt(head[:], md.BloomFilterOffset)
+	n, err := s.file.ReadAt(head[:], md.bloom)
 	if err != nil && n < 16 {
 		return true, fmt.Errorf("read segment %s: %w", s.file.Name(), err)
 	}
-	var h format.BloomFilterHeader
-	used, err := decodeThrift(head[:n], &h)
-	if err != nil || h.NumBytes <= 0 || h.NumBytes%bloom.BlockSize != 0 {
+	size, used, ok := decodeBloom(head[:n])
+	if !ok || size <= 0 || size%bloom.BlockSize != 0 {
 		return true, corrupt(s.file.Name(), "bloom filter of %s", s.columns[column].Name)
 	}
-	r := io.NewSectionReader(s.file, md.BloomFilterOffset+int64(used), int64(h.NumBytes))
-	return bloom.CheckSplitBlock(r, int64(h.NumBytes), bloom.XXH64{}.Sum64([]byte(value)))
+	r := io.NewSectionReader(s.file, md.bloom+int64(used), int64(size))
+	return bloom.CheckSplitBlock(r, int64(size), bloom.XXH64{}.Sum64([]byte(value)))
 }
 
 // index reads where the pages of a chunk lie, once.
@@ -250,20 +261,21 @@ func (s *Segment) index(id chunkID) (*pageIndex, error) {
 	if idx := s.indexes[id]; idx != nil {
 		return idx, nil
 	}
-	chunk := &s.meta.RowGroups[id.group].Columns[id.column]
+	chunk := &s.meta.groups[id.group].chunks[id.column]
 	idx := &pageIndex{}
-	var offsets format.OffsetIndex
-	if err := s.readThrift(chunk.OffsetIndexOffset, int64(chunk.OffsetIndexLength), &offsets); err != nil {
+	b, err := s.part(chunk.offsets, chunk.offsetsBytes)
+	if err != nil {
 		return nil, err
 	}
-	idx.pages = offsets.PageLocations
-	if len(idx.pages) == 0 || idx.pages[0].FirstRowIndex != 0 {
+	if !decodeOffsets(b, idx) || len(idx.pages) == 0 || idx.pages[0].first != 0 {
 		return nil, corrupt(s.file.Name(), "offset index of column %d", id.column)
 	}
-	if chunk.ColumnIndexLength > 0 {
-		idx.bound = new(format.ColumnIndex)
-		if err := s.readThrift(chunk.ColumnIndexOffset, int64(chunk.ColumnIndexLength), idx.bound); err != nil {
+	if chunk.boundsBytes > 0 {
+		if b, err = s.part(chunk.bounds, chunk.boundsBytes); err != nil {
 			return nil, err
+		}
+		if !decodeBounds(b, idx) {
+			return nil, corrupt(s.file.Name(), "column index of column %d", id.column)
 		}
 	}
 	s.indexes[id] = idx
@@ -272,27 +284,19 @@ func (s *Segment) index(id chunkID) (*pageIndex, error) {
 
 // page is the page that holds the row, counted within the row group.
 func (idx *pageIndex) page(row int) int {
-	p, found := slices.BinarySearchFunc(idx.pages, int64(row), func(p format.PageLocation, row int64) int {
-		return int(p.FirstRowIndex - row)
-	})
+	p, found := slices.BinarySearchFunc(idx.pages, row, func(p pagePlace, row int) int { return p.first - row })
 	if !found {
 		p--
 	}
 	return p
 }
 
-func (s *Segment) readThrift(offset, length int64, v any) error {
-	if offset < 0 || length < 0 || offset+length > s.size {
-		return corrupt(s.file.Name(), "index at %d+%d", offset, length)
+// part is bytes with a check of the place, which the footer gave.
+func (s *Segment) part(offset int64, length int32) ([]byte, error) {
+	if offset < 0 || length < 0 || offset+int64(length) > s.size {
+		return nil, corrupt(s.file.Name(), "index at %d+%d", offset, length)
 	}
-	buf := make([]byte, length)
-	if _, err := s.file.ReadAt(buf, offset); err != nil {
-		return fmt.Errorf("read segment %s: %w", s.file.Name(), err)
-	}
-	if err := thrift.Unmarshal(new(thrift.CompactProtocol), buf, v); err != nil {
-		return corrupt(s.file.Name(), "index at %d: %v", offset, err)
-	}
-	return nil
+	return s.bytes(offset, int64(length))
 }
 
 // hasBloom says which columns get a bloom filter: keys of single connections.
