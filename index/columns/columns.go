@@ -71,4 +71,5 @@ type Info struct {
 	Type  Type
 	Field *firetrail.FieldDef // nil for those that are not common fields
 	Bloom bool                // Segment.May can refute a value
+	Unit  int64               // of a time as it is stored, nanoseconds; vectors are in nanoseconds; else 1
 }
