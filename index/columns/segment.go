@@ -330,12 +330,24 @@ func isX(name string) (string, bool) { return strings.CutPrefix(name, "x.") }
 // integer reads a canonical decimal: what strconv.FormatInt prints, so that the
 // text can be made again. The smallest int64 stands for null and is none.
 func integer(s string) (int64, bool) {
-	n, err := strconv.ParseInt(s, 10, 64)
-	if err != nil || n == firetrail.Absent || s[0] == '+' {
+	digits := strings.TrimPrefix(s, "-")
+	if len(digits) == 0 || digits[0] == '0' && (len(digits) > 1 || len(digits) < len(s)) {
 		return 0, false
 	}
-	if digits := strings.TrimPrefix(s, "-"); digits[0] == '0' && (len(digits) > 1 || len(digits) < len(s)) {
-		return 0, false
+	if len(digits) > 18 {
+		n, err := strconv.ParseInt(s, 10, 64)
+		return n, err == nil && n != firetrail.Absent && s[0] != '+'
+	}
+	n := int64(0)
+	for i := range len(digits) {
+		c := digits[i] - '0'
+		if c > 9 {
+			return 0, false
+		}
+		n = n*10 + int64(c)
+	}
+	if len(digits) < len(s) {
+		n = -n
 	}
 	return n, true
 }
