@@ -68,7 +68,7 @@ func (w *Writer) fresh() *Group {
 }
 
 // Full reports whether Cut is due before more is appended.
-func (w *Writer) Full() bool { return w.group != nil && w.group.full() }
+func (w *Writer) Full() bool { return w.group != nil && w.group.rows > 0 && w.group.full() }
 
 // Size is roughly how much memory the events take that were appended since the last Cut.
 func (w *Writer) Size() int64 {
