@@ -65,14 +65,17 @@ func (p *zeekTSV) restart(prefix, sep []byte) {
 
 // Parse reads a meta line or a row.
 func (p *zeekTSV) Parse(rec []byte, ev *firetrail.Event) error {
-	if prefix, sep, ok := zeekSeparator(rec); ok && (!p.begun || rec[0] == '#' || bytes.Equal(prefix, p.prefix)) {
-		if prefix = bytes.Clone(prefix); p.rows {
-			p.restart(prefix, sep)
+	meta := bytes.HasPrefix(rec, p.prefix)
+	if meta || !p.begun || len(rec) > 0 && rec[0] == '#' {
+		if prefix, sep, ok := zeekSeparator(rec); ok && (!p.begun || rec[0] == '#' || bytes.Equal(prefix, p.prefix)) {
+			if prefix = bytes.Clone(prefix); p.rows {
+				p.restart(prefix, sep)
+			}
+			p.prefix, p.sep, p.pasted = prefix, sep, false // first of the header, but not where a tool has sorted the lines
+			return ErrHeader
 		}
-		p.prefix, p.sep, p.pasted = prefix, sep, false // first of the header, but not where a tool has sorted the lines
-		return ErrHeader
 	}
-	if bytes.HasPrefix(rec, p.prefix) {
+	if meta {
 		return p.meta(rec[len(p.prefix):])
 	}
 	if p.columns == nil {

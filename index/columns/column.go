@@ -13,6 +13,7 @@ const absent = firetrail.Absent
 type column struct {
 	Info
 	dict  *textDict
+	own   string   // x.NAME: the name as records have it, which is mostly the same memory
 	codes []uint32 // Text
 	ints  []int64  // Int
 	last  uint32   // code of the value before, most often the next one too
@@ -33,6 +34,9 @@ func (c *column) reset() {
 		c.dict.reset()
 	}
 }
+
+// isTime says whether the numbers are times, which are kept in the segment's unit.
+func (c *column) isTime() bool { return c.Field != nil && c.Field.Type == firetrail.TypeTime }
 
 // rows is the number of rows up to the last one with a value.
 func (c *column) rows() int { return len(c.codes) + len(c.ints) }

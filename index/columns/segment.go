@@ -29,6 +29,7 @@ type Segment struct {
 	byName  map[string]int
 	source  string
 	kind    string
+	ends    []bool // of each row group: ends follow from times and durations
 
 	mu      sync.Mutex
 	indexes map[chunkID]*pageIndex
@@ -119,8 +120,17 @@ func (s *Segment) bytes(offset, length int64) ([]byte, error) {
 // readSchema takes the columns from the footer and checks that the file has the
 // shape that Writer gives it.
 func (s *Segment) readSchema(path string) error {
+	s.ends = make([]bool, len(s.meta.groups))
 	for _, kv := range s.meta.pairs {
 		switch kv.key {
+		case metaVersion:
+			if kv.value != "1" && kv.value != version {
+				return fmt.Errorf("%s: segment of version %q: a newer Firetrail wrote it", path, kv.value)
+			}
+		case metaEnds:
+			for g := range min(len(kv.value), len(s.ends)) {
+				s.ends[g] = kv.value[g] == '1'
+			}
 		case metaSource:
 			s.source = kv.value
 		case metaKind:
@@ -136,7 +146,7 @@ func (s *Segment) readSchema(path string) error {
 		if len(s.columns) > 0 && s.columns[len(s.columns)-1].Type == Map {
 			break // the rest are the map's own parts
 		}
-		c := Info{Name: el.name, Type: Text}
+		c := Info{Name: el.name, Type: Text, Unit: el.unit}
 		c.Field, _ = firetrail.FieldNamed(el.name)
 		switch {
 		case el.nested:
@@ -211,6 +221,12 @@ func (s *Segment) HasMap() bool {
 // ok is false if no row of the block has a value.
 func (s *Segment) Bounds(column, block int) (low, high int64, ok bool, err error) {
 	g := block * BlockRows / GroupRows
+	if s.follows(column, g) {
+		if s.columns[column].Name == "end" {
+			return s.endBounds(block)
+		}
+		return math.MinInt64, math.MaxInt64, true, nil
+	}
 	idx, err := s.index(chunkID{g, column})
 	if err != nil {
 		return 0, 0, false, err
@@ -224,14 +240,16 @@ func (s *Segment) Bounds(column, block int) (low, high int64, ok bool, err error
 	case !b.known:
 		return math.MinInt64, math.MaxInt64, true, nil
 	default:
-		return b.low, b.high, true, nil
+		unit := s.columns[column].Unit
+		return unit * b.low, unit * b.high, true, nil
 	}
 }
 
 // Absent reports whether no row of the block's row group has a value in column.
 func (s *Segment) Absent(column, block int) bool {
-	rg := &s.meta.groups[block*BlockRows/GroupRows]
-	return rg.chunks[column].nulls == rg.rows
+	g := block * BlockRows / GroupRows
+	rg := &s.meta.groups[g]
+	return !s.follows(column, g) && rg.chunks[column].nulls == rg.rows
 }
 
 // May reports whether a row of the block's row group may have the text value in
@@ -308,12 +326,24 @@ func isX(name string) (string, bool) { return strings.CutPrefix(name, "x.") }
 // integer reads a canonical decimal: what strconv.FormatInt prints, so that the
 // text can be made again. The smallest int64 stands for null and is none.
 func integer(s string) (int64, bool) {
-	n, err := strconv.ParseInt(s, 10, 64)
-	if err != nil || n == firetrail.Absent || s[0] == '+' {
+	digits := strings.TrimPrefix(s, "-")
+	if len(digits) == 0 || digits[0] == '0' && (len(digits) > 1 || len(digits) < len(s)) {
 		return 0, false
 	}
-	if digits := strings.TrimPrefix(s, "-"); digits[0] == '0' && (len(digits) > 1 || len(digits) < len(s)) {
-		return 0, false
+	if len(digits) > 18 {
+		n, err := strconv.ParseInt(s, 10, 64)
+		return n, err == nil && n != firetrail.Absent && s[0] != '+'
+	}
+	n := int64(0)
+	for i := range len(digits) {
+		c := digits[i] - '0'
+		if c > 9 {
+			return 0, false
+		}
+		n = n*10 + int64(c)
+	}
+	if len(digits) < len(s) {
+		n = -n
 	}
 	return n, true
 }
@@ -323,4 +353,5 @@ const (
 	metaSource  = "firetrail.source"
 	metaKind    = "firetrail.kind"
 	metaVersion = "firetrail.version"
+	metaEnds    = "firetrail.end" // of each row group "1" if end is time + duration there, else "0"
 )

@@ -22,6 +22,7 @@ type schemaElement struct {
 	name   string
 	typ    format.Type // -1 for a group
 	nested bool
+	unit   int64 // of times, nanoseconds; 1 for all else
 }
 
 type pair struct{ key, value string }
@@ -239,7 +240,7 @@ func decodeFooter(b []byte) (m fileMeta, ok bool) {
 }
 
 func (c *compact) element() schemaElement {
-	e := schemaElement{typ: -1}
+	e := schemaElement{typ: -1, unit: 1}
 	c.fields(func(id int, typ byte) {
 		switch id {
 		case 1:
@@ -248,11 +249,40 @@ func (c *compact) element() schemaElement {
 			e.name = string(c.bytes())
 		case 5:
 			e.nested = c.varint() > 0
+		case 10:
+			c.fields(func(id int, typ byte) {
+				if id == 8 {
+					e.unit = c.unit()
+				} else {
+					c.skip(typ)
+				}
+			})
 		default:
 			c.skip(typ)
 		}
 	})
 	return e
+}
+
+// unit reads the unit of a TimestampType, in nanoseconds.
+func (c *compact) unit() int64 {
+	unit := int64(1)
+	c.fields(func(id int, typ byte) {
+		if id != 2 {
+			c.skip(typ)
+			return
+		}
+		c.fields(func(id int, typ byte) {
+			switch id {
+			case 1:
+				unit = 1e6
+			case 2:
+				unit = 1e3
+			}
+			c.skip(typ)
+		})
+	})
+	return unit
 }
 
 func (c *compact) pair() (p pair) {

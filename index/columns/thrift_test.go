@@ -45,6 +45,18 @@ func TestMetadata(t *testing.T) {
 		if got.name != el.Name || got.nested != el.NumChildren.Valid || el.Type.Valid && got.typ != el.Type.V {
 			t.Errorf("element %d: %+v, want %+v", i, got, el)
 		}
+		unit := int64(1)
+		if ts, ok := el.LogicalType.Value.(*format.TimestampType); ok {
+			switch ts.Unit.Value.(type) {
+			case *format.MilliSeconds:
+				unit = 1e6
+			case *format.MicroSeconds:
+				unit = 1e3
+			}
+		}
+		if got.unit != unit {
+			t.Errorf("element %s: unit %d, want %d", got.name, got.unit, unit)
+		}
 	}
 	for g, rg := range want.RowGroups {
 		for i := range rg.Columns {
