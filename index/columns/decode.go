@@ -5,8 +5,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
-
-	"firetrail"
+	"slices"
+	"unsafe"
 
 	"github.com/parquet-go/parquet-go/encoding/delta"
 	"github.com/parquet-go/parquet-go/encoding/rle"
@@ -105,16 +105,17 @@ func (r *Reader) decode(leaf int, offset, size int64, rows int) error {
 	}
 	c := &r.cols[leaf]
 	isMap := leaf >= len(r.seg.columns)-1
-	if c.reps, err = levels(c.reps, body[:reps], values, 1, isMap, 0); err != nil {
-		return corrupt(path, "repetition levels: %v", err)
-	}
 	width, full := 1, byte(1)
 	if isMap {
 		width, full = 2, 2
+		if c.reps, err = levels(c.reps, body[:reps], values, 1, 0); err != nil {
+			return corrupt(path, "repetition levels: %v", err)
+		}
 	}
-	mixed := isMap || h.nulls != 0 && h.nulls != values // else the count says it all
-	if c.defs, err = levels(c.defs, body[reps:reps+defs], values, width, mixed && defs > 0, full); err != nil {
-		return corrupt(path, "definition levels: %v", err)
+	if isMap || h.nulls != 0 && h.nulls != values { // else the count says it all
+		if c.defs, err = levels(c.defs, body[reps:reps+defs], values, width, full); err != nil {
+			return corrupt(path, "definition levels: %v", err)
+		}
 	}
 	text := !isInt(r.seg, leaf)
 	fresh := text && h.encoding != format.RLEDictionary
@@ -130,9 +131,9 @@ const maxEntries = 1 << 26
 
 func isInt(s *Segment, leaf int) bool { return leaf < len(s.columns) && s.columns[leaf].Type == Int }
 
-// levels decodes levels, or fills in the value that all have where none are stored.
-func levels(to, from []byte, n, width int, stored bool, all byte) ([]byte, error) {
-	if !stored {
+// levels decodes levels, or fills in the one that all have where none are stored.
+func levels(to, from []byte, n, width int, all byte) ([]byte, error) {
+	if len(from) == 0 {
 		to = sized(to, n)
 		for i := range to {
 			to[i] = all
@@ -161,14 +162,10 @@ func (r *Reader) values(leaf int, data []byte, enc format.Encoding, entries, pre
 	}
 	switch {
 	case present == 0 || enc == format.RLEDictionary:
-		if present > 0 {
-			r.codes, err = unpackCodes(r.codes[:0], data, present)
-		} else {
-			r.codes = r.codes[:0]
-		}
 		if v.Dict = c.dict; v.Dict == nil {
-			v.Dict = &Dict{}
+			v.Dict = &noValues
 		}
+		return r.codesOf(leaf, data, present, full)
 	case v.Type == Int && enc == format.DeltaBinaryPacked:
 		r.nums, err = new(delta.BinaryPackedEncoding).DecodeInt64(r.nums[:0], data)
 	case v.Type == Int && enc == format.Plain:
@@ -187,12 +184,22 @@ func (r *Reader) values(leaf int, data []byte, enc format.Encoding, entries, pre
 	if err != nil {
 		return corrupt(path, "values: %v", err)
 	}
-	if v.Type == Int && enc != format.RLEDictionary && present > 0 {
+	if v.Type == Int {
 		inNanoseconds(r.nums, r.seg.columns[leaf].Unit)
-		return r.spreadInts(c, present, full)
+		return r.spreadInts(c, present)
 	}
-	return r.spreadCodes(c, enc == format.RLEDictionary, present, full)
+	if v.Dict.Len() < present {
+		return corrupt(path, "%d values are too few", v.Dict.Len())
+	}
+	r.codes = slices.Grow(r.codes[:0], present)[:present]
+	for i := range r.codes {
+		r.codes[i] = int32(i)
+	}
+	return r.spreadCodes(c, present, full)
 }
+
+// noValues is the dictionary of a column that has none.
+var noValues Dict
 
 // inNanoseconds multiplies numbers by the unit in which they are stored.
 func inNanoseconds(ints []int64, unit int64) {
@@ -204,81 +211,107 @@ func inNanoseconds(ints []int64, unit int64) {
 	}
 }
 
-// spreadCodes gives each entry its code; present counts those that have one.
-func (r *Reader) spreadCodes(c *columnReader, coded bool, present int, full byte) error {
+// codesOf decodes the codes of a page into its dictionary. A page of which all rows
+// have the same code keeps none: stored makes those of a block.
+func (r *Reader) codesOf(leaf int, data []byte, present int, full byte) (err error) {
+	c, path := &r.cols[leaf], r.seg.file.Name()
+	v := &c.all
+	known := v.Dict.Len()
+	whole := present == v.Rows
+	if leaf < len(r.seg.columns)-1 && (present == 0 || whole && known == 1) {
+		v.Const, c.null = true, present == 0
+		return nil
+	}
+	codes := r.codes[:0]
+	if whole {
+		codes = signed(v.Codes[:0]) // straight to where they belong
+	}
+	if present > 0 {
+		if codes, err = unpackCodes(codes, data, present); err != nil {
+			return corrupt(path, "codes: %v", err)
+		}
+	}
+	if len(codes) < present {
+		return corrupt(path, "%d codes are too few", len(codes))
+	}
+	most := uint32(0)
+	for _, code := range codes[:present] {
+		most = max(most, uint32(code))
+	}
+	if present > 0 && int(most) >= known {
+		return corrupt(path, "code %d of %d", most, known)
+	}
+	if whole {
+		v.Codes, v.ints = unsigned(codes)[:present], v.ints[:0]
+		return nil
+	}
+	r.codes = codes
+	return r.spreadCodes(c, present, full)
+}
+
+// signed and unsigned give the other view of the same memory: Parquet's codes are
+// signed, ours are not.
+func signed(codes []uint32) []int32 {
+	return unsafe.Slice((*int32)(unsafe.Pointer(unsafe.SliceData(codes))), cap(codes))[:len(codes)]
+}
+
+func unsigned(codes []int32) []uint32 {
+	return unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(codes))), cap(codes))[:len(codes)]
+}
+
+// spreadCodes gives each entry of a page its code, the next of r.codes if it has a
+// value. That is decided without a branch, which nobody could foretell.
+func (r *Reader) spreadCodes(c *columnReader, present int, full byte) error {
 	v := &c.all
 	v.ints = v.ints[:0]
-	if cap(v.Codes) < v.Rows {
-		v.Codes = make([]uint32, v.Rows)
-	}
-	v.Codes = v.Codes[:v.Rows]
-	known := v.Dict.Len()
-	if coded && len(r.codes) < present || !coded && known < present {
-		return corrupt(r.seg.file.Name(), "%d values are too few", len(r.codes))
-	}
-	v.Const = present == 0 || coded && known == 1 && present == v.Rows
-	if present == 0 {
-		for i := range v.Codes {
-			v.Codes[i] = Null
-		}
+	v.Codes = slices.Grow(v.Codes[:0], v.Rows)[:v.Rows]
+	if present == v.Rows {
+		copy(v.Codes, unsigned(r.codes))
 		return nil
 	}
-	if coded && present == v.Rows {
-		for i, code := range r.codes[:present] {
-			if uint(code) >= uint(known) {
-				return corrupt(r.seg.file.Name(), "code %d of %d", code, known)
-			}
-			v.Codes[i] = uint32(code)
-		}
-		return nil
-	}
+	codes := unsigned(append(r.codes[:present], 0)) // one more, which the last rows look at
 	next := 0
-	for i := range v.Codes {
-		if c.defs[i] != full {
-			v.Codes[i] = Null
-			continue
+	for i, d := range c.defs[:v.Rows] {
+		has := uint32(1)
+		if d != full {
+			has = 0
 		}
-		code := uint32(next)
-		if next >= present {
+		if next >= len(codes) {
 			return corrupt(r.seg.file.Name(), "more values than were counted")
 		}
-		if coded {
-			code = uint32(r.codes[next])
-		}
-		if int(code) >= known {
-			return corrupt(r.seg.file.Name(), "code %d of %d", code, known)
-		}
-		v.Codes[i] = code
-		next++
+		v.Codes[i] = codes[next] | (has - 1)
+		next += int(has)
+	}
+	if next != present {
+		return corrupt(r.seg.file.Name(), "%d values, not %d", next, present)
 	}
 	return nil
 }
 
-func (r *Reader) spreadInts(c *columnReader, present int, full byte) error {
+// spreadInts does the same with numbers.
+func (r *Reader) spreadInts(c *columnReader, present int) error {
 	v := &c.all
 	v.Codes = nil
-	if cap(v.ints) < v.Rows {
-		v.ints = make([]int64, v.Rows)
-	}
-	v.ints = v.ints[:v.Rows]
 	if len(r.nums) < present {
 		return corrupt(r.seg.file.Name(), "%d numbers are too few", len(r.nums))
 	}
 	if present == v.Rows {
-		copy(v.ints, r.nums)
+		v.ints, r.nums = r.nums[:present], v.ints[:0]
 		return nil
 	}
+	v.ints = slices.Grow(v.ints[:0], v.Rows)[:v.Rows]
+	nums := append(r.nums[:present], 0)
 	next := 0
-	for i := range v.ints {
-		switch {
-		case c.defs[i] != full:
-			v.ints[i] = firetrail.Absent
-		case next >= present:
+	for i, d := range c.defs[:v.Rows] {
+		if next >= len(nums) {
 			return corrupt(r.seg.file.Name(), "more numbers than were counted")
-		default:
-			v.ints[i] = r.nums[next]
-			next++
 		}
+		n, has := nums[next], int64(d&1)
+		v.ints[i] = n&-has | absent&(has-1)
+		next += int(has)
+	}
+	if next != present {
+		return corrupt(r.seg.file.Name(), "%d numbers, not %d", next, present)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package columns
 import (
 	"encoding/binary"
 	"math/bits"
+	"slices"
 
 	"github.com/parquet-go/parquet-go/encoding/rle"
 )
@@ -52,13 +53,15 @@ func unpackCodes(to []int32, data []byte, n int) ([]int32, error) {
 		if k > 0 && run&1 == 1 && run>>1 >= uint64(n+7)/8 && len(data)-1-k >= size {
 			body := data[1+k : 1+k+size]
 			if data[0] == 8 {
-				for _, c := range body {
-					to = append(to, int32(c))
+				to = slices.Grow(to, n)[:n]
+				for i, c := range body[:len(to)] {
+					to[i] = int32(c)
 				}
 				return to, nil
 			}
-			for ; len(body) > 1; body = body[2:] {
-				to = append(to, int32(binary.LittleEndian.Uint16(body)))
+			to = slices.Grow(to, n)[:n]
+			for i := range to {
+				to[i] = int32(binary.LittleEndian.Uint16(body[2*i : 2*i+2]))
 			}
 			return to, nil
 		}

@@ -42,6 +42,9 @@ type columnReader struct {
 	reps  []byte // repetition levels of the page, map columns only
 	defs  []byte // definition levels
 
+	same Vector // of a block whose rows are all the same
+	null bool   // they have no value
+
 	derived int     // the block whose values were derived, plus 1
 	ints    []int64 // those values
 }
@@ -101,16 +104,36 @@ func (r *Reader) stored(column int) (*Vector, error) {
 		}
 	}
 	lo, hi := from-c.first, from-c.first+r.Rows()
-	if lo == 0 && hi == c.all.Rows {
+	switch {
+	case c.all.Const:
+		codes := allFirst[:hi-lo]
+		if c.null {
+			codes = allNull[:hi-lo]
+		}
+		if v := &c.same; v.Rows != hi-lo || v.Dict != c.all.Dict || &v.Codes[0] != &codes[0] {
+			*v = Vector{Type: c.all.Type, Rows: hi - lo, Const: true, Dict: c.all.Dict, Codes: codes, ints: v.ints[:0]}
+		}
+		return &c.same, nil
+	case lo == 0 && hi == c.all.Rows:
 		return &c.all, nil
 	}
-	c.vec = Vector{Type: c.all.Type, Rows: hi - lo, Const: c.all.Const, Dict: c.all.Dict}
+	c.vec = Vector{Type: c.all.Type, Rows: hi - lo, Dict: c.all.Dict}
 	if c.all.Codes != nil {
 		c.vec.Codes = c.all.Codes[lo:hi]
 	} else {
 		c.vec.ints = c.all.ints[lo:hi]
 	}
 	return &c.vec, nil
+}
+
+// Codes of blocks whose rows are all the same. Read-only.
+var allFirst, allNull = [BlockRows]uint32{}, nulls()
+
+func nulls() (codes [BlockRows]uint32) {
+	for i := range codes {
+		codes[i] = Null
+	}
+	return codes
 }
 
 // restRows are the map entries of the rows of one page.
