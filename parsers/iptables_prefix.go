@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 
 	"firetrail"
 )
@@ -29,18 +30,21 @@ type prefixRule struct {
 
 // prefixTable are the conventions of the firewalls built on the kernel's log, in the
 // order in which they are tried; PrefixRules of the user come before. A prefix
-// that none of them knows is searched for words: see generic.
-var prefixTable = []prefixRule{
-	{"ufw: [UFW BLOCK]; [UFW AUDIT] says nothing of the verdict", regexp.MustCompile(`^\[(?P<rule>UFW (?P<verdict>[A-Z ]+))\] *$`), ufwAction},
-	{"VyOS 1.4 and later: [ipv4-INP-filter-default-D]", regexp.MustCompile(`^\[(?P<rule>(?:ipv4|ipv6|bri)-[^\[\]]+)-(?P<verdict>[A-Z])\]`), vyosAction},
-	{"UniFi OS: [WAN_LOCAL-D-2147483647]", regexp.MustCompile(`^\[(?P<rule>[^\[\]]+-(?P<verdict>A|D|R|RET)-[0-9]+)\]`), letterAction},
-	{"EdgeOS, VyOS 1.3, UniFi: [WAN_IN-2000-A]", regexp.MustCompile(`^\[(?P<rule>[^\[\]]+-(?:[0-9]+|default))-(?P<verdict>[A-Z]+)\]`), letterAction},
-	{"Shorewall: Shorewall:net2fw:DROP:", regexp.MustCompile(`^Shorewall6?:(?P<rule>[^:]*):(?P<verdict>[^:]*):`), wordAction},
-	{"Firewall Builder: RULE 0 -- DENY; its DENY drops", regexp.MustCompile(`^(?P<rule>RULE [^ ]+) -- (?P<verdict>[A-Z]+)`), builderAction},
-	{"banIP: banIP/inp-wan/drp/feed: ", regexp.MustCompile(`^(?P<rule>banIP/[a-z-]+/(?P<verdict>drp|rej|drop|reject)/[^ :]+)`), banIPAction},
-	{"SuSEfirewall2: SFW2-INext-DROP-DEFLT", regexp.MustCompile(`^(?P<rule>(?:SFW2|SuSE-FW)-(?:.*-)?(?P<verdict>DROP|ACC|ACCEPT|REJECT)(?:-.*?)?) *$`), suseAction},
-	{"Firewalla: [FW_ADT]D=O CD=O says nothing of the verdict", regexp.MustCompile(`^\[(?P<rule>FW_[A-Z]+)\]`), func(string) string { return "" }},
-}
+// that none of them knows is searched for words: see generic. They are compiled when
+// the first prefix is met.
+var prefixTable = sync.OnceValue(func() []prefixRule {
+	return []prefixRule{
+		{"ufw: [UFW BLOCK]; [UFW AUDIT] says nothing of the verdict", regexp.MustCompile(`^\[(?P<rule>UFW (?P<verdict>[A-Z ]+))\] *$`), ufwAction},
+		{"VyOS 1.4 and later: [ipv4-INP-filter-default-D]", regexp.MustCompile(`^\[(?P<rule>(?:ipv4|ipv6|bri)-[^\[\]]+)-(?P<verdict>[A-Z])\]`), vyosAction},
+		{"UniFi OS: [WAN_LOCAL-D-2147483647]", regexp.MustCompile(`^\[(?P<rule>[^\[\]]+-(?P<verdict>A|D|R|RET)-[0-9]+)\]`), letterAction},
+		{"EdgeOS, VyOS 1.3, UniFi: [WAN_IN-2000-A]", regexp.MustCompile(`^\[(?P<rule>[^\[\]]+-(?:[0-9]+|default))-(?P<verdict>[A-Z]+)\]`), letterAction},
+		{"Shorewall: Shorewall:net2fw:DROP:", regexp.MustCompile(`^Shorewall6?:(?P<rule>[^:]*):(?P<verdict>[^:]*):`), wordAction},
+		{"Firewall Builder: RULE 0 -- DENY; its DENY drops", regexp.MustCompile(`^(?P<rule>RULE [^ ]+) -- (?P<verdict>[A-Z]+)`), builderAction},
+		{"banIP: banIP/inp-wan/drp/feed: ", regexp.MustCompile(`^(?P<rule>banIP/[a-z-]+/(?P<verdict>drp|rej|drop|reject)/[^ :]+)`), banIPAction},
+		{"SuSEfirewall2: SFW2-INext-DROP-DEFLT", regexp.MustCompile(`^(?P<rule>(?:SFW2|SuSE-FW)-(?:.*-)?(?P<verdict>DROP|ACC|ACCEPT|REJECT)(?:-.*?)?) *$`), suseAction},
+		{"Firewalla: [FW_ADT]D=O CD=O says nothing of the verdict", regexp.MustCompile(`^\[(?P<rule>FW_[A-Z]+)\]`), func(string) string { return "" }},
+	}
+})
 
 func ufwAction(v string) string {
 	switch v {
@@ -178,8 +182,9 @@ func (c *Context) lookUp(prefix string) meaning {
 			return m
 		}
 	}
-	for i := range prefixTable {
-		if m, ok := prefixTable[i].match(prefix); ok {
+	table := prefixTable()
+	for i := range table {
+		if m, ok := table[i].match(prefix); ok {
 			return m
 		}
 	}

@@ -1,6 +1,9 @@
 package parsers
 
-import "strings"
+import (
+	"strings"
+	"sync"
+)
 
 // panCountries are the names that PAN-OS gives to countries, one a line.
 const panCountries = `Afghanistan
@@ -286,18 +289,19 @@ Yemen
 Zambia
 Zimbabwe`
 
-var panCountryNames = func() map[string]bool {
+// panCountryNames is panCountries as a set, made when the first name is looked up.
+var panCountryNames = sync.OnceValue(func() map[string]bool {
 	names := map[string]bool{}
 	for name := range strings.SplitSeq(panCountries, "\n") {
 		names[name] = true
 	}
 	return names
-}()
+})
 
 // isCountry reports whether b is a country: two capital letters or a name of the list.
 func isCountry(b []byte) bool {
 	if len(b) == 2 {
 		return b[0] >= 'A' && b[0] <= 'Z' && b[1] >= 'A' && b[1] <= 'Z'
 	}
-	return panCountryNames[string(b)]
+	return panCountryNames()[string(b)]
 }

@@ -274,7 +274,7 @@ func panColumnAt(layout []panColumn, i int) panColumn {
 	if i < len(layout) {
 		return layout[i]
 	}
-	return panColumn{name: panSurplus[i]}
+	return panColumn{name: panSurplus()[i]}
 }
 
 // panHeaderLine reports whether a line is the header of an exported CSV.
@@ -345,7 +345,7 @@ func (p *panParser) readExport(b []byte, ev *firetrail.Event) error {
 // exportColumn is the meaning of column i of an export: by its header text, else by its position.
 func (p *panParser) exportColumn(i int) panColumn {
 	if i >= len(p.header) {
-		return panColumn{name: panSurplus[i]}
+		return panColumn{name: panSurplus()[i]}
 	}
 	c := p.header[i]
 	if c.role == panUnknown && p.aligned && i < len(p.kind.columns) {

@@ -1,6 +1,9 @@
 package parsers
 
-import "strings"
+import (
+	"strings"
+	"sync"
+)
 
 // panAliases are the names that the other dialects and the exports give to the
 // columns of the syslog records: letters and digits of the key in lower case, then the
@@ -223,8 +226,8 @@ sanctionedstateofapp application_sanctioned_state
 devtime devTime
 `
 
-// panKeys is panAliases and all columns as a table.
-var panKeys = func() map[string]panColumn {
+// panKeys is panAliases and all columns as a table, made when the first key is looked up.
+var panKeys = sync.OnceValue(func() map[string]panColumn {
 	keys := map[string]panColumn{}
 	for _, names := range []string{panTrafficColumns, panThreatColumns, panSystemColumns, panConfigColumns, panGlobalProtectColumns,
 		panHIPMatchColumns, panUserIDColumns, panDecryptionColumns, panAuthenticationColumns, panIPTagColumns, panTunnelColumns,
@@ -241,7 +244,7 @@ var panKeys = func() map[string]panColumn {
 	}
 	keys["devtime"] = panColumn{"devTime", panDeviceTime}
 	return keys
-}()
+})
 
 // panKey finds the column that a key of CEF, LEEF or JSON or the header text of an
 // export means, with or without the prefixes "PanOS" and "Pan".
@@ -261,12 +264,12 @@ func panKey(key []byte) (panColumn, bool) {
 		}
 	}
 	word := buf[:n]
-	if c, ok := panKeys[string(word)]; ok {
+	if c, ok := panKeys()[string(word)]; ok {
 		return c, true
 	}
 	for _, prefix := range [...]string{"panos", "pan"} {
 		if n > len(prefix) && string(word[:len(prefix)]) == prefix {
-			if c, ok := panKeys[string(word[len(prefix):])]; ok {
+			if c, ok := panKeys()[string(word[len(prefix):])]; ok {
 				return c, true
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // panType is one log type with its columns in the order of the newest version.
@@ -118,12 +119,13 @@ var (
 )
 
 // panSurplus are the names of columns that no layout has, by position from 0.
-var panSurplus = func() (names [panMostColumns]string) {
+var panSurplus = sync.OnceValue(func() []string {
+	names := make([]string, panMostColumns)
 	for i := range names {
 		names[i] = "column_" + strconv.Itoa(i+1)
 	}
 	return names
-}()
+})
 
 // panTypeNamed finds a log type by the word in the type column, whatever its
 // case; nil if there is none.

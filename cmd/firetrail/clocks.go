@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"firetrail"
@@ -125,11 +126,13 @@ func readClocks(ctx context.Context, c *index.Case, inv *firetrail.Inventory) (*
 
 // rotated is what rotation and compression put into a log's name or behind it:
 // dates, times, numbers, endings.
-var rotated = regexp.MustCompile(`[./_-]\d{4}-?\d\d-?\d\d([T_-]?\d\d[-:.]?\d\d([-:.]?\d\d)?Z?)?|\.\d\d:\d\d:\d\d-\d\d:\d\d:\d\d|([.-]\d+|\.(gz|zst|bz2|xz|old))+$`)
+var rotated = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`[./_-]\d{4}-?\d\d-?\d\d([T_-]?\d\d[-:.]?\d\d([-:.]?\d\d)?Z?)?|\.\d\d:\d\d:\d\d-\d\d:\d\d:\d\d|([.-]\d+|\.(gz|zst|bz2|xz|old))+$`)
+})
 
 // unrotated is the name that all files of one log share.
 func unrotated(name string) string {
-	return cmp.Or(rotated.ReplaceAllString(name, ""), name)
+	return cmp.Or(rotated().ReplaceAllString(name, ""), name)
 }
 
 // clockNames names what keeps each source's time: the sensor, else the folder of

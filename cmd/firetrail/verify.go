@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	"firetrail"
 	"firetrail/index"
@@ -175,7 +176,9 @@ func (a *app) verifyReport(c *index.Case, path string) error {
 }
 
 // reference is how HTML and Markdown cite a record: see report.Reference.
-var reference = regexp.MustCompile(`e-([0-9a-f]{16})-(\d+)\+(\d+) sha256:([0-9a-f]{64})`)
+var reference = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`e-([0-9a-f]{16})-(\d+)\+(\d+) sha256:([0-9a-f]{64})`)
+})
 
 // citations finds every record that a report cites, each once.
 func citations(data []byte) []citation {
@@ -206,7 +209,7 @@ func citations(data []byte) []citation {
 		}
 		return out
 	}
-	for _, m := range reference.FindAllStringSubmatch(html.UnescapeString(string(data)), -1) {
+	for _, m := range reference().FindAllStringSubmatch(html.UnescapeString(string(data)), -1) {
 		length, _ := strconv.ParseInt(m[3], 10, 64)
 		add("e-"+m[1]+"-"+m[2], length, m[4])
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"regexp"
 	"strings"
+	"sync"
 
 	"firetrail"
 )
@@ -19,7 +20,7 @@ var sandboxes = Kind{
 	Name: "sandboxes",
 	Doc:  "sandboxes and their addresses: records with sandbox_id and ip or host_ip (JSON, CSV), rollout logs that say so",
 	Sniff: func(head []byte) bool {
-		if boxStarted.Match(head) {
+		if boxStarted().Match(head) {
 			return true
 		}
 		line, _, _ := bytes.Cut(bytes.TrimSpace(head), []byte("\n"))
@@ -33,7 +34,9 @@ var sandboxes = Kind{
 }
 
 // boxStarted is ROLL's line; the stamp in front is local time without a zone.
-var boxStarted = regexp.MustCompile(`(?m)^\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\].*Sandbox started successfully with IP: ([0-9a-fA-F.:]+), sandbox_id: ([^\s,]+)`)
+var boxStarted = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?m)^\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\].*Sandbox started successfully with IP: ([0-9a-fA-F.:]+), sandbox_id: ([^\s,]+)`)
+})
 
 // readSandboxes reads ROLL's log, or a table as JSON or CSV.
 func readSandboxes(f *file) error {
@@ -41,8 +44,8 @@ func readSandboxes(f *file) error {
 	switch {
 	case len(trimmed) == 0:
 		return errors.New("empty file")
-	case boxStarted.Match(f.data):
-		for _, m := range boxStarted.FindAllSubmatchIndex(f.data, -1) {
+	case boxStarted().Match(f.data):
+		for _, m := range boxStarted().FindAllSubmatchIndex(f.data, -1) {
 			b := sandbox{id: string(f.data[m[6]:m[7]]), ip: string(f.data[m[4]:m[5]]), end: firetrail.Absent, where: f.cite(f.lineAt(int64(m[0])))}
 			b.start, _ = f.stamp(string(f.data[m[2]:m[3]]))
 			f.out.boxes = append(f.out.boxes, b)
