@@ -80,7 +80,7 @@ func (r *Reader) unpack(body []byte, size int, packed, fresh bool) ([]byte, erro
 		r.page = sized(r.page, size)
 		to = r.page[:0]
 	}
-	out, err := r.zstd.DecodeAll(body, to)
+	out, err := unpacker().DecodeAll(body, to)
 	if err != nil || len(out) != size {
 		return nil, corrupt(r.seg.file.Name(), "page unpacks to %d bytes, not %d: %v", len(out), size, err)
 	}
@@ -167,7 +167,7 @@ func (r *Reader) values(leaf int, data []byte, enc format.Encoding, entries, pre
 		}
 		return r.codesOf(leaf, data, present, full)
 	case v.Type == Int && enc == format.DeltaBinaryPacked:
-		r.nums, err = new(delta.BinaryPackedEncoding).DecodeInt64(r.nums[:0], data)
+		r.nums, err = new(delta.BinaryPackedEncoding).DecodeInt64(slices.Grow(r.nums[:0], present), data)
 	case v.Type == Int && enc == format.Plain:
 		r.nums = plainInts(r.nums[:0], data)
 	case v.Type == Text && enc == format.Plain:
@@ -227,7 +227,7 @@ func (r *Reader) codesOf(leaf int, data []byte, present int, full byte) (err err
 		codes = signed(v.Codes[:0]) // straight to where they belong
 	}
 	if present > 0 {
-		if codes, err = unpackCodes(codes, data, present); err != nil {
+		if codes, err = unpackCodes(slices.Grow(codes, present+8), data, present); err != nil {
 			return corrupt(path, "codes: %v", err)
 		}
 	}
@@ -331,13 +331,14 @@ func (r *Reader) dictionary(leaf int) error {
 	if h.kind != format.DictionaryPage || n < 0 || n > maxEntries {
 		return corrupt(path, "dictionary header")
 	}
-	data, err := r.unpack(body, h.raw, md.codec == format.Zstd, true)
+	ints := isInt(r.seg, leaf)
+	data, err := r.unpack(body, h.raw, md.codec == format.Zstd, !ints)
 	if err != nil {
 		return err
 	}
 	d := &Dict{}
-	if isInt(r.seg, leaf) {
-		d.Ints = plainInts(make([]int64, 0, n), data)
+	if ints {
+		d.Ints = plainInts(nil, data)
 		inNanoseconds(d.Ints, r.seg.columns[leaf].Unit)
 	} else if err := d.split(data, n); err != nil {
 		return corrupt(path, "dictionary: %v", err)
@@ -372,8 +373,10 @@ func (d *Dict) split(data []byte, n int) error {
 }
 
 func plainInts(to []int64, data []byte) []int64 {
-	for ; len(data) >= 8; data = data[8:] {
-		to = append(to, int64(binary.LittleEndian.Uint64(data)))
+	n := len(data) / 8
+	to = slices.Grow(to[:0], n)[:n]
+	for i := range to {
+		to[i] = int64(binary.LittleEndian.Uint64(data[8*i : 8*i+8]))
 	}
 	return to
 }

@@ -3,7 +3,9 @@ package columns
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
+	"sync"
 
 	"firetrail"
 
@@ -17,12 +19,7 @@ type Reader struct {
 	seg   *Segment
 	block int
 	group int
-	cols  []columnReader // one for each leaf column
-	zstd  *zstd.Decoder
-	raw   []byte // page as it stands in the file
-	page  []byte // decompressed codes or numbers
-	codes []int32
-	nums  []int64
+	*scratch
 	rest  restRows
 	field []firetrail.Field
 
@@ -31,6 +28,24 @@ type Reader struct {
 		Pages, Bytes int64 // pages and dictionaries read, their size in the file
 	}
 }
+
+// scratch is memory that a Reader decodes in and that outlives it: a search opens many
+// Readers for a page each.
+type scratch struct {
+	cols  []columnReader // one for each leaf column
+	raw   []byte // page as it stands in the file
+	page  []byte // decompressed codes or numbers
+	codes []int32
+	nums  []int64
+}
+
+var (
+	scratches = sync.Pool{New: func() any { return &scratch{} }}
+	unpacker  = sync.OnceValue(func() *zstd.Decoder {
+		d, _ := zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(maxPage))
+		return d
+	})
+)
 
 // columnReader is the state of one leaf column.
 type columnReader struct {
@@ -51,20 +66,35 @@ type columnReader struct {
 
 // NewReader makes a cursor; it needs a Seek before anything is read.
 func (s *Segment) NewReader() *Reader {
+	r := &Reader{seg: s, block: -1, group: -1, scratch: scratches.Get().(*scratch)}
 	leaves := len(s.columns) + 1
-	r := &Reader{seg: s, block: -1, group: -1, cols: make([]columnReader, leaves)}
-	r.zstd, _ = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxPage))
+	r.cols = slices.Grow(r.cols, max(leaves-len(r.cols), 0))[:leaves]
 	for i := range r.cols {
-		r.cols[i].first = -1
+		r.cols[i].forget()
 	}
 	return r
+}
+
+// forget drops what was read and keeps the memory it was decoded in.
+func (c *columnReader) forget() {
+	c.dict, c.first, c.derived = nil, -1, 0
+	c.all.Dict, c.same = nil, Vector{ints: c.same.ints[:0]}
+	c.vec = Vector{}
 }
 
 // maxPage bounds a decompressed page or dictionary.
 const maxPage = 1 << 30
 
-// Close frees the cursor's decoder.
-func (r *Reader) Close() { r.zstd.Close() }
+// Close gives back what the cursor decodes in; it must not be used any more.
+func (r *Reader) Close() {
+	if r.scratch != nil {
+		for i := range r.cols {
+			r.cols[i].forget()
+		}
+		scratches.Put(r.scratch)
+		r.scratch = nil
+	}
+}
 
 // Seek moves to a block. Vectors of the former one are no longer valid.
 func (r *Reader) Seek(block int) {
