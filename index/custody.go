@@ -62,7 +62,7 @@ func (c *Case) Log(e CustodyEntry) error {
 	if e.Who == "" {
 		e.Who = who()
 	}
-	e.Manifest = c.view().chain
+	e.Manifest = c.parts().chain
 	raw, err := json.Marshal(e)
 	if err != nil {
 		return err

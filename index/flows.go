@@ -175,7 +175,7 @@ const fanIn = 256
 // that has one, and may yield some that have none.
 func (c *Case) Flows(ctx context.Context, q firetrail.Query) iter.Seq2[*firetrail.Flow, error] {
 	return func(yield func(*firetrail.Flow, error) bool) {
-		view := c.view()
+		view := c.parts()
 		p, err := query.Compile(q, c.env(view, firetrail.Absent))
 		if err != nil {
 			yield(nil, err)

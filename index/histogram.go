@@ -120,7 +120,7 @@ func (c *Case) Facets(ctx context.Context, q firetrail.Query, field string, limi
 // may miss values that are long or, in some block, very many.
 func (c *Case) Complete(ctx context.Context, field, prefix string, limit int) ([]string, error) {
 	found := map[string]bool{}
-	snap := c.view()
+	snap := c.parts()
 	for i := range snap.segments {
 		seg := &snap.segments[i]
 		if err := live(ctx); err != nil {

@@ -104,12 +104,26 @@ type state struct {
 // loadState reads the manifest. A last line that was cut off by a crash was never
 // committed and does not count; any other damage is an error.
 func loadState(dir string) (*state, error) {
-	s := &state{byID: map[string]*taken{}, segments: map[string]segment{}, chains: map[string]bool{"": true},
-		heads: map[string][]*taken{}, starts: map[string][]*taken{}, short: map[int64]map[string]*taken{}}
+	data, err := readManifest(dir)
+	if err != nil {
+		return nil, err
+	}
+	return decodeState(data)
+}
+
+// readManifest reads the manifest's file; without one, there are no lines.
+func readManifest(dir string) ([]byte, error) {
 	data, err := os.ReadFile(filepath.Join(dir, manifestName))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("read manifest: %w", err)
 	}
+	return data, nil
+}
+
+// decodeState reads the lines of a manifest.
+func decodeState(data []byte) (*state, error) {
+	s := &state{byID: map[string]*taken{}, segments: map[string]segment{}, chains: map[string]bool{"": true},
+		heads: map[string][]*taken{}, starts: map[string][]*taken{}, short: map[int64]map[string]*taken{}}
 	for line := range bytes.Lines(data) {
 		if line[len(line)-1] != '\n' {
 			break

@@ -39,7 +39,7 @@ func (i *Isolated) String() string {
 }
 
 // Isolated lists the segments that answers leave out, by name.
-func (c *Case) Isolated() []Isolated { return slices.Clone(c.view().isolated) }
+func (c *Case) Isolated() []Isolated { return slices.Clone(c.parts().isolated) }
 
 // loadIsolated reads the names of isolated segments; a file that makes no sense
 // isolates nothing, and the segments are found damaged again.
@@ -54,6 +54,21 @@ func loadIsolated(dir string) map[string]Isolated {
 		byName[i.Segment] = i
 	}
 	return byName
+}
+
+// sound reports whether no segment has to be isolated, as far as isolate would say.
+func (v *snapshot) sound(dir string) bool {
+	if len(loadIsolated(dir)) > 0 {
+		return false
+	}
+	for i := range v.segments {
+		s := &v.segments[i]
+		info, err := os.Stat(filepath.Join(dir, "segments", s.Name+".parquet"))
+		if errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() != s.Size {
+			return false
+		}
+	}
+	return true
 }
 
 // isolate takes damaged segments out of a snapshot: those that a repair found, and

@@ -182,8 +182,8 @@ func (c *Case) adopt(st *state, t *taken, d damage, again *Case) error {
 }
 
 func (c *Case) segmentNamed(name string) *segment {
-	for i := range c.view().segments {
-		if s := &c.view().segments[i]; s.Name == name {
+	for i := range c.parts().segments {
+		if s := &c.parts().segments[i]; s.Name == name {
 			return s
 		}
 	}

@@ -27,14 +27,23 @@ type search struct {
 // now, and runs are those of its inventory.
 func (c *Case) env(snap *snapshot, now int64) query.Env {
 	if now == 0 || now == firetrail.Absent {
-		now = firetrail.Absent
-		for i := range snap.segments {
-			now = max(now, snap.segments[i].Last)
-		}
-		now = max(now, 0)
+		now = snap.last()
 	}
 	return query.Env{Now: now, Runs: c.leases}
 }
+
+// last is the time of the latest event, 0 without dated ones.
+func (v *snapshot) last() int64 {
+	last := int64(0)
+	for i := range v.segments {
+		last = max(last, v.segments[i].Last)
+	}
+	return last
+}
+
+// Last is the time of the case's latest event, from which relative times are measured;
+// 0 without dated events.
+func (c *Case) Last() int64 { return c.parts().last() }
 
 // leases finds the leases of a run by its id or one of its aliases.
 func (c *Case) leases(id string) ([]firetrail.Lease, error) {
@@ -54,7 +63,7 @@ func (c *Case) leases(id string) ([]firetrail.Lease, error) {
 // the times in the manifest, without opening them.
 func (c *Case) prepare(q firetrail.Query, now int64) (*search, error) {
 	start := time.Now()
-	snap := c.view()
+	snap := c.parts()
 	pred, err := query.Compile(q, c.env(snap, now))
 	if err != nil {
 		return nil, err

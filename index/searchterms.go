@@ -351,7 +351,7 @@ func (c *Case) RepairTerms(ctx context.Context) (rebuilt []string, err error) {
 		return nil, err
 	}
 	defer c.unlock()
-	snap := c.view()
+	snap := c.parts()
 	for i := range snap.segments {
 		if err := live(ctx); err != nil {
 			return rebuilt, err

@@ -179,7 +179,7 @@ func (a *app) correlate(ctx context.Context, c *index.Case, f *correlateFlags) (
 	who := attribute.NewIndex(inv, opt)
 	who.Findings(found.Findings)
 	detect.Corroborate(found.Findings)
-	findings, byRun := detect.SuppressRuns(found.Findings, cfg.Allow, lastTime(c))
+	findings, byRun := detect.SuppressRuns(found.Findings, cfg.Allow, c.Last())
 	found.Suppressed = append(found.Suppressed, byRun...)
 	unread := fillEvidence(c, findings)
 	sources := clocks.sources

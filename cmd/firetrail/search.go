@@ -29,7 +29,7 @@ func (q *queryFlags) add(cmd *cobra.Command) {
 // window is the bounds of --since, --until and --now; relative ones are measured
 // from --now, else from the case's last event.
 func (q *queryFlags) window(c *index.Case) (since, until, now int64, err error) {
-	now = lastTime(c)
+	now = c.Last()
 	if q.now != "" {
 		if now, err = parseTime("--now", q.now); err != nil {
 			return 0, 0, 0, err
@@ -55,17 +55,6 @@ func bound(flag, value string, now int64) (int64, error) {
 		return 0, fmt.Errorf("%s %q: %w", flag, value, err)
 	}
 	return low, nil
-}
-
-// lastTime is the time of the case's latest event, 0 without dated ones.
-func lastTime(c *index.Case) int64 {
-	last := int64(0)
-	for _, s := range c.Sources() {
-		if s.Last != firetrail.Absent {
-			last = max(last, s.Last)
-		}
-	}
-	return last
 }
 
 func newSearch(a *app) *cobra.Command {

@@ -33,8 +33,8 @@ type Reader struct {
 // Readers for a page each.
 type scratch struct {
 	cols  []columnReader // one for each leaf column
-	raw   []byte // page as it stands in the file
-	page  []byte // decompressed codes or numbers
+	raw   []byte         // page as it stands in the file
+	page  []byte         // decompressed codes or numbers
 	codes []int32
 	nums  []int64
 }
