@@ -25,7 +25,7 @@ type rollup struct {
 	mu   sync.Mutex
 	kind string
 
-	addrs interner[netip.Addr]
+	addrs addrTable
 	parts interner[flowPart]
 	names interner[string]
 
@@ -66,13 +66,6 @@ const listed = 1 << 31
 type interner[K comparable] struct {
 	ids  map[K]uint32
 	list []K
-}
-
-func (n *interner[K]) id(k K) (id uint32, known bool) {
-	if id, known = n.ids[k]; !known {
-		id = n.enter(k)
-	}
-	return id, known
 }
 
 func (n *interner[K]) enter(k K) uint32 {
@@ -130,6 +123,9 @@ func (r *rollup) flow(k rollKey) uint32 {
 	}
 	f := uint32(len(r.keys))
 	r.slots[i] = f + 1
+	if len(r.sums) == cap(r.sums) {
+		r.sums = slices.Grow(r.sums, max(64, len(r.sums))) // slices that grow by less copy more
+	}
 	r.keys = append(r.keys, k)
 	r.sums = append(r.sums, rollSum{first: firetrail.Absent, last: firetrail.Absent})
 	return f
@@ -249,7 +245,7 @@ func (r *rollup) spill(z *zstd.Encoder) error {
 		return err
 	}
 	r.runs = append(r.runs, b.Bytes())
-	r.addrs, r.parts, r.names = interner[netip.Addr]{}, interner[flowPart]{}, interner[string]{}
+	r.addrs, r.parts, r.names = addrTable{}, interner[flowPart]{}, interner[string]{}
 	r.slots, r.keys, r.sums, r.lists = nil, nil, nil, nil
 	return nil
 }

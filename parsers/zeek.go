@@ -365,11 +365,13 @@ func (p *zeekTSV) wrongCount(rec []byte) error {
 	return reject(0, "expected %d columns, found %d", len(p.fields), found)
 }
 
+var emptySet = []byte("(empty)")
+
 // set gives a set or vector in the notation of the fields: members joined by
 // commas, "(empty)" for none.
 func (p *zeekTSV) set(v []byte, escaped bool) []byte {
-	if bytes.Equal(v, p.empty) {
-		return []byte("(empty)")
+	if len(v) == len(p.empty) && bytes.Equal(v, p.empty) {
+		return emptySet
 	}
 	if !bytes.Equal(p.setSep, []byte{','}) {
 		v = bytes.ReplaceAll(v, p.setSep, []byte{','})

@@ -227,7 +227,10 @@ func (c *column) spreadInts(row int, p unsafe.Pointer, size uintptr, n int) {
 	}
 	c.used = true
 	c.pad(row)
-	c.ints = slices.Grow(c.ints, n)[:row+n]
+	if row+n > cap(c.ints) {
+		c.ints = slices.Grow(c.ints, max(n, cap(c.ints))) // slices that grow by less copy more
+	}
+	c.ints = c.ints[:row+n]
 	to := c.ints[row:]
 	for i := range to {
 		to[i] = *(*int64)(unsafe.Add(p, uintptr(i)*size))
