@@ -24,8 +24,9 @@ const maxRollup = 1 << 17
 type rollup struct {
 	mu   sync.Mutex
 	kind string
+	most int // flows that are held in memory after a group
 
-	addrs interner[netip.Addr]
+	addrs addrTable
 	parts interner[flowPart]
 	names interner[string]
 
@@ -68,13 +69,6 @@ type interner[K comparable] struct {
 	list []K
 }
 
-func (n *interner[K]) id(k K) (id uint32, known bool) {
-	if id, known = n.ids[k]; !known {
-		id = n.enter(k)
-	}
-	return id, known
-}
-
 func (n *interner[K]) enter(k K) uint32 {
 	if n.ids == nil {
 		n.ids = map[K]uint32{}
@@ -85,7 +79,7 @@ func (n *interner[K]) enter(k K) uint32 {
 	return id
 }
 
-func newRollup(kind string) *rollup { return &rollup{kind: kind} }
+func newRollup(kind string) *rollup { return &rollup{kind: kind, most: maxRollup} }
 
 // add sums a row group up, whose dictionaries have been told their addresses.
 func (r *rollup) add(g *columns.Group, z *zstd.Encoder) error {
@@ -102,7 +96,7 @@ func (r *rollup) add(g *columns.Group, z *zstd.Encoder) error {
 		}
 		r.observe(at, v, row)
 	}
-	if len(r.keys) > maxRollup {
+	if len(r.keys) > r.most {
 		return r.spill(z)
 	}
 	return nil
@@ -130,6 +124,9 @@ func (r *rollup) flow(k rollKey) uint32 {
 	}
 	f := uint32(len(r.keys))
 	r.slots[i] = f + 1
+	if len(r.sums) == cap(r.sums) {
+		r.sums = slices.Grow(r.sums, max(64, len(r.sums))) // slices that grow by less copy more
+	}
 	r.keys = append(r.keys, k)
 	r.sums = append(r.sums, rollSum{first: firetrail.Absent, last: firetrail.Absent})
 	return f
@@ -249,7 +246,7 @@ func (r *rollup) spill(z *zstd.Encoder) error {
 		return err
 	}
 	r.runs = append(r.runs, b.Bytes())
-	r.addrs, r.parts, r.names = interner[netip.Addr]{}, interner[flowPart]{}, interner[string]{}
+	r.addrs, r.parts, r.names = addrTable{}, interner[flowPart]{}, interner[string]{}
 	r.slots, r.keys, r.sums, r.lists = nil, nil, nil, nil
 	return nil
 }

@@ -113,14 +113,13 @@ func (v *flowColumns) key(row int) rollKey {
 }
 
 func (r *rollup) addrColumn(v *columns.Vector) idColumn {
-	c := idColumn{}
-	c.none, _ = r.addrs.id(netip.Addr{})
+	c := idColumn{none: r.addrs.id(netip.Addr{})}
 	if v == nil {
 		return c
 	}
 	c.codes, c.ids = v.Codes, make([]uint32, v.Dict.Len())
 	for code, a := range v.Dict.Addrs() {
-		c.ids[code], _ = r.addrs.id(a)
+		c.ids[code] = r.addrs.id(a)
 	}
 	return c
 }
