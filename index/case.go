@@ -45,11 +45,12 @@ const (
 type Case struct {
 	dir string
 
-	mu   sync.RWMutex
-	snap *snapshot
-	lock *caseLock // held while this process writes
-	open segmentCache
-	raw  rawStream
+	mu    sync.RWMutex
+	snap  *snapshot
+	lock  *caseLock // held while this process writes
+	open  segmentCache
+	terms termCache
+	raw   rawStream
 }
 
 // caseInfo is the content of case.json.
@@ -141,6 +142,7 @@ func (c *Case) Dir() string { return c.dir }
 // Close releases open segments and the lock.
 func (c *Case) Close() error {
 	c.open.close()
+	c.terms.close()
 	c.raw.mu.Lock()
 	c.raw.close()
 	c.raw.mu.Unlock()

@@ -134,14 +134,17 @@ func (c *Case) Complete(ctx context.Context, field, prefix string, limit int) ([
 			found[seg.Source] = strings.HasPrefix(seg.Source, query.Fold(prefix))
 			continue
 		}
+		x, release, err := c.termIndex(seg)
+		if err != nil {
+			continue
+		}
 		n := 0
-		c.terms(seg, func(x termIndex) error {
-			return x.Values(field, prefix, func(v string, _ int) bool {
-				found[v] = true
-				n++
-				return limit == 0 || n < limit
-			})
+		x.Values(field, prefix, func(v string, _ int) bool {
+			found[v] = true
+			n++
+			return limit == 0 || n < limit
 		})
+		release()
 	}
 	var list []string
 	for v, ok := range found {

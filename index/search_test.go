@@ -301,6 +301,12 @@ func TestSearchWithoutIndex(t *testing.T) {
 	}
 	os.Remove(c.path("blocks", "aaaa-000000", termsExt))
 	os.WriteFile(c.path("blocks", "bbbb-000000", termsExt), []byte("damage"), 0o600)
+	dir := c.dir
+	c.Close() // files do not change under an open case
+	if c, err = Open(dir); err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
 	without, err := c.Count(t.Context(), q)
 	if err != nil || with != without {
 		t.Errorf("%d hits without the index, %d with it; %v", without, with, err)

@@ -5,10 +5,13 @@ import (
 	"container/heap"
 	"context"
 	"math"
+	"runtime"
 	"slices"
+	"sync"
 	"time"
 
 	"firetrail"
+	"firetrail/index/blocks"
 	"firetrail/index/columns"
 )
 
@@ -46,6 +49,9 @@ type sweep struct {
 	dated   bool
 	passes  []bool       // still to come: values of dated
 	blocks  [][]blockRef // candidates of each segment, nil until it was opened
+	order   []int        // segments as the sweep comes to them
+	turn    []int        // of each segment, its place in order
+	left    []blocks.Set // what terms leave of each of order, of those asked so far
 	pending blockHeap    // segments and blocks of this pass that are not read yet
 	active  runHeap
 	open    *segmentPool
@@ -113,7 +119,47 @@ func (s *search) newSweep(ctx context.Context, desc bool) *sweep {
 		slices.Reverse(w.passes)
 	}
 	w.active.desc, w.pending.desc = desc, desc
+	for i := range s.segs {
+		w.order = append(w.order, i)
+	}
+	slices.SortStableFunc(w.order, func(a, b int) int {
+		if desc {
+			return cmp.Compare(s.segs[b].Last, s.segs[a].Last)
+		}
+		return cmp.Compare(s.segs[a].First, s.segs[b].First)
+	})
+	w.turn = make([]int, len(w.order))
+	for at, i := range w.order {
+		w.turn[i] = at
+	}
+	w.left = make([]blocks.Set, 0, len(w.order))
 	return w
+}
+
+// refuteAhead is how many segments are looked up at a time: on all cores, and mostly
+// for nothing where a page is full before the sweep comes to them.
+const refuteAhead = 256
+
+// refuted is what terms leave of a segment.
+func (w *sweep) refuted(seg int) blocks.Set {
+	for w.turn[seg] >= len(w.left) {
+		from, to := len(w.left), min(len(w.left)+refuteAhead, len(w.order))
+		w.left = w.left[:to]
+		plans := make([]Plan, runtime.GOMAXPROCS(0))
+		var group sync.WaitGroup
+		for k := range plans {
+			group.Go(func() {
+				for i := from + k; i < to; i += len(plans) {
+					w.left[i] = w.s.refuted(w.order[i], &plans[k])
+				}
+			})
+		}
+		group.Wait()
+		for k := range plans {
+			w.s.plan.add(&plans[k])
+		}
+	}
+	return w.left[w.turn[seg]]
 }
 
 func (w *sweep) close() { w.open.close() }
@@ -128,7 +174,7 @@ func (w *sweep) candidates(i int) ([]blockRef, error) {
 	}
 	info := &w.s.segs[i]
 	refs := []blockRef{}
-	set, seg, release, err := w.s.candidates(i, &w.s.plan)
+	set, seg, release, err := w.s.candidates(i, w.refuted(i), &w.s.plan)
 	if err != nil {
 		return nil, err
 	}

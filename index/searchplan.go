@@ -121,32 +121,39 @@ func mayHold(p *query.Predicate, seg *segment) bool {
 	return true
 }
 
-// candidates finds the blocks of a segment that may hold matching rows. Without a
-// block index every block may, as far as terms go. The segment itself is opened
-// only if terms leave a candidate; it is nil otherwise, else release must be called.
-func (s *search) candidates(i int, plan *Plan) (set blocks.Set, seg *columns.Segment, release func(), err error) {
+// refuted finds the blocks of a segment that terms, its kind and its source leave, without
+// opening it. Without a block index every block may hold matching rows, as far as terms go.
+func (s *search) refuted(i int, plan *Plan) blocks.Set {
 	start := time.Now()
 	info := &s.segs[i]
 	n := info.blocks()
 	plan.Blocks += n
-	p := planner{c: s.c, info: info, release: func() {}}
-	set = blocks.All(n)
+	p := planner{c: s.c, info: info}
 	if s.terms {
-		x, err := blocks.Open(s.c.path("blocks", info.Name, termsExt), n)
+		x, release, err := s.c.termIndex(info)
 		if err != nil {
-			plan.Unindexed++ // missing or damaged: derived, and never needed for the answer
+			plan.Unindexed++
 		} else {
-			defer x.Close()
+			defer release()
 			p.terms = x
 		}
 	}
-	for _, p.bounded = range []bool{false, true} {
-		if set, err = p.predicate(s.pred, set); err != nil || set == (blocks.Set{}) {
-			break
-		}
+	set, _ := p.predicate(s.pred, blocks.All(n)) // only bounds can fail
+	plan.Planning += time.Since(start)
+	return set
+}
+
+// candidates finds the blocks of a segment that may hold matching rows among those that
+// terms have left. The segment is opened if there are any; it is nil otherwise, else
+// release must be called.
+func (s *search) candidates(i int, set blocks.Set, plan *Plan) (_ blocks.Set, seg *columns.Segment, release func(), err error) {
+	if set == (blocks.Set{}) {
+		return set, nil, nil, nil
 	}
-	if err == nil && set != (blocks.Set{}) {
-		err = p.open()
+	start := time.Now()
+	p := planner{c: s.c, info: &s.segs[i], release: func() {}, bounded: true}
+	if err = p.open(); err == nil {
+		set, err = p.predicate(s.pred, set)
 	}
 	if err != nil || set == (blocks.Set{}) {
 		p.release()

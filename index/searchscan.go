@@ -70,7 +70,7 @@ func (s *search) scanSegment(ctx context.Context, i int, w scanner, plan *Plan) 
 	if err := live(ctx); err != nil {
 		return err
 	}
-	set, seg, release, err := s.candidates(i, plan)
+	set, seg, release, err := s.candidates(i, s.refuted(i, plan), plan)
 	if err != nil || seg == nil {
 		return err
 	}

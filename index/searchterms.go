@@ -177,11 +177,14 @@ func (t *termWriter) addWords(block int, words []blocks.Term) {
 	if block != t.word {
 		t.word, t.words = block, 0
 	}
-	if t.words += len(words); t.words > maxWords {
-		t.w.Add(block, t.w.Intern(query.Over(query.WordsField)))
-		return
-	}
 	for _, w := range words {
+		if t.w.Has(block, w) {
+			continue
+		}
+		if t.words++; t.words > maxWords {
+			t.w.Add(block, t.w.Intern(query.Over(query.WordsField)))
+			return
+		}
 		t.w.Add(block, w)
 	}
 }
@@ -342,6 +345,7 @@ func (c *Case) rebuildTerms(name string) error {
 	if err := os.Rename(staged, c.path("blocks", name, termsExt)); err != nil {
 		return fmt.Errorf("rebuild block index: %w", err)
 	}
+	c.terms.forget(name)
 	return nil
 }
 
@@ -371,18 +375,4 @@ func (c *Case) RepairTerms(ctx context.Context) (rebuilt []string, err error) {
 		rebuilt = append(rebuilt, seg.Name)
 	}
 	return rebuilt, nil
-}
-
-// termIndex is an open block index.
-type termIndex = *blocks.Index
-
-// terms opens the block index of a segment for f. One that cannot be opened is
-// passed over: it is derived, and nothing but speed hangs on it.
-func (c *Case) terms(seg *segment, f func(termIndex) error) error {
-	x, err := blocks.Open(c.path("blocks", seg.Name, termsExt), seg.blocks())
-	if err != nil {
-		return nil
-	}
-	defer x.Close()
-	return f(x)
 }

@@ -64,6 +64,9 @@ func (w *Writer) Within(t, outer Term) { w.within[t] = outer + 1 }
 // Add says that a block, counted from 0 and less than MaxBlocks, has the term.
 func (w *Writer) Add(block int, t Term) { w.sets[t].Add(block) }
 
+// Has reports whether a block was given the term.
+func (w *Writer) Has(block int, t Term) bool { return w.sets[t].Has(block) }
+
 // Blocks says how many blocks the segment has; those without any term count, too.
 func (w *Writer) Blocks(n int) { w.blocks = n }
 
