@@ -268,22 +268,21 @@ func (c *Case) segment(name string) (seg *columns.Segment, release func(), err e
 	o := &c.open
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	i := slices.IndexFunc(o.items, func(it *openSegment) bool { return it.name == name })
-	var it *openSegment
-	if i >= 0 {
-		it = o.items[i]
-		o.items = append(slices.Delete(o.items, i, i+1), it)
-	} else {
-		path := c.path("segments", name, ".parquet")
-		if err := c.parts().check(name, path); err != nil {
-			return nil, nil, err
-		}
-		seg, err := columns.Open(path)
+	it := o.find(name)
+	if it == nil {
+		// Opening takes longer than anything that others wait for here.
+		o.mu.Unlock()
+		seg, err := c.openSegment(name)
+		o.mu.Lock()
 		if err != nil {
 			return nil, nil, err
 		}
-		it = &openSegment{name: name, seg: seg}
-		o.items = append(o.items, it)
+		if it = o.find(name); it != nil {
+			seg.Close()
+		} else {
+			it = &openSegment{name: name, seg: seg}
+			o.items = append(o.items, it)
+		}
 	}
 	it.uses++
 	o.trim()
@@ -296,6 +295,25 @@ func (c *Case) segment(name string) (seg *columns.Segment, release func(), err e
 			o.trim()
 		})
 	}, nil
+}
+
+// find makes a segment that is open the latest used one.
+func (o *segmentCache) find(name string) *openSegment {
+	i := slices.IndexFunc(o.items, func(it *openSegment) bool { return it.name == name })
+	if i < 0 {
+		return nil
+	}
+	it := o.items[i]
+	o.items = append(slices.Delete(o.items, i, i+1), it)
+	return it
+}
+
+func (c *Case) openSegment(name string) (*columns.Segment, error) {
+	path := c.path("segments", name, ".parquet")
+	if err := c.parts().check(name, path); err != nil {
+		return nil, err
+	}
+	return columns.Open(path)
 }
 
 // smallSegment is the size up to which a segment is compared with its checksum

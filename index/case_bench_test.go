@@ -41,6 +41,7 @@ func BenchmarkCase(b *testing.B) {
 		{"address", "ip:203.0.113.79", SearchOptions{Limit: 50}},
 		{"absent", "ip:203.0.113.254", SearchOptions{Limit: 50}},
 		{"network", "dst_ip:203.0.113.0/24", SearchOptions{Limit: 50}},
+		{"uid", "uid:CBJRuoYaHxJvQakgqj", SearchOptions{Limit: 50}},
 		{"wildcard", "host:*workg*", SearchOptions{Limit: 50}},
 		{"word", "stratum", SearchOptions{Limit: 50}},
 		{"word-absent", "xmrig", SearchOptions{Limit: 50}},

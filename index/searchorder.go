@@ -12,7 +12,6 @@ import (
 
 	"firetrail"
 	"firetrail/index/blocks"
-	"firetrail/index/columns"
 )
 
 // A row of the case, by its place in the total order of events.
@@ -54,7 +53,8 @@ type sweep struct {
 	left    []blocks.Set // what terms leave of each of order, of those asked so far
 	pending blockHeap    // segments and blocks of this pass that are not read yet
 	active  runHeap
-	open    *segmentPool
+	batch   int // blocks to read next
+	readers []*blockReader
 	err     error
 }
 
@@ -114,7 +114,7 @@ func ahead(a, b *rowRef, desc bool) bool {
 }
 
 func (s *search) newSweep(ctx context.Context, desc bool) *sweep {
-	w := &sweep{s: s, ctx: ctx, passes: []bool{false, true}, open: newSegmentPool(s, maxPooled), blocks: make([][]blockRef, len(s.segs))}
+	w := &sweep{s: s, ctx: ctx, passes: []bool{false, true}, batch: 1, readers: s.newReaders(ctx), blocks: make([][]blockRef, len(s.segs))}
 	if desc {
 		slices.Reverse(w.passes)
 	}
@@ -162,7 +162,11 @@ func (w *sweep) refuted(seg int) blocks.Set {
 	return w.left[w.turn[seg]]
 }
 
-func (w *sweep) close() { w.open.close() }
+func (w *sweep) close() {
+	for _, r := range w.readers {
+		r.close()
+	}
+}
 
 // candidates finds the candidate blocks of a segment, once.
 func (w *sweep) candidates(i int) ([]blockRef, error) {
@@ -259,11 +263,30 @@ func (w *sweep) next() (rowRef, bool) {
 	return ref, true
 }
 
-// reach opens a segment or reads a block.
+// reach opens a segment, or reads a block and some of those that come next.
 func (w *sweep) reach(b blockRef) error {
-	if b.block >= 0 {
-		return w.read(b)
+	if b.block < 0 {
+		return w.enter(b)
 	}
+	batch := []blockRef{b}
+	for len(batch) < w.batch && w.pending.Len() > 0 {
+		b := heap.Pop(&w.pending).(blockRef)
+		if b.block >= 0 {
+			batch = append(batch, b)
+		} else if err := w.enter(b); err != nil {
+			return err
+		}
+	}
+	w.batch = min(w.batch*2, mostBlocks)
+	return w.read(batch)
+}
+
+// mostBlocks are read at a time, by all cores. The first page waits for few: batches
+// begin with one block and double while hits are rare enough for a next one.
+const mostBlocks = 64
+
+// enter has the candidate blocks of a segment wait.
+func (w *sweep) enter(b blockRef) error {
 	refs, err := w.candidates(b.seg)
 	for _, ref := range refs {
 		w.wait(ref)
@@ -271,141 +294,34 @@ func (w *sweep) reach(b blockRef) error {
 	return err
 }
 
-// read tests a block and keeps the places of its matching rows of this pass.
-func (w *sweep) read(b blockRef) error {
-	if err := live(w.ctx); err != nil {
-		return err
-	}
+// read tests blocks and keeps the places of their matching rows of this pass.
+func (w *sweep) read(batch []blockRef) error {
 	start := time.Now()
-	t, err := w.open.tester(b.seg)
+	runs := make([]run, len(batch))
+	err := w.each(batch, func(r *blockReader, i int) error {
+		refs, err := r.refs(batch[i])
+		if err != nil {
+			return err
+		}
+		refs = slices.DeleteFunc(refs, func(r rowRef) bool { return (r.time != firetrail.Absent) != w.dated })
+		r.plan.Hits += int64(len(refs))
+		if !slices.IsSortedFunc(refs, func(x, y rowRef) int { return x.compare(&y) }) {
+			slices.SortFunc(refs, func(x, y rowRef) int { return x.compare(&y) })
+		}
+		if w.active.desc {
+			slices.Reverse(refs)
+		}
+		runs[i] = refs
+		return nil
+	})
 	if err != nil {
 		return err
 	}
-	refs, err := w.s.refs(t, b)
-	if err != nil {
-		return err
-	}
-	refs = slices.DeleteFunc(refs, func(r rowRef) bool { return (r.time != firetrail.Absent) != w.dated })
-	w.s.plan.Hits += int64(len(refs))
-	slices.SortFunc(refs, func(x, y rowRef) int { return x.compare(&y) })
-	if w.active.desc {
-		slices.Reverse(refs)
-	}
-	if len(refs) > 0 {
-		heap.Push(&w.active, run(refs))
+	for _, run := range runs {
+		if len(run) > 0 {
+			heap.Push(&w.active, run)
+		}
 	}
 	w.s.plan.Reading += time.Since(start)
 	return nil
-}
-
-// refs tests a block and returns the places of its matching rows, in record order.
-func (s *search) refs(t *tester, b blockRef) ([]rowRef, error) {
-	m, err := t.block(b.block)
-	if err != nil {
-		return nil, err
-	}
-	s.plan.BlocksRead++
-	s.plan.RowsTested += int64(t.r.Rows())
-	if m.empty() {
-		return nil, nil
-	}
-	var times, offsets *columns.Vector
-	if times, err = vectorNamed(t.r, t.seg, "time"); err != nil {
-		return nil, err
-	}
-	if offsets, err = vectorNamed(t.r, t.seg, "offset"); err != nil {
-		return nil, err
-	}
-	refs := make([]rowRef, 0, m.len())
-	at, off := times.Ints(), offsets.Ints()
-	m.rows(func(row int) {
-		refs = append(refs, rowRef{time: at[row], offset: off[row], rank: int32(s.rank[b.seg]), seg: int32(b.seg), block: int16(b.block), row: int16(row)})
-	})
-	return refs, nil
-}
-
-func vectorNamed(r *columns.Reader, seg *columns.Segment, name string) (*columns.Vector, error) {
-	i, ok := seg.Column(name)
-	if !ok {
-		return nil, columns.ErrCorrupt
-	}
-	return r.Vector(i)
-}
-
-// segmentPool keeps the readers that one goroutine of a search is using, a bounded
-// number of them.
-type segmentPool struct {
-	s     *search
-	limit int       // segments to keep
-	items []*pooled // the latest used last
-
-	pages, bytes int64 // read by what was dropped
-}
-
-type pooled struct {
-	seg     int
-	open    *columns.Segment
-	release func()
-	tester  *tester         // nil until asked for
-	events  *columns.Reader // another cursor, which makes events
-	columns []int           // that events are made of
-	group   int             // row group that columns is for
-}
-
-const maxPooled = 48
-
-func newSegmentPool(s *search, limit int) *segmentPool { return &segmentPool{s: s, limit: limit} }
-
-func (p *segmentPool) get(seg int) (*pooled, error) {
-	if i := slices.IndexFunc(p.items, func(it *pooled) bool { return it.seg == seg }); i >= 0 {
-		it := p.items[i]
-		p.items = append(slices.Delete(p.items, i, i+1), it)
-		return it, nil
-	}
-	if len(p.items) >= p.limit {
-		p.drop(p.items[0])
-		p.items = slices.Delete(p.items, 0, 1)
-	}
-	open, release, err := p.s.c.segment(p.s.segs[seg].Name)
-	if err != nil {
-		return nil, err
-	}
-	it := &pooled{seg: seg, open: open, release: release, group: -1}
-	p.items = append(p.items, it)
-	return it, nil
-}
-
-func (p *segmentPool) tester(seg int) (*tester, error) {
-	it, err := p.get(seg)
-	if err == nil && it.tester == nil {
-		it.tester = newTester(it.open, &p.s.segs[seg], p.s.pred)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return it.tester, nil
-}
-
-// drop frees a segment's readers and counts what they read.
-func (p *segmentPool) drop(it *pooled) {
-	if it.tester != nil {
-		p.pages += it.tester.r.Stats.Pages
-		p.bytes += it.tester.r.Stats.Bytes
-		it.tester.close()
-	}
-	if it.events != nil {
-		p.pages += it.events.Stats.Pages
-		p.bytes += it.events.Stats.Bytes
-		it.events.Close()
-	}
-	it.release()
-}
-
-func (p *segmentPool) close() {
-	for _, it := range p.items {
-		p.drop(it)
-	}
-	p.items = nil
-	p.s.plan.Pages += p.pages
-	p.s.plan.Bytes += p.bytes
 }

@@ -86,57 +86,149 @@ func (t *topRows) Pop() any {
 	return r
 }
 
-// sorted reads all matching rows and returns the first of them in the order of a
-// field, one by one.
+// sorted reads the matching rows of all blocks that may have one of the first in the
+// order of a field, and returns those one by one. Blocks whose bounds promise most are
+// read first: what comes behind the rows that are found in them need not be read.
 func (w *sweep) sorted(opt SearchOptions) (func() (rowRef, bool), error) {
 	keep := MaxSorted
 	if opt.Limit > 0 {
 		keep = min(opt.Limit+opt.Offset, MaxSorted)
 	}
-	top := &topRows{desc: opt.Desc}
+	blocks, err := w.promising(opt)
+	if err != nil {
+		return nil, err
+	}
+	start := time.Now()
+	tops := make([]*topRows, len(w.readers))
+	for i := range tops {
+		tops[i] = &topRows{desc: opt.Desc}
+	}
+	refs := make([]blockRef, len(blocks))
+	for i := range blocks {
+		refs[i] = blocks[i].blockRef
+	}
+	err = w.each(refs, func(r *blockReader, i int) error {
+		top := tops[slices.Index(w.readers, r)]
+		if blocks[i].bounded && len(top.rows) == keep && opt.Limit > 0 && top.beyond(&blocks[i]) {
+			return nil
+		}
+		return r.sortBlock(refs[i], opt, top, keep)
+	})
+	if err != nil {
+		return nil, err
+	}
+	all := tops[0]
+	for _, t := range tops[1:] {
+		all.rows = append(all.rows, t.rows...)
+	}
+	if opt.Limit == 0 && len(all.rows) > keep {
+		return nil, tooManySorted(opt.Sort)
+	}
+	slices.SortFunc(all.rows, func(a, b sortedRow) int {
+		if all.before(&a, &b) {
+			return -1
+		}
+		return 1
+	})
+	all.rows = all.rows[:min(len(all.rows), keep)]
+	w.s.plan.Reading += time.Since(start)
+	at := 0
+	return func() (rowRef, bool) {
+		if at == len(all.rows) {
+			return rowRef{}, false
+		}
+		at++
+		return all.rows[at-1].ref, true
+	}, nil
+}
+
+func tooManySorted(field string) error {
+	return fmt.Errorf("sort by %s: more than %d hits; give a limit, or sort by time", field, MaxSorted)
+}
+
+// sortedBlock is a block with the bounds of the field that rows are sorted by.
+type sortedBlock struct {
+	blockRef
+	bounded   bool
+	none      bool // no row has the field
+	low, high int64
+}
+
+// promising finds the candidate blocks of all segments, in the order in which they are
+// to be read.
+func (w *sweep) promising(opt SearchOptions) ([]sortedBlock, error) {
+	var list []sortedBlock
+	def, _ := firetrail.FieldNamed(opt.Sort)
 	for i := range w.s.segs {
 		refs, err := w.candidates(i)
 		if err != nil {
 			return nil, err
 		}
-		for _, b := range refs {
-			if err := live(w.ctx); err != nil {
-				return nil, err
-			}
-			start := time.Now()
-			if err := w.sortBlock(b, opt, top, keep); err != nil {
-				return nil, err
-			}
-			w.s.plan.Reading += time.Since(start)
+		if len(refs) == 0 {
+			continue
 		}
+		seg, release, err := w.s.c.segment(w.s.segs[i].Name)
+		if err != nil {
+			return nil, err
+		}
+		column, ok := seg.Column(opt.Sort)
+		common := def != nil && def.Int != nil && ok
+		for _, ref := range refs {
+			b := sortedBlock{blockRef: ref}
+			if common {
+				b.bounded = true
+				if b.low, b.high, ok, err = seg.Bounds(column, ref.block); err != nil {
+					release()
+					return nil, err
+				}
+				b.none = !ok
+			}
+			list = append(list, b)
+		}
+		release()
 	}
-	slices.SortFunc(top.rows, func(a, b sortedRow) int {
-		if top.before(&a, &b) {
-			return -1
+	slices.SortStableFunc(list, func(a, b sortedBlock) int {
+		switch {
+		case a.none != b.none:
+			return btoi(a.none) - btoi(b.none)
+		case a.bounded != b.bounded:
+			return btoi(a.bounded) - btoi(b.bounded)
+		case opt.Desc:
+			return cmp.Compare(b.high, a.high)
 		}
-		return 1
+		return cmp.Compare(a.low, b.low)
 	})
-	at := 0
-	return func() (rowRef, bool) {
-		if at == len(top.rows) {
-			return rowRef{}, false
-		}
-		at++
-		return top.rows[at-1].ref, true
-	}, nil
+	return list, nil
 }
 
-func (w *sweep) sortBlock(b blockRef, opt SearchOptions, top *topRows, keep int) error {
-	t, err := w.open.tester(b.seg)
+// beyond reports whether every row of a block comes behind all that are kept.
+func (t *topRows) beyond(b *sortedBlock) bool {
+	last := &t.rows[0].key
+	switch {
+	case !last.has:
+		return false // rows without a value are in the order of their places
+	case b.none:
+		return true
+	case t.desc:
+		return b.high < last.i
+	}
+	return b.low > last.i
+}
+
+func (r *blockReader) sortBlock(b blockRef, opt SearchOptions, top *topRows, keep int) error {
+	t, m, err := r.test(b)
+	if err != nil || m.empty() {
+		return err
+	}
+	r.plan.Hits += int64(m.len())
+	value, err := newValues(t, opt.Sort)
 	if err != nil {
 		return err
 	}
-	refs, err := w.s.refs(t, b)
-	if err != nil || len(refs) == 0 {
-		return err
+	if len(top.rows) == keep && opt.Limit > 0 {
+		value.better(&m, top)
 	}
-	w.s.plan.Hits += int64(len(refs))
-	value, err := newValues(t, opt.Sort)
+	refs, err := r.s.places(t, b, &m)
 	if err != nil {
 		return err
 	}
@@ -149,13 +241,27 @@ func (w *sweep) sortBlock(b blockRef, opt SearchOptions, top *topRows, keep int)
 		case len(top.rows) < keep:
 			heap.Push(top, row)
 		case opt.Limit == 0:
-			return fmt.Errorf("sort by %s: more than %d hits; give a limit, or sort by time", opt.Sort, MaxSorted)
+			return tooManySorted(opt.Sort)
 		case top.before(&row, &top.rows[0]):
 			top.rows[0] = row
 			heap.Fix(top, 0)
 		}
 	}
 	return nil
+}
+
+// better leaves out the rows of a common number that come behind all that are kept.
+func (v *values) better(m *mask, top *topRows) {
+	last := &top.rows[0].key
+	if v.field == nil || v.field.Int == nil || v.vector == nil || !last.has {
+		return
+	}
+	ints := v.vector.Ints()
+	m.rows(func(row int) {
+		if n := ints[row]; n == firetrail.Absent || top.desc && n < last.i || !top.desc && n > last.i {
+			m[row/64] &^= 1 << (row % 64)
+		}
+	})
 }
 
 // values reads any field of the rows of one block.
