@@ -212,6 +212,9 @@ func (p *planner) predicate(q *query.Predicate, within blocks.Set) (blocks.Set, 
 			}
 			return within, nil
 		}
+		if p.bounded && q.Leaf.Whole != nil {
+			return p.whole(q.Leaf, within)
+		}
 		return p.need(q.Leaf.Need, within)
 	case firetrail.OpNot:
 		if a := q.Args[0]; a.Op == firetrail.OpMatch {
@@ -325,6 +328,37 @@ func (p *planner) bounds(n query.Need, within blocks.Set) (blocks.Set, error) {
 			return within, err
 		}
 		if ok && low <= n.High && high >= n.Low {
+			kept.Add(b)
+		}
+	}
+	return kept, nil
+}
+
+// whole keeps the blocks in which a record's own field may pass, as far as the column of
+// its whole numbers says. What the map has of it is not known before it is read.
+func (p *planner) whole(l *query.Leaf, within blocks.Set) (blocks.Set, error) {
+	column, ok := p.seg.Column(l.Field)
+	if ok && p.seg.Columns()[column].Type != columns.Int {
+		return within, nil
+	}
+	last := len(p.seg.Columns()) - 1
+	var kept blocks.Set
+	for b := range p.seg.Blocks() {
+		if !within.Has(b) {
+			continue
+		}
+		if p.seg.Columns()[last].Type == columns.Map && !p.seg.Absent(last, b) {
+			kept.Add(b)
+			continue
+		}
+		if !ok || p.seg.Absent(column, b) {
+			continue
+		}
+		low, high, some, err := p.seg.Bounds(column, b)
+		if err != nil {
+			return within, err
+		}
+		if some && low <= l.Whole.High && high >= l.Whole.Low {
 			kept.Add(b)
 		}
 	}

@@ -70,7 +70,8 @@ type node struct {
 	memos   []memo // one for each
 	name    string // x name to look for in the map, "" for none
 	all     bool   // every searched name is looked for in the map
-	low     int64  // bounds that suffice for a column of numbers
+	bounded bool   // low and high decide in a column of numbers
+	low     int64
 	high    int64
 }
 
@@ -123,8 +124,11 @@ func (t *tester) bind(p *query.Predicate) *node {
 		}
 	}
 	n.memos = make([]memo, len(n.columns))
-	if l.Need.Bounded {
-		n.low, n.high = l.Need.Low, l.Need.High
+	switch {
+	case l.Need.Bounded:
+		n.bounded, n.low, n.high = true, l.Need.Low, l.Need.High
+	case l.Whole != nil:
+		n.bounded, n.low, n.high = true, l.Whole.Low, l.Whole.High
 	}
 	if len(n.columns) == 0 && n.name == "" && !n.all {
 		n.known = true
@@ -205,7 +209,7 @@ func (t *tester) leaf(n *node, in mask) (out mask) {
 func (t *tester) vector(n *node, m *memo, v *columns.Vector, in mask) (out mask) {
 	l := n.leaf
 	switch {
-	case v.Type == columns.Int && l.Int == nil:
+	case v.Type == columns.Int && l.Int == nil && !n.bounded:
 		var buf [20]byte
 		ints := v.Ints()
 		in.rows(func(row int) {
@@ -271,7 +275,7 @@ func passes(l *query.Leaf, s string) bool {
 
 func (t *tester) numbers(n *node, ints []int64, in mask) (out mask) {
 	test := n.leaf.Int
-	bounded := n.leaf.Need.Bounded
+	bounded := n.bounded
 	low, high := n.low, n.high
 	for i, w := range in {
 		word := uint64(0)

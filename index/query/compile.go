@@ -37,8 +37,15 @@ type Leaf struct {
 	Addr  func(netip.Addr) bool
 	Need  Need // what a block must have for the leaf to be possible in it
 
+	// Whole says of a record's own field which of its values that are whole numbers
+	// pass, as strconv prints them: those within the bounds. Nil: their text decides.
+	Whole *Bounds
+
 	def *firetrail.FieldDef
 }
+
+// Bounds are the numbers from Low to High.
+type Bounds struct{ Low, High int64 }
 
 // Messages is the Field of a leaf that tests every field of the record's own for
 // which Searched holds, and passes if one of them does. It fails for values for

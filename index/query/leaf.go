@@ -13,6 +13,9 @@ import (
 
 // text compiles the test of a text, a name, or a record's own field.
 func (l *Leaf) text(q firetrail.Query) error {
+	if strings.HasPrefix(l.Field, "x.") {
+		l.Whole = wholeNumbers(q)
+	}
 	folded := Fold(q.Value)
 	switch q.Match {
 	case firetrail.MatchHas:
@@ -68,6 +71,44 @@ func (l *Leaf) order(q firetrail.Query) {
 		return (low == "*" || cl(s) > 0 || !exclLow && cl(s) == 0) && (high == "*" || ch(s) < 0 || !exclHigh && ch(s) == 0)
 	}
 	l.Need = needTest(l.Field, "", l.Text)
+}
+
+// wholeNumbers finds the whole numbers whose text passes a test of a record's own field,
+// if they are an interval.
+func wholeNumbers(q firetrail.Query) *Bounds {
+	all := Bounds{math.MinInt64 + 1, math.MaxInt64}
+	switch q.Match {
+	case firetrail.MatchHas:
+		return &all
+	case firetrail.MatchIs, firetrail.MatchExact:
+		n, err := strconv.ParseInt(q.Value, 10, 64)
+		if err != nil || bareInt(n) != q.Value {
+			return &Bounds{1, 0} // no number is printed like this
+		}
+		return &Bounds{n, n}
+	case firetrail.MatchPhrase, firetrail.MatchWildcard, firetrail.MatchRegexp:
+		return nil
+	}
+	low, high, exclLow, exclHigh := limits(q)
+	for _, end := range []struct {
+		text string
+		excl bool
+		to   *int64
+		step int64
+	}{{low, exclLow, &all.Low, 1}, {high, exclHigh, &all.High, -1}} {
+		if end.text == "*" {
+			continue
+		}
+		// Texts are compared as floats: beyond 2^53 several whole numbers are one.
+		n, err := Size(end.text)
+		if err != nil || n > 1<<53 || n < -1<<53 {
+			return nil
+		}
+		if *end.to = n; end.excl {
+			*end.to += end.step
+		}
+	}
+	return &all
 }
 
 // compareFloat orders numbers; one that is not a number equals all.

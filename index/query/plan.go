@@ -97,11 +97,22 @@ func TermValue(field, s string) string {
 // whole is false where the value was cut.
 func TermText(field, value string) (text string, whole bool) {
 	if field == "host" {
-		labels := strings.Split(strings.TrimSuffix(value, "."), ".")
-		for i, j := 0, len(labels)-1; i < j; i, j = i+1, j-1 {
-			labels[i], labels[j] = labels[j], labels[i]
+		whole = len(value) < maxName
+		value = strings.TrimSuffix(value, ".")
+		if len(value) > maxName || strings.IndexByte(value, '.') < 0 {
+			return value, whole
 		}
-		return strings.Join(labels, "."), len(value) < maxName
+		// Most names that a pattern is tried on do not match it: one allocation each.
+		var name [maxName]byte
+		to := len(value)
+		for label := range strings.SplitSeq(value, ".") {
+			to -= copy(name[to-len(label):], label)
+			if to > 0 {
+				to--
+				name[to] = '.'
+			}
+		}
+		return string(name[:len(value)]), whole
 	}
 	return value, len(value) < maxTerm
 }
