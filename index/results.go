@@ -1,6 +1,7 @@
 package index
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/sha256"
 	"encoding/gob"
@@ -111,14 +112,25 @@ func (c *Case) inventoryFiles() ([]InventoryFile, error) {
 // SaveInventory replaces the case's inventory and enters it in the custody log.
 func (c *Case) SaveInventory(inv firetrail.Inventory) error {
 	text := fmt.Sprintf("%d runs, %d tool calls", len(inv.Runs), len(inv.Calls))
-	return c.record("runs import", text, func() error { return c.saveGob(inventoryName, inv) })
+	runs := inv.Runs
+	inv.Runs = nil
+	return c.record("runs import", text, func() error { return c.saveGob(inventoryName, runs, inv) })
 }
 
 // Inventory is what was imported; empty where nothing was.
 func (c *Case) Inventory() (firetrail.Inventory, error) {
+	var runs []firetrail.Run
 	var inv firetrail.Inventory
-	_, err := c.loadGob(inventoryName, &inv)
+	_, err := c.loadGob(inventoryName, &runs, &inv)
+	inv.Runs = runs
 	return inv, err
+}
+
+// runs are those of the inventory. They stand in front of the tool calls, which are many.
+func (c *Case) runs() ([]firetrail.Run, error) {
+	var runs []firetrail.Run
+	_, err := c.loadGob(inventoryName, &runs)
+	return runs, err
 }
 
 // SaveResults replaces what the last correlation concluded and enters it in the
@@ -149,23 +161,32 @@ func (c *Case) Results() (r firetrail.Results, ok bool, err error) {
 	return r, ok, err
 }
 
-func (c *Case) saveGob(name string, v any) error {
+// saveGob writes values one behind the other.
+func (c *Case) saveGob(name string, values ...any) error {
 	var b bytes.Buffer
-	if err := gob.NewEncoder(&b).Encode(v); err != nil {
-		return fmt.Errorf("encode %s: %w", name, err)
+	enc := gob.NewEncoder(&b)
+	for _, v := range values {
+		if err := enc.Encode(v); err != nil {
+			return fmt.Errorf("encode %s: %w", name, err)
+		}
 	}
 	return c.writeAtomic(name, b.Bytes())
 }
 
-func (c *Case) loadGob(name string, v any) (bool, error) {
-	data, err := os.ReadFile(filepath.Join(c.Dir(), name))
+// loadGob reads the first values of a file; ok is false where there is none.
+func (c *Case) loadGob(name string, values ...any) (ok bool, err error) {
+	f, err := os.Open(filepath.Join(c.Dir(), name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	} else if err != nil {
 		return false, err
 	}
-	if err := gob.NewDecoder(bytes.NewReader(data)).Decode(v); err != nil {
-		return false, fmt.Errorf("%s is damaged: %w; run 'firetrail runs import' or 'firetrail correlate' again", name, err)
+	defer f.Close()
+	dec := gob.NewDecoder(bufio.NewReaderSize(f, 256<<10))
+	for _, v := range values {
+		if err := dec.Decode(v); err != nil {
+			return false, fmt.Errorf("%s is damaged: %w; run 'firetrail runs import' or 'firetrail correlate' again", name, err)
+		}
 	}
 	return true, nil
 }

@@ -47,12 +47,12 @@ func (c *Case) Last() int64 { return c.parts().last() }
 
 // leases finds the leases of a run by its id or one of its aliases.
 func (c *Case) leases(id string) ([]firetrail.Lease, error) {
-	inv, err := c.Inventory()
+	runs, err := c.runs()
 	if err != nil {
 		return nil, err
 	}
-	for i := range inv.Runs {
-		if r := &inv.Runs[i]; r.ID == id || slices.Contains(r.Aliases, id) {
+	for i := range runs {
+		if r := &runs[i]; r.ID == id || slices.Contains(r.Aliases, id) {
 			return r.Leases, nil
 		}
 	}
