@@ -21,13 +21,13 @@ type StatsOptions struct {
 	// percentile(f,95). None is count. sum, avg and percentiles are of numbers.
 	Agg   []string
 	Sort  string // a column, "-" in front for falling; "" is by time where By begins with it, else the first of Agg, falling
-	Limit int    // rows, 0 for all
+	Limit int    // rows, 0 for all: needed where there are more than MaxGroups
 	Since int64  // as in SearchOptions
 	Until int64
 	Now   int64
 }
 
-// MaxGroups bounds the groups that are held in memory.
+// MaxGroups bounds the groups that are given without a limit.
 const MaxGroups = 1 << 20
 
 // Table is the result of Stats: a row for each group.
@@ -102,8 +102,8 @@ func (c *Cell) number() float64 {
 }
 
 // Stats groups the events that q selects and computes aggregates of each group.
-// Memory is bounded by MaxGroups; more groups are an error. The result does not
-// depend on the number of cores or the order of the segments.
+// Memory is bounded: groups that do not fit are counted in further passes over the events.
+// The result does not depend on the number of cores or the order of the segments.
 func (c *Case) Stats(ctx context.Context, q firetrail.Query, opt StatsOptions) (*Table, error) {
 	by, aggs, err := opt.parse()
 	if err != nil {
@@ -113,31 +113,23 @@ func (c *Case) Stats(ctx context.Context, q firetrail.Query, opt StatsOptions) (
 	if err != nil {
 		return nil, err
 	}
-	total := newGrouper(by, aggs)
-	events := int64(0)
-	var failed error
-	err = c.scan(ctx, q, SearchOptions{Since: opt.Since, Until: opt.Until, Now: opt.Now}, func() scanner {
-		g := newGrouper(by, aggs)
-		return scanner{state: g, block: g.block}
-	}, func(w scanner, p *Plan) {
-		events += p.Hits
-		if failed == nil {
-			failed = total.merge(w.state.(*grouper))
-		}
-	})
-	if err == nil {
-		err = failed
-	}
+	s, err := c.prepare((&SearchOptions{Since: opt.Since, Until: opt.Until}).bounded(q), opt.Now)
 	if err != nil {
 		return nil, err
 	}
-	t := total.table()
-	t.Events = events
-	slices.SortFunc(t.Rows, order)
-	if opt.Limit > 0 && len(t.Rows) > opt.Limit {
-		t.Rows = t.Rows[:opt.Limit]
+	r := &statsRun{s: s, by: by, aggs: aggs, table: &Table{}, top: topGroups{order: order, limit: opt.Limit}}
+	for _, b := range by {
+		r.table.Columns = append(r.table.Columns, b.label)
 	}
-	return t, nil
+	for _, a := range aggs {
+		r.table.Columns = append(r.table.Columns, a.label)
+	}
+	if err := r.all(ctx); err != nil {
+		return nil, err
+	}
+	r.table.Rows = r.top.rows
+	slices.SortFunc(r.table.Rows, order.rows)
+	return r.table, nil
 }
 
 // groupBy is one field to group by.
@@ -261,31 +253,44 @@ func percent(s string) (float64, error) {
 	return p / 100, nil
 }
 
-// order says how rows are sorted: by the chosen column, then by the groups, so that
-// it is total.
-func (o *StatsOptions) order(by []groupBy, aggs []aggregate) (func(a, b []Cell) int, error) {
-	column, falling := len(by), true
+// rowOrder is how rows are sorted: by the chosen column, then by the groups, so that it
+// is total.
+type rowOrder struct {
+	column  int
+	falling bool
+	by      int // columns of groups, which are the first
+}
+
+func (o *StatsOptions) order(by []groupBy, aggs []aggregate) (rowOrder, error) {
+	r := rowOrder{column: len(by), falling: true, by: len(by)}
 	switch name := o.Sort; {
 	case name == "" && len(by) > 0 && by[0].field == "time":
-		column, falling = 0, false
+		r.column, r.falling = 0, false
 	case name != "":
-		name, falling = strings.CutPrefix(name, "-")
-		column = slices.IndexFunc(by, func(b groupBy) bool { return b.label == name })
-		if column < 0 {
-			if column = slices.IndexFunc(aggs, func(a aggregate) bool { return a.label == name }); column < 0 {
-				return nil, fmt.Errorf("sort by %s: it is not a column of the table", name)
+		name, r.falling = strings.CutPrefix(name, "-")
+		r.column = slices.IndexFunc(by, func(b groupBy) bool { return b.label == name })
+		if r.column < 0 {
+			if r.column = slices.IndexFunc(aggs, func(a aggregate) bool { return a.label == name }); r.column < 0 {
+				return r, fmt.Errorf("sort by %s: it is not a column of the table", name)
 			}
-			column += len(by)
+			r.column += len(by)
 		}
 	}
-	return func(a, b []Cell) int {
-		c := a[column].compare(&b[column])
-		if falling {
-			c = -c
-		}
-		for i := 0; c == 0 && i < len(by); i++ {
-			c = a[i].compare(&b[i])
-		}
-		return c
-	}, nil
+	return r, nil
+}
+
+// cells compares values of the column that rows are sorted by.
+func (r rowOrder) cells(a, b *Cell) int {
+	if r.falling {
+		return b.compare(a)
+	}
+	return a.compare(b)
+}
+
+func (r rowOrder) rows(a, b []Cell) int {
+	c := r.cells(&a[r.column], &b[r.column])
+	for i := 0; c == 0 && i < r.by; i++ {
+		c = a[i].compare(&b[i])
+	}
+	return c
 }

@@ -221,20 +221,24 @@ func TestHistogramAndFacets(t *testing.T) {
 }
 
 func TestSketches(t *testing.T) {
-	var a, b distinct
+	var a, b distincts
 	var q quantiles
 	const n = 300_000
 	for i := range n {
 		if i%2 == 0 {
-			a.add(hashInt(uint64(i)))
+			a.add(1, hashInt(uint64(i)))
 		} else {
-			b.add(hashInt(uint64(i)))
+			b.add(0, hashInt(uint64(i)))
 		}
-		a.add(hashInt(uint64(i / 1000)))
+		a.add(1, hashInt(uint64(i/1000)))
 		q.add(float64((i * 7919) % n))
 	}
-	a.merge(&b)
-	if got, exact := a.count(); exact || math.Abs(float64(got)/n-1) > 0.03 {
+	a.add(0, 7)
+	a.merge(&b, []uint32{1})
+	if got, exact := a.count(0); got != 1 || !exact {
+		t.Errorf("%d distinct of 1, exact %v", got, exact)
+	}
+	if got, exact := a.count(1); exact || math.Abs(float64(got)/n-1) > 0.03 {
 		t.Errorf("%d distinct of %d, exact %v", got, n, exact)
 	}
 	for _, p := range []float64{0.01, 0.5, 0.95, 1} {

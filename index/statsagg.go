@@ -1,9 +1,9 @@
 package index
 
 import (
-	"fmt"
 	"math"
 	"strconv"
+	"unsafe"
 
 	"firetrail"
 	"firetrail/index/columns"
@@ -12,12 +12,14 @@ import (
 // aggState holds one aggregate of all groups.
 type aggState struct {
 	aggregate
+	same     *aggState // of the same values: this one adds nothing and reads that
 	count    []int64   // rows, or rows that have a value
 	ints     []int64   // sum, min or max of a number; of a record's own, the whole part
 	nanos    []int64   // the rest of that sum, in 1e-9: whole numbers add up to the same in any order
 	keys     []sortKey // min or max of what is no common number
-	distinct []*distinct
-	ranks    []*quantiles
+	distinct distincts
+	ranks    []quantiles
+	held     int // values of ranks
 
 	hashes []uint64 // of each code of dict; 0: not made yet
 	dict   *columns.Dict
@@ -32,20 +34,28 @@ func newAggState(a aggregate) *aggState {
 	return s
 }
 
+// shares reports whether the two aggregates need the same of a field's values.
+func (a *aggState) shares(o *aggState) bool {
+	return o.same == nil && a.field == o.field && a.name == o.name && a.name == "percentile"
+}
+
 // common reports whether the field is a common number.
 func (a *aggState) common() bool { return a.def != nil && a.def.Int != nil }
 
 // grow makes room for n groups.
 func (a *aggState) grow(n int) {
+	if a.same != nil {
+		return
+	}
 	for len(a.count) < n {
 		a.count = append(a.count, 0)
 		switch a.name {
-		case "distinct":
-			a.distinct = append(a.distinct, &distinct{})
 		case "percentile":
-			a.ranks = append(a.ranks, &quantiles{})
+			a.ranks = append(a.ranks, quantiles{})
 		case "sum", "avg":
-			a.ints, a.nanos = append(a.ints, 0), append(a.nanos, 0)
+			if a.ints = append(a.ints, 0); !a.common() {
+				a.nanos = append(a.nanos, 0)
+			}
 		case "min", "max":
 			if a.common() {
 				a.ints = append(a.ints, firetrail.Absent)
@@ -58,6 +68,9 @@ func (a *aggState) grow(n int) {
 
 // add adds the rows of the block on which t stands to their groups.
 func (a *aggState) add(t *tester, rows []uint16, groups []uint32) error {
+	if a.same != nil {
+		return nil
+	}
 	if a.name == "count" && a.field == "" {
 		for _, g := range groups {
 			a.count[g]++
@@ -80,22 +93,11 @@ func (a *aggState) add(t *tester, rows []uint16, groups []uint32) error {
 	return a.others(v, rows, groups)
 }
 
-// full is an error once all groups together hold more values than memory is meant for.
-func (a *aggState) full() error {
-	if a.name != "distinct" && a.name != "percentile" {
-		return nil
-	}
-	held := 0
-	for _, d := range a.distinct {
-		held += len(d.set) + len(d.registers)/8
-	}
-	for _, q := range a.ranks {
-		held += len(q.values) + len(q.counts)
-	}
-	if held > maxHeld {
-		return fmt.Errorf("%s of %d groups needs too much memory: narrow the query, or group by fewer fields", a.label, len(a.count))
-	}
-	return nil
+// size is roughly the memory that the aggregate takes.
+func (a *aggState) size() int {
+	n := 8 * (cap(a.count) + cap(a.ints) + cap(a.nanos))
+	n += cap(a.keys)*int(unsafe.Sizeof(sortKey{})) + cap(a.ranks)*int(unsafe.Sizeof(quantiles{}))
+	return n + a.distinct.size() + 8*a.held
 }
 
 // present counts the rows that have the field.
@@ -142,7 +144,7 @@ func (a *aggState) numbers(ints []int64, rows []uint16, groups []uint32) {
 	case "percentile":
 		for i, row := range rows {
 			if n := ints[row]; n != firetrail.Absent {
-				a.ranks[groups[i]].add(float64(n))
+				a.held += a.ranks[groups[i]].add(float64(n))
 			}
 		}
 	}
@@ -188,7 +190,7 @@ func (a *aggState) value(g int, k sortKey) {
 		return
 	}
 	if a.name == "percentile" {
-		a.ranks[g].add(k.n)
+		a.held += a.ranks[g].add(k.n)
 		return
 	}
 	whole := math.Trunc(k.n)
@@ -206,7 +208,7 @@ func (a *aggState) different(v *values, rows []uint16, groups []uint32) error {
 	if v.fixed != "" {
 		h := hashText(v.fixed)
 		for _, g := range groups {
-			a.distinct[g].add(h)
+			a.distinct.add(g, h)
 		}
 		return nil
 	}
@@ -229,7 +231,7 @@ func (a *aggState) different(v *values, rows []uint16, groups []uint32) error {
 			if a.hashes[c] == 0 {
 				a.hashes[c] = hashText(vec.Dict.Value(c))
 			}
-			a.distinct[groups[i]].add(a.hashes[c])
+			a.distinct.add(groups[i], a.hashes[c])
 		}
 		return nil
 	}
@@ -237,7 +239,7 @@ func (a *aggState) different(v *values, rows []uint16, groups []uint32) error {
 		ints := vec.Ints()
 		for i, row := range rows {
 			if n := ints[row]; n != firetrail.Absent {
-				a.distinct[groups[i]].add(hashInt(uint64(n)))
+				a.distinct.add(groups[i], hashInt(uint64(n)))
 			}
 		}
 		return nil
@@ -248,23 +250,37 @@ func (a *aggState) different(v *values, rows []uint16, groups []uint32) error {
 			return err
 		}
 		if ok {
-			a.distinct[groups[i]].add(hashText(s))
+			a.distinct.add(groups[i], hashText(s))
 		}
 	}
 	return nil
+}
+
+// mergeAll adds the groups of another state: to says which one each of them is here.
+func (a *aggState) mergeAll(o *aggState, to []uint32) {
+	if a.same != nil {
+		return
+	}
+	if a.name == "distinct" {
+		a.distinct.merge(&o.distinct, to)
+		return
+	}
+	for from, g := range to {
+		a.merge(int(g), o, from)
+	}
 }
 
 // merge adds group from of another state to group g.
 func (a *aggState) merge(g int, o *aggState, from int) {
 	a.count[g] += o.count[from]
 	switch {
-	case a.name == "distinct":
-		a.distinct[g].merge(o.distinct[from])
 	case a.name == "percentile":
-		a.ranks[g].merge(o.ranks[from])
+		a.ranks[g].merge(&o.ranks[from])
 	case a.name == "sum" || a.name == "avg":
 		a.ints[g] = plus(a.ints[g], o.ints[from])
-		a.nanos[g] += o.nanos[from]
+		if a.nanos != nil {
+			a.nanos[g] += o.nanos[from]
+		}
 	case (a.name == "min" || a.name == "max") && !a.common():
 		if o.keys[from].has {
 			a.value(g, o.keys[from])
@@ -280,14 +296,22 @@ func (a *aggState) merge(g int, o *aggState, from int) {
 
 // cell is the value of a group.
 func (a *aggState) cell(g int) Cell {
+	nanos := int64(0)
+	if a.nanos != nil {
+		nanos = a.nanos[g]
+	}
 	switch a.name {
 	case "count":
 		return Cell{Valid: true, Type: CellInt, Int: a.count[g]}
 	case "distinct":
-		n, exact := a.distinct[g].count()
+		n, exact := a.distinct.count(uint32(g))
 		return Cell{Valid: true, Type: CellInt, Int: n, Approx: !exact}
 	case "percentile":
-		f, ok, exact := a.ranks[g].at(a.rank)
+		from := a
+		if a.same != nil {
+			from = a.same
+		}
+		f, ok, exact := from.ranks[g].at(a.rank)
 		c := a.float(f)
 		c.Valid, c.Approx = ok, !exact
 		return c
@@ -297,15 +321,15 @@ func (a *aggState) cell(g int) Cell {
 		}
 		return a.keys[g].cell()
 	case "avg":
-		c := a.float((float64(a.ints[g]) + float64(a.nanos[g])/1e9) / float64(a.count[g]))
+		c := a.float((float64(a.ints[g]) + float64(nanos)/1e9) / float64(a.count[g]))
 		c.Valid = a.count[g] > 0
 		return c
 	}
 	c := intCell(a.def, a.ints[g])
-	if a.nanos[g]%1e9 != 0 {
-		c.Type, c.Float = CellFloat, float64(a.ints[g])+float64(a.nanos[g])/1e9
+	if nanos%1e9 != 0 {
+		c.Type, c.Float = CellFloat, float64(a.ints[g])+float64(nanos)/1e9
 	} else {
-		c.Int = plus(c.Int, a.nanos[g]/1e9)
+		c.Int = plus(c.Int, nanos/1e9)
 	}
 	c.Valid = a.count[g] > 0
 	return c

@@ -1,60 +1,50 @@
 package index
 
 import (
-	"fmt"
+	"errors"
 	"math/bits"
-	"slices"
 
-	"firetrail"
 	"firetrail/index/columns"
 )
 
-// grouper collects groups and their aggregates, for one goroutine. Rows are
-// grouped by numbers: each value of a column gets one when it is first met, and the
-// text of a dictionary's value is looked at once for the dictionary.
+// grouper collects groups and their aggregates, for one goroutine.
 type grouper struct {
-	by     []groupBy
-	cols   []*groupColumn
-	joins  []pairs  // of the first two columns, of that and the third …
-	groups []uint32 // with one column: its number for each group
-	direct []uint32 // with one column: group of each number, plus 1
-	n      int      // groups
-	aggs   []*aggState
+	cols  []*groupColumn
+	table groupTable
+	aggs  []*aggState
+	part  int // of parts: groups of the others are left out
+	parts int
+	limit int // bytes to hold
 
-	rows []uint16 // matching rows of the block
-	ids  []uint32 // number of each: at first of the values so far, then of the group
-	next []uint32
+	rows    []uint16   // matching rows of the block
+	numbers [][]uint32 // of each column, the number of each row's value
+	groups  []uint32   // of each row
+	hashes  []uint64
 }
 
-// pairs numbers pairs of numbers.
-type pairs struct {
-	ids  map[uint64]uint32
-	keys []uint64
-}
+// errFull is returned where the groups take more memory than was allowed.
+var errFull = errors.New("too many groups for one pass")
 
-// groupColumn numbers the values of one column; 0 is no value.
-type groupColumn struct {
-	by    groupBy
-	texts map[string]uint32
-	ints  map[int64]uint32
-	cells []Cell
-	dict  *columns.Dict
-	codes []uint32 // of each code of dict, its number, plus 1
-
-	lastInt int64
-	lastID  uint32
-}
-
-func newGrouper(by []groupBy, aggs []aggregate) *grouper {
-	g := &grouper{by: by}
+func newGrouper(by []groupBy, aggs []aggregate, part, parts, limit int) *grouper {
+	g := &grouper{part: part, parts: parts, limit: limit, table: groupTable{width: len(by)}}
 	for _, b := range by {
-		g.cols = append(g.cols, &groupColumn{by: b, texts: map[string]uint32{}, ints: map[int64]uint32{}, cells: []Cell{{}}, lastInt: firetrail.Absent})
+		g.cols = append(g.cols, &groupColumn{by: b})
+		g.numbers = append(g.numbers, make([]uint32, columns.BlockRows))
 	}
-	for i := 1; i < len(by); i++ {
-		g.joins = append(g.joins, pairs{ids: map[uint64]uint32{}})
+	g.groups, g.hashes = make([]uint32, columns.BlockRows), make([]uint64, columns.BlockRows)
+	if len(by) == 0 && part == 0 {
+		g.table.n = 1 // the group of all, of none too
 	}
 	for _, a := range aggs {
-		g.aggs = append(g.aggs, newAggState(a))
+		s := newAggState(a)
+		for _, o := range g.aggs {
+			if s.shares(o) {
+				s.same = o
+				break
+			}
+		}
+		s.grow(g.table.n)
+		g.aggs = append(g.aggs, s)
 	}
 	return g
 }
@@ -67,332 +57,226 @@ func (g *grouper) block(t *tester, block int, m *mask) error {
 			g.rows = append(g.rows, uint16(i*64+bits.TrailingZeros64(w)))
 		}
 	}
-	if err := g.group(t); err != nil {
+	if err := g.group(t); err != nil || len(g.rows) == 0 {
 		return err
 	}
 	for _, a := range g.aggs {
-		a.grow(g.n)
-		if err := a.add(t, g.rows, g.ids); err != nil {
+		a.grow(g.table.n)
+		if err := a.add(t, g.rows, g.groups[:len(g.rows)]); err != nil {
 			return err
 		}
-		if block%64 == 63 { // counting what is held costs more than a block adds
-			if err := a.full(); err != nil {
-				return err
-			}
-		}
+	}
+	if g.size() > g.limit {
+		return errFull
 	}
 	return nil
 }
 
-// group finds the group of each row.
+// group finds the group of each row, and leaves out the rows of other parts.
 func (g *grouper) group(t *tester) error {
-	if cap(g.ids) < len(g.rows) {
-		g.ids, g.next = make([]uint32, columns.BlockRows), make([]uint32, columns.BlockRows)
-	}
-	g.ids, g.next = g.ids[:len(g.rows)], g.next[:len(g.rows)]
 	if len(g.cols) == 0 {
-		clear(g.ids)
-		g.n = 1
+		clear(g.groups)
+		if g.part > 0 {
+			g.rows = g.rows[:0]
+		}
 		return nil
 	}
-	for i, c := range g.cols {
-		to := g.ids
-		if i > 0 {
-			to = g.next
-		}
-		if err := c.number(t, g.rows, to); err != nil {
-			return err
-		}
-		if i > 0 {
-			g.joins[i-1].join(g.ids, g.next)
-			g.n = len(g.joins[i-1].keys)
-		}
-	}
-	if len(g.cols) == 1 {
-		for i, id := range g.ids {
-			if int(id) < len(g.direct) && g.direct[id] != 0 {
-				g.ids[i] = g.direct[id] - 1
-			} else {
-				g.ids[i] = g.single(id)
-			}
-		}
-	}
-	if g.n > MaxGroups {
-		return tooManyGroups()
-	}
-	return nil
-}
-
-func tooManyGroups() error {
-	return fmt.Errorf("more than %d groups: narrow the query, or group by fewer or coarser fields", MaxGroups)
-}
-
-// join turns the numbers in ids, with those in next, into those of the pairs.
-func (p *pairs) join(ids, next []uint32) {
-	last, id := ^uint64(0), uint32(0)
-	for i := range ids {
-		if key := uint64(ids[i])<<32 | uint64(next[i]); key != last {
-			last, id = key, p.id(key)
-		}
-		ids[i] = id
-	}
-}
-
-func (p *pairs) id(key uint64) uint32 {
-	id, ok := p.ids[key]
-	if !ok {
-		id = uint32(len(p.keys))
-		p.ids[key] = id
-		p.keys = append(p.keys, key)
-	}
-	return id
-}
-
-// values gives the numbers of a group's values.
-func (g *grouper) values(group int, to []uint32) []uint32 {
-	to = to[:0]
-	if len(g.cols) == 1 {
-		return append(to, g.groups[group])
-	}
-	id := uint32(group)
-	for level := len(g.joins) - 1; level >= 0; level-- {
-		key := g.joins[level].keys[id]
-		to = append(to, uint32(key))
-		id = uint32(key >> 32)
-	}
-	to = append(to, id)
-	slices.Reverse(to)
-	return to[:len(g.cols)]
-}
-
-// number gives each row the number of its value.
-func (c *groupColumn) number(t *tester, rows []uint16, to []uint32) error {
-	v, err := newValues(t, c.by.field)
-	if err != nil {
-		return err
-	}
-	switch {
-	case v.fixed != "":
-		id := c.text(v.fixed)
-		for i := range to {
-			to[i] = id
-		}
-	case v.rest || v.x != "" && v.vector != nil && v.vector.Type == columns.Int:
-		return c.slow(v, rows, to)
-	case v.vector == nil:
-		clear(to)
-	case v.vector.Type == columns.Int:
-		c.numbers(v.vector, rows, to)
-	default:
-		c.coded(v.vector, rows, to)
-	}
-	return nil
-}
-
-func (c *groupColumn) text(s string) uint32 {
-	id, ok := c.texts[s]
-	if !ok {
-		id = uint32(len(c.cells))
-		c.texts[s] = id
-		c.cells = append(c.cells, Cell{Valid: true, Str: s})
-	}
-	return id
-}
-
-func (c *groupColumn) int(n int64) uint32 {
-	if n == firetrail.Absent {
-		return 0
-	}
-	if c.by.width > 0 {
-		n = floor(n, c.by.width)
-	}
-	if n == c.lastInt {
-		return c.lastID
-	}
-	id, ok := c.ints[n]
-	if !ok {
-		id = uint32(len(c.cells))
-		c.ints[n] = id
-		c.cells = append(c.cells, intCell(c.by.def, n))
-	}
-	c.lastInt, c.lastID = n, id
-	return id
-}
-
-// floor is the largest multiple of width that is at most n.
-func floor(n, width int64) int64 {
-	if r := n % width; r < 0 {
-		return n - r - width
-	} else {
-		return n - r
-	}
-}
-
-func intCell(f *firetrail.FieldDef, n int64) Cell {
-	c := Cell{Valid: n != firetrail.Absent, Type: CellInt, Int: n}
-	if f != nil {
-		switch f.Type {
-		case firetrail.TypeTime:
-			c.Type = CellTime
-		case firetrail.TypeDuration:
-			c.Type = CellDuration
-		}
-	}
-	return c
-}
-
-// slow numbers fields that may be in the map, or are text in some segments and
-// numbers in others.
-func (c *groupColumn) slow(v *values, rows []uint16, to []uint32) error {
-	for i, row := range rows {
-		s, ok, err := v.text(int(row))
+	var vs [8]*values
+	read := vs[:0]
+	for _, c := range g.cols {
+		v, err := newValues(t, c.by.field)
 		if err != nil {
 			return err
 		}
-		if to[i] = 0; ok {
-			to[i] = c.text(s)
+		read = append(read, v)
+	}
+	if g.parts > 1 {
+		if err := g.choose(read); err != nil {
+			return err
 		}
 	}
+	for i, c := range g.cols {
+		g.numbers[i] = g.numbers[i][:len(g.rows)]
+		if err := c.number(read[i], g.rows, g.numbers[i]); err != nil {
+			return err
+		}
+	}
+	g.table.find(g.numbers, g.hashes[:len(g.rows)], g.groups[:len(g.rows)])
 	return nil
 }
 
-func (c *groupColumn) numbers(v *columns.Vector, rows []uint16, to []uint32) {
-	if v.Codes != nil {
-		c.use(v.Dict)
-		for i, row := range rows {
-			code := v.Codes[row]
-			if code == columns.Null {
-				to[i] = 0
-				continue
-			}
-			if c.codes[code] == 0 {
-				c.codes[code] = c.int(v.Dict.Ints[code]) + 1
-			}
-			to[i] = c.codes[code] - 1
+// choose keeps the rows whose groups belong to the part. Which part that is follows
+// from the values, so that it is the same for all goroutines.
+func (g *grouper) choose(read []*values) error {
+	hashes := g.hashes[:len(g.rows)]
+	clear(hashes)
+	for i, c := range g.cols {
+		if err := c.mix(read[i], g.rows, hashes); err != nil {
+			return err
 		}
-		return
 	}
-	ints := v.Ints()
-	for i, row := range rows {
-		to[i] = c.int(ints[row])
+	kept := g.rows[:0]
+	for i, row := range g.rows {
+		if hi, _ := bits.Mul64(hashInt(hashes[i]), uint64(g.parts)); int(hi) == g.part {
+			kept = append(kept, row)
+		}
 	}
+	g.rows = kept
+	return nil
 }
 
-func (c *groupColumn) coded(v *columns.Vector, rows []uint16, to []uint32) {
-	c.use(v.Dict)
-	for i, row := range rows {
-		code := v.Codes[row]
-		if code == columns.Null {
-			to[i] = 0
-			continue
-		}
-		if c.codes[code] == 0 {
-			c.codes[code] = c.text(v.Dict.Value(code)) + 1
-		}
-		to[i] = c.codes[code] - 1
+// size is roughly the memory that is held.
+func (g *grouper) size() int {
+	n := g.table.size()
+	for _, c := range g.cols {
+		n += c.size()
 	}
-}
-
-// use turns to a dictionary.
-func (c *groupColumn) use(d *columns.Dict) {
-	if c.dict == d {
-		return
+	for _, a := range g.aggs {
+		n += a.size()
 	}
-	c.dict = d
-	if n := d.Len(); cap(c.codes) >= n {
-		c.codes = c.codes[:n]
-		clear(c.codes)
-	} else {
-		c.codes = make([]uint32, n)
-	}
+	return n
 }
 
 // merge adds the groups of another grouper of the same question.
-func (g *grouper) merge(o *grouper) error {
-	// Numbers of o's values and groups in g.
-	values := make([][]uint32, len(g.cols))
+func (g *grouper) merge(o *grouper) {
+	values := make([][]uint32, len(g.cols)) // numbers of o's values in g
 	for i, c := range g.cols {
-		values[i] = make([]uint32, len(o.cols[i].cells))
-		for id, cell := range o.cols[i].cells[1:] {
-			if cell.Type == CellText {
-				values[i][id+1] = c.text(cell.Str)
-			} else {
-				values[i][id+1] = c.int(cell.Int)
+		values[i] = c.same(o.cols[i])
+	}
+	to := make([]uint32, o.table.n)
+	if len(g.cols) > 0 {
+		keys := make([]uint32, len(g.cols))
+		for group := range to {
+			for i, id := range o.table.key(group) {
+				keys[i] = values[i][id]
 			}
+			to[group] = g.table.one(keys)
 		}
-	}
-	to := make([]uint32, o.n)
-	var path []uint32
-	for group := range to {
-		if len(g.cols) == 0 {
-			g.n = 1
-			continue
-		}
-		path = o.values(group, path)
-		id := values[0][path[0]]
-		for i := 1; i < len(path); i++ {
-			id = g.joins[i-1].id(uint64(id)<<32 | uint64(values[i][path[i]]))
-		}
-		if len(g.cols) == 1 {
-			id = g.single(id)
-		} else {
-			g.n = len(g.joins[len(g.joins)-1].keys)
-		}
-		to[group] = id
-	}
-	if g.n > MaxGroups {
-		return tooManyGroups()
 	}
 	for i, a := range g.aggs {
-		a.grow(g.n)
-		for group, id := range to {
-			a.merge(int(id), o.aggs[i], group)
-		}
+		a.grow(g.table.n)
+		a.mergeAll(o.aggs[i], to)
 	}
-	return nil
 }
 
-// single is the group of a number, with one column.
-func (g *grouper) single(id uint32) uint32 {
-	for int(id) >= len(g.direct) {
-		g.direct = append(g.direct, 0)
-	}
-	if g.direct[id] == 0 {
-		g.groups = append(g.groups, id)
-		g.n++
-		g.direct[id] = uint32(g.n)
-	}
-	return g.direct[id] - 1
-}
-
-// table makes the rows, in no order.
-func (g *grouper) table() *Table {
-	t := &Table{Groups: g.n}
-	for _, b := range g.by {
-		t.Columns = append(t.Columns, b.label)
+// row makes the cells of a group.
+func (g *grouper) row(group int, row []Cell) []Cell {
+	for i, id := range g.table.key(group) {
+		row = append(row, g.cols[i].cell(id))
 	}
 	for _, a := range g.aggs {
-		t.Columns = append(t.Columns, a.label)
+		row = append(row, a.cell(group))
 	}
-	if len(g.cols) == 0 && g.n == 0 {
-		g.n, t.Groups = 1, 1 // no event at all still counts 0
-		for _, a := range g.aggs {
-			a.grow(1)
+	return row
+}
+
+// groupTable gives numbers to groups, which are known by the numbers of their values, in
+// the order of first sight.
+type groupTable struct {
+	width int      // numbers of a group
+	n     int      // groups
+	keys  []uint32 // width for each
+	slots []uint32 // group+1, 0 is free; the length is a power of two; of one column: by its number
+}
+
+// key is the numbers of a group's values.
+func (t *groupTable) key(group int) []uint32 { return t.keys[group*t.width : (group+1)*t.width] }
+
+func (t *groupTable) size() int { return 4*cap(t.keys) + 4*cap(t.slots) }
+
+// find finds or makes the groups of rows. hashes is memory to work in. Hashes of all rows
+// are made first, so that the processor can look at many places of the table at once.
+func (t *groupTable) find(numbers [][]uint32, hashes []uint64, groups []uint32) {
+	switch t.width {
+	case 0:
+		return
+	case 1:
+		t.direct(numbers[0], groups)
+		return
+	}
+	clear(hashes)
+	for _, col := range numbers {
+		for i, id := range col {
+			hashes[i] = (hashes[i] ^ uint64(id)) * 0x9e3779b97f4a7c15
+			hashes[i] ^= hashes[i] >> 29
 		}
 	}
-	var path []uint32
-	for group := range g.n {
-		row := make([]Cell, 0, len(t.Columns))
-		if len(g.cols) > 0 {
-			path = g.values(group, path)
+	for i := range groups {
+		if i > 0 && hashes[i] == hashes[i-1] && t.is(int(groups[i-1]), numbers, i) {
+			groups[i] = groups[i-1]
+			continue
 		}
-		for i, c := range g.cols {
-			row = append(row, c.cells[path[i]])
+		if 2*t.n >= len(t.slots) {
+			t.grow()
 		}
-		for _, a := range g.aggs {
-			row = append(row, a.cell(group))
+		mask := uint64(len(t.slots) - 1)
+		at := hashes[i] & mask
+		for t.slots[at] != 0 && !t.is(int(t.slots[at]-1), numbers, i) {
+			at = (at + 1) & mask
 		}
-		t.Rows = append(t.Rows, row)
+		if t.slots[at] == 0 {
+			for _, col := range numbers {
+				t.keys = append(t.keys, col[i])
+			}
+			t.n++
+			t.slots[at] = uint32(t.n)
+		}
+		groups[i] = t.slots[at] - 1
 	}
-	return t
+}
+
+// is reports whether a row belongs to a group.
+func (t *groupTable) is(group int, numbers [][]uint32, row int) bool {
+	key := t.keys[group*t.width:]
+	for k, col := range numbers {
+		if key[k] != col[row] {
+			return false
+		}
+	}
+	return true
+}
+
+// direct finds the groups of one column: slots are by its numbers.
+func (t *groupTable) direct(col, groups []uint32) {
+	for i, id := range col {
+		for int(id) >= len(t.slots) {
+			t.slots = append(t.slots, 0)
+		}
+		if t.slots[id] == 0 {
+			t.keys = append(t.keys, id)
+			t.n++
+			t.slots[id] = uint32(t.n)
+		}
+		groups[i] = t.slots[id] - 1
+	}
+}
+
+func (t *groupTable) grow() {
+	n := max(1024, 2*len(t.slots))
+	t.slots = make([]uint32, n)
+	for group := range t.n {
+		hash := uint64(0)
+		for _, id := range t.key(group) {
+			hash = (hash ^ uint64(id)) * 0x9e3779b97f4a7c15
+			hash ^= hash >> 29
+		}
+		at := hash & uint64(n-1)
+		for t.slots[at] != 0 {
+			at = (at + 1) & uint64(n-1)
+		}
+		t.slots[at] = uint32(group) + 1
+	}
+}
+
+// one finds or makes the group of a key.
+func (t *groupTable) one(key []uint32) uint32 {
+	var numbers [8][]uint32
+	cols := numbers[:0]
+	for i := range key {
+		cols = append(cols, key[i:i+1])
+	}
+	var hash [1]uint64
+	var group [1]uint32
+	t.find(cols, hash[:], group[:])
+	return group[0]
 }

@@ -6,76 +6,129 @@ import (
 	"slices"
 )
 
-// maxExact is how many distinct values a group keeps before it goes over to a sketch.
 const (
-	maxExact  = 1 << 16
+	maxExact  = 1 << 16 // distinct values that a group keeps before it goes over to a sketch
 	maxValues = 1 << 13 // the same for percentiles, which repeat values
-	maxHeld   = 1 << 23 // values of all groups of one worker
 )
 
-// distinct counts different 64-bit hashes: exactly up to maxExact, then by a
-// HyperLogLog of 2^14 registers, whose standard error is 0.8 %. Which of the two
-// it is depends on the values alone, not on their order.
-type distinct struct {
-	set       map[uint64]struct{}
-	registers []uint8
+// distincts counts the different 64-bit hashes of each group: exactly up to maxExact, then
+// by a HyperLogLog of 2^14 registers, whose standard error is 0.8 %. Which of the two it is
+// depends on a group's values alone, not on their order.
+type distincts struct {
+	slots    []uint32 // entry+1, 0 is free; the length is a power of two
+	hashes   []uint64 // of each entry
+	groups   []uint32
+	counts   []uint32  // of each group, its entries
+	sketch   []uint32  // of each group, the place of its registers, plus 1; 0: exact
+	sketches [][]uint8 // registers
+	settled  int       // entries that are in the registers of their groups
 }
 
 const registerBits = 14
 
-func (d *distinct) add(h uint64) {
-	if d.registers != nil {
-		d.register(h)
+// add adds a value to a group.
+func (d *distincts) add(group uint32, hash uint64) {
+	for int(group) >= len(d.counts) {
+		d.counts, d.sketch = append(d.counts, 0), append(d.sketch, 0)
+	}
+	if s := d.sketch[group]; s != 0 {
+		register(d.sketches[s-1], hash)
 		return
 	}
-	if d.set == nil {
-		d.set = map[uint64]struct{}{}
+	if 2*len(d.hashes) >= len(d.slots) {
+		d.grow()
 	}
-	d.set[h] = struct{}{}
-	if len(d.set) > maxExact {
-		d.estimate()
+	mask := uint64(len(d.slots) - 1)
+	at := place(group, hash) & mask
+	for d.slots[at] != 0 {
+		if e := d.slots[at] - 1; d.hashes[e] == hash && d.groups[e] == group {
+			return
+		}
+		at = (at + 1) & mask
+	}
+	d.hashes, d.groups = append(d.hashes, hash), append(d.groups, group)
+	d.slots[at] = uint32(len(d.hashes))
+	if d.counts[group]++; d.counts[group] > maxExact {
+		d.estimate(group)
 	}
 }
 
-// estimate goes over to registers.
-func (d *distinct) estimate() {
-	d.registers = make([]uint8, 1<<registerBits)
-	for h := range d.set {
-		d.register(h)
-	}
-	d.set = nil
+func place(group uint32, hash uint64) uint64 {
+	hash ^= uint64(group) * 0x9e3779b97f4a7c15
+	return hash ^ hash>>32
 }
 
-func (d *distinct) register(h uint64) {
+func (d *distincts) grow() {
+	n := max(1024, 2*len(d.slots))
+	d.slots = make([]uint32, n)
+	for e, hash := range d.hashes {
+		at := place(d.groups[e], hash) & uint64(n-1)
+		for d.slots[at] != 0 {
+			at = (at + 1) & uint64(n-1)
+		}
+		d.slots[at] = uint32(e) + 1
+	}
+}
+
+// estimate has a group go over to registers. Its entries get there when it is counted.
+func (d *distincts) estimate(group uint32) []uint8 {
+	if s := d.sketch[group]; s != 0 {
+		return d.sketches[s-1]
+	}
+	r := make([]uint8, 1<<registerBits)
+	d.sketches = append(d.sketches, r)
+	d.sketch[group] = uint32(len(d.sketches))
+	d.settled = 0
+	return r
+}
+
+func register(registers []uint8, h uint64) {
 	at := h >> (64 - registerBits)
 	zeros := uint8(bits.LeadingZeros64(h<<registerBits|1<<(registerBits-1))) + 1
-	d.registers[at] = max(d.registers[at], zeros)
+	registers[at] = max(registers[at], zeros)
 }
 
-func (d *distinct) merge(o *distinct) {
-	if o.registers != nil && d.registers == nil {
-		d.estimate()
+// merge adds what others have counted: to says which group each of theirs is here.
+func (d *distincts) merge(o *distincts, to []uint32) {
+	for e, hash := range o.hashes {
+		d.add(to[o.groups[e]], hash)
 	}
-	for h := range o.set {
-		d.add(h)
-	}
-	for i, r := range o.registers {
-		d.registers[i] = max(d.registers[i], r)
+	for group, s := range o.sketch {
+		if s == 0 {
+			continue
+		}
+		r := d.estimate(to[group])
+		for i, n := range o.sketches[s-1] {
+			r[i] = max(r[i], n)
+		}
 	}
 }
 
-// count is the number of values. The estimate is that of Flajolet and others (2007),
-// without its corrections, which matter for fewer values than maxExact only.
-func (d *distinct) count() (n int64, exact bool) {
-	if d.registers == nil {
-		return int64(len(d.set)), true
+// count is the number of values of a group. The estimate is that of Flajolet and others
+// (2007), without its corrections, which matter for fewer values than maxExact only.
+func (d *distincts) count(group uint32) (n int64, exact bool) {
+	if int(group) >= len(d.counts) {
+		return 0, true
+	}
+	s := d.sketch[group]
+	if s == 0 {
+		return int64(d.counts[group]), true
+	}
+	for ; d.settled < len(d.hashes); d.settled++ {
+		if s := d.sketch[d.groups[d.settled]]; s != 0 {
+			register(d.sketches[s-1], d.hashes[d.settled])
+		}
 	}
 	sum := 0.0
-	for _, r := range d.registers {
+	for _, r := range d.sketches[s-1] {
 		sum += math.Ldexp(1, -int(r))
 	}
-	m := float64(len(d.registers))
+	m := float64(len(d.sketches[s-1]))
 	return int64(math.Round(0.7213 / (1 + 1.079/m) * m * m / sum)), false
+}
+
+func (d *distincts) size() int {
+	return 4*(cap(d.slots)+cap(d.groups)+cap(d.counts)+cap(d.sketch)) + 8*cap(d.hashes) + len(d.sketches)<<registerBits
 }
 
 // hashText is FNV-1a with the finisher of MurmurHash3, the same on every machine.
@@ -105,15 +158,18 @@ type quantiles struct {
 
 const bucketShift = 52 - 8
 
-func (q *quantiles) add(f float64) {
+// add adds a value and says by how many the values that are held have grown.
+func (q *quantiles) add(f float64) int {
 	q.n++
 	if q.counts != nil {
 		q.count(bucketOf(f), 1)
-		return
+		return 0
 	}
 	if q.values = append(q.values, f); len(q.values) > maxValues {
 		q.estimate()
+		return len(q.counts) - maxValues
 	}
+	return 1
 }
 
 // estimate goes over to buckets.
