@@ -105,6 +105,11 @@ func (c *Cell) number() float64 {
 // Memory is bounded: groups that do not fit are counted in further passes over the events.
 // The result does not depend on the number of cores or the order of the segments.
 func (c *Case) Stats(ctx context.Context, q firetrail.Query, opt StatsOptions) (*Table, error) {
+	return c.stats(ctx, q, opt, statsMemory)
+}
+
+// stats is Stats with groups that take up to so many bytes in a pass.
+func (c *Case) stats(ctx context.Context, q firetrail.Query, opt StatsOptions, memory int) (*Table, error) {
 	by, aggs, err := opt.parse()
 	if err != nil {
 		return nil, err
@@ -117,7 +122,7 @@ func (c *Case) Stats(ctx context.Context, q firetrail.Query, opt StatsOptions) (
 	if err != nil {
 		return nil, err
 	}
-	r := &statsRun{s: s, by: by, aggs: aggs, table: &Table{}, top: topGroups{order: order, limit: opt.Limit}}
+	r := &statsRun{s: s, memory: memory, by: by, aggs: aggs, table: &Table{}, top: topGroups{order: order, limit: opt.Limit}}
 	for _, b := range by {
 		r.table.Columns = append(r.table.Columns, b.label)
 	}

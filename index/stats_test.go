@@ -101,7 +101,11 @@ func TestStatsIsBruteForce(t *testing.T) {
 				{"avg(bytes_in)", "avg", "bytes_in"}, {"distinct(dst_ip)", "distinct", "dst_ip"}, {"distinct(src_port)", "distinct", "src_port"}, {"distinct(x.TTL)", "distinct", "x.TTL"},
 				{"distinct(kind)", "distinct", "kind"}, {"p50(bytes_out)", "median", "bytes_out"},
 			} {
-				table, err := c.Stats(t.Context(), q, StatsOptions{By: by, Agg: []string{a.label}})
+				memory := statsMemory
+				if by != nil && rnd.IntN(2) == 0 {
+					memory = 1 << 18 // several passes
+				}
+				table, err := c.stats(t.Context(), q, StatsOptions{By: by, Agg: []string{a.label}}, memory)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -148,6 +152,24 @@ func TestStatsOrderAndErrors(t *testing.T) {
 	for _, row := range table.Rows[1:] {
 		if row[0].Str != row[3].Str || row[2].Str == "" || row[1].Int <= 0 || row[4].Float <= 0 {
 			t.Errorf("%v", row)
+		}
+	}
+	for _, sort := range []string{"-sum(bytes_out)", "sum(bytes_out)", "src_port", "-src_port", "-count", "distinct(dst_ip)"} {
+		o := StatsOptions{By: []string{"src_port", "src_ip"}, Agg: []string{"count", "sum(bytes_out)", "distinct(dst_ip)"}, Sort: sort}
+		all, err := c.Stats(t.Context(), q, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o.Limit = range []int{1, 20, 1 << 20} {
+			for _, memory := range []int{statsMemory, 1 << 18} {
+				some, err := c.stats(t.Context(), q, o, memory)
+				if err != nil || some.Groups != all.Groups || some.Events != all.Events {
+					t.Fatalf("%d of %d groups, %v", some.Groups, all.Groups, err)
+				}
+				if d := cmp.Diff(all.Rows[:min(o.Limit, len(all.Rows))], some.Rows); d != "" {
+					t.Fatalf("the first %d by %s: %s", o.Limit, sort, d)
+				}
+			}
 		}
 	}
 	empty, err := c.Stats(t.Context(), firetrail.Is("host", "absent.example"), StatsOptions{Agg: []string{"count", "min(time)", "distinct(host)"}})
@@ -223,7 +245,7 @@ func TestHistogramAndFacets(t *testing.T) {
 func TestSketches(t *testing.T) {
 	var a, b distincts
 	var q quantiles
-	const n = 300_000
+	const n = 3 * maxExact / 2
 	for i := range n {
 		if i%2 == 0 {
 			a.add(1, hashInt(uint64(i)))

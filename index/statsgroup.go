@@ -176,13 +176,14 @@ type groupTable struct {
 	width int      // numbers of a group
 	n     int      // groups
 	keys  []uint32 // width for each
-	slots []uint32 // group+1, 0 is free; the length is a power of two; of one column: by its number
+	slots []uint64 // upper half of the hash, and group+1, 0 is free; the length is a power of two
+	first []uint32 // of one column, by its number: group+1, 0 is none
 }
 
 // key is the numbers of a group's values.
 func (t *groupTable) key(group int) []uint32 { return t.keys[group*t.width : (group+1)*t.width] }
 
-func (t *groupTable) size() int { return 4*cap(t.keys) + 4*cap(t.slots) }
+func (t *groupTable) size() int { return 4*(cap(t.keys)+cap(t.first)) + 8*cap(t.slots) }
 
 // find finds or makes the groups of rows. hashes is memory to work in. Hashes of all rows
 // are made first, so that the processor can look at many places of the table at once.
@@ -211,7 +212,7 @@ func (t *groupTable) find(numbers [][]uint32, hashes []uint64, groups []uint32) 
 		}
 		mask := uint64(len(t.slots) - 1)
 		at := hashes[i] & mask
-		for t.slots[at] != 0 && !t.is(int(t.slots[at]-1), numbers, i) {
+		for t.slots[at] != 0 && (t.slots[at]>>32 != hashes[i]>>32 || !t.is(int(uint32(t.slots[at])-1), numbers, i)) {
 			at = (at + 1) & mask
 		}
 		if t.slots[at] == 0 {
@@ -219,9 +220,9 @@ func (t *groupTable) find(numbers [][]uint32, hashes []uint64, groups []uint32) 
 				t.keys = append(t.keys, col[i])
 			}
 			t.n++
-			t.slots[at] = uint32(t.n)
+			t.slots[at] = hashes[i]>>32<<32 | uint64(t.n)
 		}
-		groups[i] = t.slots[at] - 1
+		groups[i] = uint32(t.slots[at]) - 1
 	}
 }
 
@@ -236,24 +237,24 @@ func (t *groupTable) is(group int, numbers [][]uint32, row int) bool {
 	return true
 }
 
-// direct finds the groups of one column: slots are by its numbers.
+// direct finds the groups of one column: first is by its numbers.
 func (t *groupTable) direct(col, groups []uint32) {
 	for i, id := range col {
-		for int(id) >= len(t.slots) {
-			t.slots = append(t.slots, 0)
+		for int(id) >= len(t.first) {
+			t.first = append(t.first, 0)
 		}
-		if t.slots[id] == 0 {
+		if t.first[id] == 0 {
 			t.keys = append(t.keys, id)
 			t.n++
-			t.slots[id] = uint32(t.n)
+			t.first[id] = uint32(t.n)
 		}
-		groups[i] = t.slots[id] - 1
+		groups[i] = t.first[id] - 1
 	}
 }
 
 func (t *groupTable) grow() {
 	n := max(1024, 2*len(t.slots))
-	t.slots = make([]uint32, n)
+	t.slots = make([]uint64, n)
 	for group := range t.n {
 		hash := uint64(0)
 		for _, id := range t.key(group) {
@@ -264,7 +265,7 @@ func (t *groupTable) grow() {
 		for t.slots[at] != 0 {
 			at = (at + 1) & uint64(n-1)
 		}
-		t.slots[at] = uint32(group) + 1
+		t.slots[at] = hash>>32<<32 | uint64(group+1)
 	}
 }
 

@@ -10,19 +10,20 @@ import (
 )
 
 // statsMemory is what the groups of one pass may take, of all goroutines together.
-const statsMemory = 128 << 20
+const statsMemory = 96 << 20
 
 // statsRun computes a table. It begins with one pass for all groups. Where they take too
 // much memory it divides them, by their values, into parts, and makes a pass for each.
 type statsRun struct {
-	s     *search
-	by    []groupBy
-	aggs  []aggregate
-	table *Table
-	top   topGroups
+	s      *search
+	memory int
+	by     []groupBy
+	aggs   []aggregate
+	table  *Table
+	top    topGroups
 }
 
-// mostParts bounds the passes. One group takes at most a few megabytes.
+// mostParts bounds the passes. One group takes at most some 30 megabytes.
 const mostParts = 1 << 12
 
 func (r *statsRun) all(ctx context.Context) error {
@@ -55,7 +56,7 @@ func (r *statsRun) passes(ctx context.Context, parts int) error {
 
 // pass counts the groups of one part.
 func (r *statsRun) pass(ctx context.Context, part, parts int) (*grouper, error) {
-	limit := statsMemory / runtime.GOMAXPROCS(0)
+	limit := r.memory / runtime.GOMAXPROCS(0)
 	var total *grouper
 	events := int64(0)
 	_, err := r.s.scan(ctx, func() scanner {

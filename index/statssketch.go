@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	maxExact  = 1 << 16 // distinct values that a group keeps before it goes over to a sketch
+	maxExact  = 1 << 20 // distinct values that a group keeps before it goes over to a sketch
 	maxValues = 1 << 13 // the same for percentiles, which repeat values
 )
 

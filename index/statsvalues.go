@@ -13,57 +13,57 @@ import (
 // textTable gives numbers to texts in the order of first sight. It keeps them in memory
 // of its own: a text of a segment would keep the whole dictionary it comes from.
 type textTable struct {
-	slots  []uint32 // number+1, 0 is free; the length is a power of two
-	hashes []uint64 // of each text
-	ends   []uint32 // where it ends in data
-	data   []byte
+	slots []uint64 // upper half of the hash, and number+1, 0 is free; the length is a power of two
+	texts []heldText
+	data  []byte
+}
+
+type heldText struct {
+	hash     uint64
+	from, to uint32 // place in data
 }
 
 // id finds or makes the number of a text with its hash.
 func (t *textTable) id(s string, hash uint64) uint32 {
-	if 2*len(t.hashes) >= len(t.slots) {
+	if 2*len(t.texts) >= len(t.slots) {
 		t.grow()
 	}
 	mask := uint64(len(t.slots) - 1)
 	i := hash & mask
-	for t.slots[i] != 0 {
-		if n := t.slots[i] - 1; t.hashes[n] == hash && t.text(n) == s {
-			return n
+	for ; t.slots[i] != 0; i = (i + 1) & mask {
+		if t.slots[i]>>32 == hash>>32 {
+			if n := uint32(t.slots[i]) - 1; t.text(n) == s {
+				return n
+			}
 		}
-		i = (i + 1) & mask
 	}
-	t.hashes = append(t.hashes, hash)
+	from := uint32(len(t.data))
 	t.data = append(t.data, s...)
-	t.ends = append(t.ends, uint32(len(t.data)))
-	t.slots[i] = uint32(len(t.hashes))
-	return t.slots[i] - 1
+	t.texts = append(t.texts, heldText{hash, from, uint32(len(t.data))})
+	t.slots[i] = hash>>32<<32 | uint64(len(t.texts))
+	return uint32(len(t.texts) - 1)
 }
 
 func (t *textTable) grow() {
 	n := max(64, 2*len(t.slots))
-	t.slots = make([]uint32, n)
-	for id, hash := range t.hashes {
+	t.slots = make([]uint64, n)
+	for id := range t.texts {
+		hash := t.texts[id].hash
 		i := hash & uint64(n-1)
 		for t.slots[i] != 0 {
 			i = (i + 1) & uint64(n-1)
 		}
-		t.slots[i] = uint32(id) + 1
+		t.slots[i] = hash>>32<<32 | uint64(id+1)
 	}
 }
 
 // text is the text of a number. What is appended later does not change it.
 func (t *textTable) text(n uint32) string {
-	from := uint32(0)
-	if n > 0 {
-		from = t.ends[n-1]
-	}
-	b := t.data[from:t.ends[n]]
+	b := t.data[t.texts[n].from:t.texts[n].to]
 	return unsafe.String(unsafe.SliceData(b), len(b))
 }
 
-func (t *textTable) size() int {
-	return 4*cap(t.slots) + 8*cap(t.hashes) + 4*cap(t.ends) + cap(t.data)
-}
+func (t *textTable) size() int { return 8*cap(t.slots) + 16*cap(t.texts) + cap(t.data) }
 
 // groupColumn numbers the values of one field from 1 on; 0 is no value. Of a
 // dictionary, each value is looked at once.
@@ -260,9 +260,9 @@ func (c *groupColumn) same(o *groupColumn) []uint32 {
 		}
 		return to
 	}
-	to := make([]uint32, len(o.texts.hashes)+1)
-	for i, hash := range o.texts.hashes {
-		to[i+1] = c.texts.id(o.texts.text(uint32(i)), hash) + 1
+	to := make([]uint32, len(o.texts.texts)+1)
+	for i := range o.texts.texts {
+		to[i+1] = c.texts.id(o.texts.text(uint32(i)), o.texts.texts[i].hash) + 1
 	}
 	return to
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"runtime/debug"
 	"strings"
 
 	"firetrail"
@@ -70,6 +71,7 @@ func newSearch(a *app) *cobra.Command {
   firetrail search 'host:*.pool.example time:>-24h' --fields time,src_ip,host --format csv`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			frugal()
 			c, err := a.open()
 			if err != nil {
 				return err
@@ -106,6 +108,13 @@ func newSearch(a *app) *cobra.Command {
 	cmd.Flags().IntVar(&limit, "limit", 0, "at most so many events (0: all)")
 	cmd.Flags().BoolVar(&explain, "explain", false, "show the plan: blocks and rows read, times")
 	return cmd
+}
+
+// frugal has the collector run seldom while there is room, and keep the memory of a
+// question below its budget where there is much to read.
+func frugal() {
+	debug.SetGCPercent(400)
+	debug.SetMemoryLimit(200 << 20)
 }
 
 // fieldNames checks a list of field names.
