@@ -56,7 +56,11 @@ func (c *Case) search(ctx context.Context, q firetrail.Query, opt SearchOptions,
 	if opt.Sort != "" && opt.Sort != "time" && !query.Known(opt.Sort) {
 		return fmt.Errorf("sort by %s: there is no such field", opt.Sort)
 	}
-	w := s.newSweep(ctx, opt.Desc)
+	want := 0
+	if opt.Limit > 0 && opt.Limit+opt.Offset <= mostWanted {
+		want = opt.Limit + opt.Offset
+	}
+	w := s.newSweep(ctx, opt.Desc, want)
 	m := &maker{s: s, ctx: ctx, fields: opt.Fields}
 	defer func() {
 		w.close()
@@ -100,6 +104,9 @@ func (c *Case) search(ctx context.Context, q firetrail.Query, opt SearchOptions,
 	_, err = m.flush(yield)
 	return err
 }
+
+// mostWanted bounds the rows of which a sweep keeps the times to know how far to look.
+const mostWanted = 1 << 14
 
 // bounded adds the options' times to a query.
 func (o *SearchOptions) bounded(q firetrail.Query) firetrail.Query {

@@ -5,6 +5,7 @@ import (
 	"container/heap"
 	"context"
 	"math"
+	"math/bits"
 	"runtime"
 	"slices"
 	"sync"
@@ -55,6 +56,7 @@ type sweep struct {
 	active  runHeap
 	batch   int // blocks to read next
 	readers []*blockReader
+	horizon horizon
 	err     error
 }
 
@@ -113,12 +115,13 @@ func ahead(a, b *rowRef, desc bool) bool {
 	return a.compare(b) < 0
 }
 
-func (s *search) newSweep(ctx context.Context, desc bool) *sweep {
+// newSweep begins a sweep of which the first rows are wanted, all of them where want is 0.
+func (s *search) newSweep(ctx context.Context, desc bool, want int) *sweep {
 	w := &sweep{s: s, ctx: ctx, passes: []bool{false, true}, batch: 1, readers: s.newReaders(ctx), blocks: make([][]blockRef, len(s.segs))}
 	if desc {
 		slices.Reverse(w.passes)
 	}
-	w.active.desc, w.pending.desc = desc, desc
+	w.active.desc, w.pending.desc, w.horizon = desc, desc, horizon{want: want, desc: desc}
 	for i := range s.segs {
 		w.order = append(w.order, i)
 	}
@@ -263,6 +266,84 @@ func (w *sweep) next() (rowRef, bool) {
 	return ref, true
 }
 
+// horizon is how far a sweep has to look: the time of the last of the rows that are
+// wanted, among those that were found so far. No row beyond it is one of them.
+type horizon struct {
+	want  int     // rows, 0 for all
+	times []int64 // of the first rows that were found, at most want: a heap with the last of them on top
+	desc  bool
+}
+
+// known reports whether there is a horizon, and where.
+func (h *horizon) known() (time int64, ok bool) {
+	if h.want == 0 || len(h.times) < h.want {
+		return 0, false
+	}
+	return h.times[0], true
+}
+
+func (h *horizon) Len() int { return len(h.times) }
+func (h *horizon) Less(i, j int) bool {
+	return h.times[i] != h.times[j] && h.times[i] > h.times[j] != h.desc
+}
+func (h *horizon) Swap(i, j int) { h.times[i], h.times[j] = h.times[j], h.times[i] }
+func (h *horizon) Push(x any)    { h.times = append(h.times, x.(int64)) }
+func (h *horizon) Pop() any      { panic("the horizon only comes nearer") }
+
+// found takes the rows of a block into account, in the order of the sweep.
+func (h *horizon) found(r run) {
+	for i := range r {
+		switch t := r[i].time; {
+		case h.want == 0:
+			return
+		case len(h.times) < h.want:
+			heap.Push(h, t)
+		case t < h.times[0] != h.desc && t != h.times[0]:
+			h.times[0] = t
+			heap.Fix(h, 0)
+		default:
+			return // nor do those behind it
+		}
+	}
+}
+
+// within keeps the rows of a block that are not beyond the horizon.
+func (h *horizon) within(t *tester, m *mask) error {
+	end, ok := h.known()
+	if !ok {
+		return nil
+	}
+	times, err := vectorNamed(t.r, t.seg, "time")
+	if err != nil {
+		return err
+	}
+	ints := times.Ints()
+	for i, w := range m {
+		for ; w != 0; w &= w - 1 {
+			row := i*64 + bits.TrailingZeros64(w)
+			if at := ints[row]; at != firetrail.Absent && (at > end) != h.desc && at != end {
+				m[i] &^= 1 << (row % 64)
+			}
+		}
+	}
+	return nil
+}
+
+// keepDated keeps the rows that have a time, or those that have none.
+func keepDated(t *tester, m *mask, dated bool) error {
+	times, err := vectorNamed(t.r, t.seg, "time")
+	if err != nil {
+		return err
+	}
+	ints := times.Ints()
+	m.rows(func(row int) {
+		if (ints[row] != firetrail.Absent) != dated {
+			m[row/64] &^= 1 << (row % 64)
+		}
+	})
+	return nil
+}
+
 // reach opens a segment, or reads a block and some of those that come next.
 func (w *sweep) reach(b blockRef) error {
 	if b.block < 0 {
@@ -299,12 +380,28 @@ func (w *sweep) read(batch []blockRef) error {
 	start := time.Now()
 	runs := make([]run, len(batch))
 	err := w.each(batch, func(r *blockReader, i int) error {
-		refs, err := r.refs(batch[i])
+		t, m, err := r.test(batch[i])
+		if err != nil || m.empty() {
+			return err
+		}
+		if batch[i].undated {
+			if err := keepDated(t, &m, w.dated); err != nil {
+				return err
+			}
+		}
+		r.plan.Hits += int64(m.len())
+		if w.dated {
+			if err := w.horizon.within(t, &m); err != nil {
+				return err
+			}
+		}
+		if m.empty() {
+			return nil
+		}
+		refs, err := r.s.places(t, batch[i], &m)
 		if err != nil {
 			return err
 		}
-		refs = slices.DeleteFunc(refs, func(r rowRef) bool { return (r.time != firetrail.Absent) != w.dated })
-		r.plan.Hits += int64(len(refs))
 		if !slices.IsSortedFunc(refs, func(x, y rowRef) int { return x.compare(&y) }) {
 			slices.SortFunc(refs, func(x, y rowRef) int { return x.compare(&y) })
 		}
@@ -320,6 +417,9 @@ func (w *sweep) read(batch []blockRef) error {
 	for _, run := range runs {
 		if len(run) > 0 {
 			heap.Push(&w.active, run)
+			if w.dated {
+				w.horizon.found(run)
+			}
 		}
 	}
 	w.s.plan.Reading += time.Since(start)

@@ -74,15 +74,6 @@ func (r *blockReader) test(b blockRef) (*tester, mask, error) {
 	return t, m, err
 }
 
-// refs tests a block and returns the places of its matching rows, in record order.
-func (r *blockReader) refs(b blockRef) ([]rowRef, error) {
-	t, m, err := r.test(b)
-	if err != nil || m.empty() {
-		return nil, err
-	}
-	return r.s.places(t, b, &m)
-}
-
 // places are the places of rows of the block on which t stands.
 func (s *search) places(t *tester, b blockRef, m *mask) ([]rowRef, error) {
 	times, err := vectorNamed(t.r, t.seg, "time")
