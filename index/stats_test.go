@@ -2,6 +2,7 @@ package index
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -229,16 +230,46 @@ func TestHistogramAndFacets(t *testing.T) {
 		t.Errorf("denied off by %d; %v … %v", denied, buckets[0], buckets[len(buckets)-1])
 	}
 	facets, err := c.Facets(t.Context(), q, "host", 2)
-	if err != nil || len(facets) != 2 {
-		t.Fatal(facets, err)
+	hits, none := int64(0), int64(0)
+	for i := range all {
+		if p.Event(&all[i]) {
+			hits++
+			none += int64(btoi(all[i].Host == ""))
+		}
 	}
-	for _, f := range facets {
+	if err != nil || len(facets.Values) != 2 || facets.Distinct != len(values) || facets.Events != hits || facets.None != none {
+		t.Fatal(facets, hits, none, err)
+	}
+	for _, f := range facets.Values {
 		if values[f.Value] != f.Count {
 			t.Errorf("%v, want %d", f, values[f.Value])
 		}
 	}
+	own := map[string]bool{}
+	for i := range all {
+		for _, x := range all[i].X {
+			own["x."+x.Name] = true
+		}
+	}
+	if names, err := c.Fields(t.Context()); err != nil || !slices.Equal(names, slices.Sorted(maps.Keys(own))) {
+		t.Errorf("own fields %v, %v, want %d", names, err, len(own))
+	}
 	if names, err := c.Complete(t.Context(), "host", "po", 10); err != nil || fmt.Sprint(names) != "[pool.example]" {
 		t.Errorf("completion %v, %v", names, err)
+	}
+	for _, f := range []struct{ field, prefix string }{{"src_ip", "10.0.1.1"}, {"dst_ip", "203.0.113.2"}, {"dst_ip", "2001:db8:1"}, {"ip", "10"}, {"kind", "z"}, {"action", "D"}, {"dst_port", "4"}} {
+		want := map[string]bool{}
+		for i := range all {
+			for _, name := range map[bool][]string{true: {"src_ip", "dst_ip"}, false: {f.field}}[f.field == "ip"] {
+				if v, ok := all[i].Value(name); ok && strings.HasPrefix(v, strings.ToLower(f.prefix)) {
+					want[v] = true
+				}
+			}
+		}
+		got, err := c.Complete(t.Context(), f.field, f.prefix, 0)
+		if err != nil || !slices.Equal(got, slices.Sorted(maps.Keys(want))) || len(want) == 0 {
+			t.Errorf("%s:%s completes to %v, %v, want %d", f.field, f.prefix, got, err, len(want))
+		}
 	}
 }
 

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"net/netip"
 	"os"
+	"strconv"
 	"strings"
 
 	"firetrail"
@@ -191,6 +193,66 @@ func after(prefix []byte) []byte {
 	for i := len(b) - 1; i >= 0; i-- {
 		if b[i]++; b[i] != 0 {
 			return b[:i+1]
+		}
+	}
+	return nil
+}
+
+// Fields calls yield with the names of the fields that have terms in the index, those of
+// which a block keeps none included, until it returns false: in no order, and maybe twice.
+// Words are no field.
+func (x *Index) Fields(yield func(name string) bool) (err error) {
+	defer x.recovered(&err)
+	for start := []byte{0}; ; {
+		name, more := "", false
+		err := x.scan(start, nil, func(key []byte, _ uint64) (bool, error) {
+			over, found := strings.CutPrefix(string(key), query.Over(""))
+			name, _, _ = strings.Cut(over, "\x00")
+			// The next field begins behind all terms of this one.
+			if more = true; found {
+				start = []byte(query.Over(name) + "\x00")
+			} else {
+				start = []byte(name + "\x01")
+			}
+			return false, nil
+		})
+		if err != nil || !more {
+			return err
+		}
+		if name != query.WordsField && !yield(name) {
+			return nil
+		}
+	}
+}
+
+// Addrs calls yield with the addresses of a field that begin with prefix as they are
+// printed, in their order, until it returns false.
+func (x *Index) Addrs(field, prefix string, yield func(addr string) bool) (err error) {
+	defer x.recovered(&err)
+	for _, bits := range []int{32, 128} {
+		key := append([]byte(query.TermKey(field, "")), byte(bits))
+		if bits == 32 {
+			key[len(key)-1] |= 0x80  // see query.AddrTerm
+			for whole := prefix; ; { // whole octets narrow the search
+				octet, rest, ok := strings.Cut(whole, ".")
+				n, err := strconv.ParseUint(octet, 10, 8)
+				if !ok || err != nil {
+					break
+				}
+				key, whole = append(key, byte(n)), rest
+			}
+		}
+		head := len(query.TermKey(field, "")) + 1
+		more := true
+		err := x.scan(key, after(key), func(key []byte, _ uint64) (bool, error) {
+			a, ok := netip.AddrFromSlice(key[head:])
+			if text := a.String(); ok && strings.HasPrefix(text, prefix) {
+				more = yield(text)
+			}
+			return more, nil
+		})
+		if err != nil || !more {
+			return err
 		}
 	}
 	return nil

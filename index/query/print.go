@@ -80,11 +80,16 @@ func printMatch(b *strings.Builder, q firetrail.Query) {
 		b.WriteString(escape(q.Field, "", false))
 		return
 	}
-	bare := q.Field == ""
-	if !bare {
+	if q.Field != "" {
 		b.WriteString(escape(q.Field, ":=<>!", false))
 		b.WriteByte(':')
 	}
+	printValue(b, q)
+}
+
+// printValue prints what stands behind the field.
+func printValue(b *strings.Builder, q firetrail.Query) {
+	bare := q.Field == ""
 	for _, o := range operators {
 		if o.match == q.Match {
 			b.WriteString(o.text)
