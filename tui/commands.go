@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"firetrail"
 
@@ -19,9 +20,10 @@ type slot uint8
 
 const (
 	slotPage slot = iota
-	slotCount
-	slotHistogram
+	slotOverview
 	slotQuery
+	slotRow
+	slotComplete
 	slots
 )
 
@@ -118,51 +120,57 @@ type pageRead struct {
 	events []firetrail.Event
 }
 
-// page asks for a page. Where total is known and the page lies in the second
-// half of a result in time order, it is read from the end.
-func page(s Store, q firetrail.Query, p Page, total int64) func(context.Context) (any, error) {
+func page(s Store, q firetrail.Query, p Page) func(context.Context) (any, error) {
 	return func(ctx context.Context) (any, error) {
-		turned := p.Sort == "" && total > 0 && int64(p.Offset) > total/2
-		ask := p
-		if turned {
-			ask.Limit = int(min(int64(p.Limit), total-int64(p.Offset)))
-			ask.Offset = int(total) - p.Offset - ask.Limit
-			ask.Desc = !p.Desc
-		}
-		if ask.Limit <= 0 {
-			return pageRead{offset: p.Offset}, nil
-		}
-		list, err := s.Page(ctx, q, ask)
-		if turned {
-			slices.Reverse(list)
-		}
+		list, err := s.Page(ctx, q, p)
 		return pageRead{p.Offset, list}, err
 	}
 }
 
-func count(s Store, q firetrail.Query) func(context.Context) (any, error) {
-	return func(ctx context.Context) (any, error) { return s.Count(ctx, q) }
+func overview(s Store, q firetrail.Query, columns int) func(context.Context) (any, error) {
+	return func(ctx context.Context) (any, error) { return s.Overview(ctx, q, columns) }
 }
 
-// histogramRead is the counts over the span of the dated events of a query.
-type histogramRead struct {
-	buckets []Bucket // nil where no event is dated
+// rowFound is the place of the first event at or after a time.
+type rowFound struct {
+	row int64
+	at  int64
 }
 
-// histogram asks for the first and the last event, then for counts between.
-func histogram(s Store, q firetrail.Query, columns int) func(context.Context) (any, error) {
+// rowAt asks for the place of a time.
+func rowAt(s Store, q firetrail.Query, at int64) func(context.Context) (any, error) {
 	return func(ctx context.Context) (any, error) {
-		dated := firetrail.And(firetrail.Query{Op: firetrail.OpMatch, Field: "time", Match: firetrail.MatchHas}, q)
-		bounds := [2]int64{}
-		for i, desc := range []bool{false, true} {
-			list, err := s.Page(ctx, dated, Page{Fields: []string{"time"}, Desc: desc, Limit: 1})
-			if err != nil || len(list) == 0 {
-				return histogramRead{}, err
-			}
-			bounds[i] = list[0].Time
+		row, err := s.Row(ctx, q, at)
+		return rowFound{row, at}, err
+	}
+}
+
+// dayBefore asks for the first event of the day of the event before a row.
+func dayBefore(s Store, q firetrail.Query, row int, zone *time.Location) func(context.Context) (any, error) {
+	return func(ctx context.Context) (any, error) {
+		list, err := s.Page(ctx, q, Page{Fields: []string{"time"}, Offset: max(row-1, 0), Limit: 1})
+		if err != nil || len(list) == 0 || list[0].Time == firetrail.Absent {
+			return rowFound{0, firetrail.Absent}, err
 		}
-		b, err := s.Histogram(ctx, q, bounds[0], bounds[1]+1, columns)
-		return histogramRead{b}, err
+		at := midnight(zone, list[0].Time, 0)
+		found, err := s.Row(ctx, q, at)
+		return rowFound{found, at}, err
+	}
+}
+
+// completed is what can stand at the end of a text that was typed.
+type completed struct {
+	from int // runes in front of it
+	list []string
+}
+
+func complete(s Store, text string) func(context.Context) (any, error) {
+	return func(ctx context.Context) (any, error) {
+		from, list, err := s.Complete(ctx, text)
+		if err != nil {
+			return nil, err
+		}
+		return completed{utf8.RuneCountInString(text[:from]), list}, nil
 	}
 }
 
@@ -202,10 +210,12 @@ func firstPage(ctx context.Context, s Store, q firetrail.Query, fields []string)
 // a minute of it, or, where it is undated, the lines about it.
 func around(s Store, ev firetrail.Event, fields []string) func(context.Context) (any, error) {
 	return func(ctx context.Context) (any, error) {
-		q, before := surroundings(&ev)
-		n, err := s.Count(ctx, before)
-		if err != nil {
-			return nil, err
+		q, n := surroundings(&ev), int64(0)
+		if ev.Time != firetrail.Absent {
+			var err error
+			if n, err = s.Row(ctx, q, ev.Time); err != nil {
+				return nil, err
+			}
 		}
 		// Events of the same instant lie before it, too: look for it from there on.
 		for at := int(n) / pageRows * pageRows; ; at += pageRows {
@@ -244,18 +254,13 @@ func readRecord(s Store, id string) func(context.Context) (any, error) {
 	}
 }
 
-// surroundings selects what lies around an event, and what of it lies before.
-func surroundings(ev *firetrail.Event) (all, before firetrail.Query) {
+// surroundings selects what lies around an event.
+func surroundings(ev *firetrail.Event) firetrail.Query {
 	if ev.Time == firetrail.Absent {
-		source := firetrail.Exactly("source", ev.Source)
-		lines := func(to int64) firetrail.Query {
-			return firetrail.And(source, firetrail.Between("line", fmt.Sprint(max(ev.Line-50, 1)), fmt.Sprint(to)),
-				firetrail.Not(firetrail.Query{Op: firetrail.OpMatch, Field: "time", Match: firetrail.MatchHas}))
-		}
-		return lines(ev.Line + 50), lines(ev.Line - 1)
+		return firetrail.And(firetrail.Exactly("source", ev.Source),
+			firetrail.Between("line", fmt.Sprint(max(ev.Line-50, 1)), fmt.Sprint(ev.Line+50)),
+			firetrail.Not(firetrail.Query{Op: firetrail.OpMatch, Field: "time", Match: firetrail.MatchHas}))
 	}
 	const minute = int64(time.Minute)
-	before = firetrail.During(ev.Time-minute, ev.Time)
-	before.Excl[1] = true
-	return firetrail.During(ev.Time-minute, ev.Time+minute), before
+	return firetrail.During(ev.Time-minute, ev.Time+minute)
 }

@@ -36,8 +36,10 @@ type events struct {
 	noStrip   bool
 
 	bar     input
-	editing bool
-	wrong   error // what is wrong with the query in the bar
+	editing bool     // a query, or a time to go to
+	going   bool     // a time
+	wrong   error    // what is wrong with what is in the bar
+	choices []string // what can stand where the cursor is
 }
 
 func newEvents(q firetrail.Query, text string) screen {
@@ -68,7 +70,7 @@ func one(int) int { return 1 }
 // layout gives the lines of the strip and of the table for a window of height lines.
 func (e *events) layout(height int) (strip, rows int) {
 	rows = height - 3 // query, column names, value under the cursor
-	if e.editing && e.wrong != nil {
+	if e.editing && (e.wrong != nil || e.choices != nil) {
 		rows -= 2
 	}
 	switch {
@@ -84,16 +86,12 @@ func (e *events) layout(height int) (strip, rows int) {
 // shown asks for what is not there yet.
 func (e *events) shown(m *model) tea.Cmd {
 	width, height := m.body()
-	strip, rows := e.layout(height)
-	e.height = rows
+	_, e.height = e.layout(height)
 	e.show(e.rows(), e.height, one)
 	var cmds []tea.Cmd
-	if e.total < 0 && !e.pending[slotCount] && e.problem == nil {
-		cmds = append(cmds, e.ask(slotCount, count(m.store, e.query)))
-	}
-	if strip > 0 && width > 0 && e.columns != width && e.problem == nil {
+	if e.columns != width && width > 0 && e.problem == nil {
 		e.columns = width
-		cmds = append(cmds, e.ask(slotHistogram, histogram(m.store, e.query, width)))
+		cmds = append(cmds, e.ask(slotOverview, overview(m.store, e.query, width)))
 	}
 	return tea.Batch(append(cmds, e.fill(m))...)
 }
@@ -113,7 +111,7 @@ func (e *events) fill(m *model) tea.Cmd {
 	}
 	e.table.asked = offset
 	p := Page{Fields: columnNames(), Sort: e.sort, Desc: e.desc, Offset: offset, Limit: pageRows}
-	return e.ask(slotPage, page(m.store, e.query, p, max(e.total, 0)))
+	return e.ask(slotPage, page(m.store, e.query, p))
 }
 
 func (e *events) receive(m *model, a answer) tea.Cmd {
@@ -121,7 +119,11 @@ func (e *events) receive(m *model, a answer) tea.Cmd {
 		return e.answered(m, a)
 	}
 	if a.err != nil {
-		if !errors.Is(a.err, context.Canceled) {
+		switch {
+		case errors.Is(a.err, context.Canceled):
+		case a.slot == slotRow || a.slot == slotComplete:
+			m.note = firetrail.Inert(a.err.Error())
+		default:
 			e.problem = a.err
 		}
 		return nil
@@ -135,10 +137,13 @@ func (e *events) receive(m *model, a answer) tea.Cmd {
 		if len(v.events) < pageRows && e.total < 0 {
 			e.table.known = v.offset + len(v.events)
 		}
-	case int64:
-		e.total, e.counted = v, a.took
-	case histogramRead:
-		e.strip, e.stripDone = v.buckets, true
+	case Overview:
+		e.total, e.counted = v.Events, a.took
+		e.strip, e.stripDone = v.Buckets, true
+	case rowFound:
+		e.arrive(m, v)
+	case completed:
+		return e.complete(m, v)
 	}
 	e.show(e.rows(), e.height, one)
 	return e.fill(m)
@@ -186,8 +191,13 @@ func (e *events) do(m *model, a action) tea.Cmd {
 		e.noStrip = !e.noStrip
 		return e.shown(m)
 	case actQuery:
-		e.editing, e.wrong = true, nil
-		e.bar.set(strings.TrimPrefix(e.text, "*"))
+		e.edits(false, strings.TrimPrefix(e.text, "*"))
+	case actTime:
+		e.edits(true, "")
+	case actValues:
+		return m.push(newValues(e.query, e.text, e.table.columns[e.table.column].field))
+	case actNextDay, actPreviousDay, actNextBurst, actPreviousBurst:
+		return e.jump(m, a)
 	case actClear:
 		return e.run(m, tryQuery(m.store, firetrail.Query{}, columnNames()))
 	case actSort:
@@ -254,29 +264,6 @@ func (e *events) order(m *model) tea.Cmd {
 	return e.fill(m)
 }
 
-// edit handles a key in the query bar.
-func (e *events) edit(m *model, msg tea.Msg) tea.Cmd {
-	if k, ok := msg.(tea.KeyPressMsg); ok {
-		switch k.String() {
-		case "esc":
-			e.editing, e.wrong = false, nil
-			e.drop(slotQuery)
-			return e.shown(m)
-		case "enter":
-			e.wrong = nil
-			return e.run(m, runQuery(m.store, string(e.bar.text), columnNames()))
-		}
-	}
-	if e.pending[slotQuery] {
-		e.drop(slotQuery)
-		m.note = ""
-	}
-	e.bar.edit(msg)
-	return nil
-}
-
-const prompt = "query: "
-
 // lines draws the bar, the strip, the table and the value under the cursor.
 func (e *events) lines(m *model, width, height int) []line {
 	strip, rows := e.layout(height)
@@ -303,37 +290,6 @@ func (e *events) lines(m *model, width, height int) []line {
 	return append(out, e.valueLine(m, width))
 }
 
-// barLines is the query with the number of its events, or the input with what is wrong.
-func (e *events) barLines(width int) []line {
-	if !e.editing {
-		text := prompt + firetrail.Inert(e.text)
-		tally := e.tally(true)
-		if ansi.StringWidth(text)+ansi.StringWidth(tally)+1 > width {
-			tally = e.tally(false)
-		}
-		return []line{{text: ends(text, tally, width), style: strong}}
-	}
-	text, left, _ := e.bar.show(max(width-len(prompt), 1))
-	out := []line{{text: prompt + text}}
-	if e.wrong == nil {
-		return out
-	}
-	message, _, _ := strings.Cut(e.wrong.Error(), "\n")
-	caret := ""
-	if at, ok := errors.AsType[interface {
-		error
-		Position() (line, column int)
-	}](e.wrong); ok {
-		_, column := at.Position()
-		cell := ansi.StringWidth(firetrail.Inert(string(e.bar.text[:min(column-1, len(e.bar.text))])))
-		if cell >= left {
-			caret = strings.Repeat(" ", min(len(prompt)+cell-left, width)) + "^"
-		}
-		_, message, _ = strings.Cut(message, ": ") // the place, which the caret shows
-	}
-	return append(out, line{text: caret, style: redStrong}, line{text: message, style: red})
-}
-
 // tally says how many events there are and what it took, at length or in short.
 func (e *events) tally(long bool) string {
 	n := plural(e.total, "event")
@@ -346,12 +302,6 @@ func (e *events) tally(long bool) string {
 		return n + ", " + span(int64(e.first))
 	}
 	return fmt.Sprintf("%s, first page %s, count %s", n, span(int64(e.first)), span(int64(e.counted)))
-}
-
-// caret is the cell of the terminal's cursor while the query is edited.
-func (e *events) caret(width int) int {
-	_, _, at := e.bar.show(max(width-len(prompt), 1))
-	return min(len(prompt)+at, max(width-1, 0))
 }
 
 // valueLine shows the value under the cursor in full, and where in the result it is.

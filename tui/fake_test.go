@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -149,27 +150,87 @@ func (f *fake) Page(_ context.Context, q firetrail.Query, p Page) ([]firetrail.E
 	return slices.Clone(list[from:min(from+p.Limit, len(list))]), nil
 }
 
-func (f *fake) Count(_ context.Context, q firetrail.Query) (int64, error) {
-	return int64(len(f.hits(q))), f.fail
+func (f *fake) Time(text string) (int64, error) {
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return 0, errors.New("that is no time")
+	}
+	return t.UnixNano(), nil
 }
 
-func (f *fake) Histogram(_ context.Context, q firetrail.Query, from, to int64, buckets int) ([]Bucket, error) {
-	width := (to - from + int64(buckets) - 1) / int64(buckets)
-	out := make([]Bucket, (to-from+width-1)/width)
-	for i := range out {
-		out[i].Start, out[i].End = from+int64(i)*width, min(from+int64(i+1)*width, to)
-	}
+func (f *fake) Overview(_ context.Context, q firetrail.Query, buckets int) (Overview, error) {
+	var o Overview
+	var dated []firetrail.Event
 	for _, ev := range f.hits(q) {
+		o.Events++
 		if ev.Time == firetrail.Absent {
-			continue
+			o.Undated++
+		} else {
+			dated = append(dated, ev)
 		}
-		b := &out[(ev.Time-from)/width]
+	}
+	if len(dated) == 0 {
+		return o, f.fail
+	}
+	from, to := dated[0].Time, dated[len(dated)-1].Time+1
+	width := (to - from + int64(buckets) - 1) / int64(buckets)
+	o.Buckets = make([]Bucket, (to-from+width-1)/width)
+	for i := range o.Buckets {
+		o.Buckets[i].Start, o.Buckets[i].End = from+int64(i)*width, min(from+int64(i+1)*width, to)
+	}
+	for i := range dated {
+		b := &o.Buckets[(dated[i].Time-from)/width]
 		b.Count++
-		if ev.Denied() {
+		if dated[i].Denied() {
 			b.Denied++
 		}
 	}
-	return out, f.fail
+	return o, f.fail
+}
+
+func (f *fake) Row(_ context.Context, q firetrail.Query, at int64) (int64, error) {
+	list := f.hits(q)
+	for i := range list {
+		if list[i].Time != firetrail.Absent && list[i].Time >= at {
+			return int64(i), f.fail
+		}
+	}
+	return int64(len(list)), f.fail
+}
+
+func (f *fake) Facets(_ context.Context, q firetrail.Query, field string, limit int) (Facets, error) {
+	n := map[string]int64{}
+	var o Facets
+	for _, ev := range f.hits(q) {
+		o.Events++
+		if v, ok := ev.Value(field); ok {
+			n[v]++
+		} else {
+			o.None++
+		}
+	}
+	for v, count := range n {
+		o.Values = append(o.Values, Facet{v, count})
+	}
+	slices.SortFunc(o.Values, func(a, b Facet) int { return cmp.Or(cmp.Compare(b.Count, a.Count), strings.Compare(a.Value, b.Value)) })
+	o.Distinct = len(o.Values)
+	o.Values = o.Values[:min(limit, len(o.Values))]
+	return o, f.fail
+}
+
+// Complete knows the fields of shownColumns and three rules.
+func (f *fake) Complete(_ context.Context, text string) (from int, list []string, err error) {
+	from = strings.LastIndexByte(text, ' ') + 1
+	names := []string{"dst_ip:", "dst_port:", "rule:"}
+	if strings.HasPrefix(text[from:], "rule:") {
+		from, names = from+len("rule:"), []string{"deny-a", "deny-b", "web"}
+	}
+	for _, n := range names {
+		if strings.HasPrefix(n, text[from:]) {
+			list = append(list, n)
+		}
+	}
+	return from, list, f.fail
 }
 
 func (f *fake) Event(_ context.Context, id string) (firetrail.Event, error) {

@@ -34,10 +34,16 @@ const (
 	actWithout
 	actSort
 	actHistogram
+	actValues
+	actTime
+	actNextDay
+	actPreviousDay
+	actNextBurst
+	actPreviousBurst
 )
 
 // kind is a sort of screen: it decides which keys there are.
-type kind uint8
+type kind uint16
 
 const (
 	kindIncidents kind = 1 << iota
@@ -48,8 +54,9 @@ const (
 	kindRuns
 	kindRun
 	kindHelp
+	kindValues
 
-	everywhere = kind(0xff)
+	everywhere = kind(0x1ff)
 	documents  = kindIncidents | kindIncident | kindFinding | kindRecord | kindRun | kindHelp
 )
 
@@ -67,13 +74,20 @@ type binding struct {
 var bindings = []binding{
 	{[]string{"enter"}, actOpen, kindIncidents | kindIncident | kindFinding | kindEvents | kindRuns | kindRun, "open what the cursor is on", "open"},
 	{[]string{"enter", "f"}, actOnly, kindRecord, "events with the value under the cursor", "events with it"},
-	{[]string{"/", ";"}, actQuery, kindEvents, "edit the query; enter runs it, esc leaves it", "query"},
+	{[]string{"/", ";"}, actQuery, kindEvents, "edit the query; tab completes, enter runs it, esc leaves it", "query"},
+	{[]string{"enter", "f"}, actOnly, kindValues, "only events with the value under the cursor", "only it"},
 	{[]string{"f"}, actOnly, kindEvents, "only events with the value under the cursor", "only it"},
-	{[]string{"F"}, actWithout, kindEvents, "only events without the value under the cursor", "without it"},
+	{[]string{"F"}, actWithout, kindEvents | kindValues, "only events without the value under the cursor", "not it"},
+	{[]string{"v"}, actValues, kindEvents, "the values of the column under the cursor, the most frequent first", "values"},
 	{[]string{"e"}, actEvents, kindIncident | kindFinding | kindRuns | kindRun, "its events", "events"},
 	{[]string{"a"}, actAround, kindEvents | kindRecord, "all events within a minute of this one", "around"},
 	{[]string{"x"}, actHex, kindRecord, "the record's bytes as hex, or as text", "hex"},
-	{[]string{"s"}, actSort, kindEvents, "sort by the column under the cursor; again: downwards; again: by time", "sort"},
+	{[]string{"s"}, actSort, kindEvents, "sort by the column under the cursor; again: downwards; again: by time", ""},
+	{[]string{"@"}, actTime, kindEvents, "go to a time: a date, a stamp, -2h before the last event", ""},
+	{[]string{"d"}, actNextDay, kindEvents, "to the next day", ""},
+	{[]string{"D"}, actPreviousDay, kindEvents, "to the beginning of the day, then to the day before", ""},
+	{[]string{"]"}, actNextBurst, kindEvents, "to the next burst: bars of twice the mean and more", ""},
+	{[]string{"["}, actPreviousBurst, kindEvents, "to the burst before", ""},
 	{[]string{"i"}, actHistogram, kindEvents, "show or hide the counts over time", ""},
 	{[]string{"ctrl+x"}, actClear, kindEvents, "all events again", ""},
 	{[]string{"h", "left"}, actLeft, kindEvents, "one column to the left", ""},

@@ -315,7 +315,10 @@ func (m *model) crumbs() line {
 // hints names the keys that matter here, from the key table.
 func (m *model) hints() string {
 	if e, ok := m.top().(*events); ok && e.editing {
-		return "enter run the query  esc leave it"
+		if e.going {
+			return "enter go there  esc leave it"
+		}
+		return "enter run the query  tab complete  esc leave it"
 	}
 	k := m.top().kind()
 	var parts []string

@@ -70,6 +70,13 @@ func TestGoldenScreens(t *testing.T) {
 		{"events_wrong", night(1000), []string{"2", "/", "text:dst_port:22 AND rule:", "enter"}},
 		{"events_query", night(1000), []string{"2", "/", "text:dst_port:22", "enter", "j"}},
 		{"events_none", night(1000), []string{"2", "/", "text:dst_port:1", "enter"}},
+		{"events_complete", night(1000), []string{"2", "/", "text:dst", "tab"}},
+		{"events_complete_one", night(1000), []string{"2", "/", "text:dst_port:22 ru", "tab", "text:w", "tab"}},
+		{"events_time", night(1000), []string{"2", "@", "text:2026-03-01T03:00:00Z", "enter"}},
+		{"events_time_wrong", night(1000), []string{"2", "@", "text:noon", "enter"}},
+		{"values", night(1000), []string{"2", "l", "l", "v", "j"}},
+		{"values_only", night(1000), []string{"2", "l", "l", "v", "j", "enter"}},
+		{"values_none", night(1000), []string{"2", "/", "text:dst_port:1", "enter", "v"}},
 		{"events_around", night(1000), []string{"2", "G", "a"}},
 		{"runs", night(1000), []string{"3"}},
 		{"run", night(1000), []string{"3", "j", "enter"}},
@@ -124,7 +131,8 @@ var style1 = regexp.MustCompile(`\x1b\[[0-9;]*m`)
 
 // walk is a way through every screen.
 var walk = []string{"tab", "enter", "tab", "tab", "tab", "enter", "G", "k", "shift+tab", "g", "tab", "enter", "x", "pgdown", "a", "l", "l", "l", "F", "esc", "enter", "tab", "f", "s", "?", "q",
-	"2", "/", "text:dst_port:22", "enter", "G", "h", "f", "i", "i", "s", "s", "/", "text:x:", "enter", "esc", "ctrl+x", "3", "j", "enter", "tab", "tab", "enter", "e", "1", "q", "q", "q"}
+	"2", "/", "text:dst_port:22", "enter", "G", "h", "f", "i", "i", "s", "s", "/", "text:x:", "enter", "esc", "ctrl+x", "v", "j", "F", "v", "G", "enter", "]", "[", "d", "D",
+	"@", "text:2026-03-01T02:20:00Z", "enter", "/", "text:dst", "tab", "text:x", "esc", "3", "j", "enter", "tab", "tab", "enter", "e", "1", "q", "q", "q"}
 
 func TestEverySizeFits(t *testing.T) {
 	for _, size := range [][2]int{{20, 5}, {1, 1}, {0, 0}, {40, 10}, {79, 24}, {80, 23}, {80, 24}, {100, 30}, {200, 60}, {300, 80}} {
@@ -202,7 +210,7 @@ func TestHostileTextIsInert(t *testing.T) {
 // However deep one goes, the way back shows every screen as it was left.
 func TestBackToTheVeryRow(t *testing.T) {
 	moves := []string{"j", "k", "pgdown", "pgup", "G", "g", "j", "j", "l", "h", "tab"}
-	deeper := []string{"enter", "e", "f", "F", "a", "?"}
+	deeper := []string{"enter", "e", "f", "F", "a", "v", "?"}
 	for seed := range uint64(12) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		m := opened(night(900), 80+int(seed), 24+int(seed)%20)
@@ -218,7 +226,8 @@ func TestBackToTheVeryRow(t *testing.T) {
 			press(m, deeper[r.IntN(len(deeper))])
 			if depth() == at {
 				e, ok := m.top().(*events)
-				if m.top().kind() == kindHelp || ok && e.total == 0 {
+				v, none := m.top().(*values)
+				if m.top().kind() == kindHelp || ok && e.total == 0 || none && v.rows() == 0 {
 					press(m, "esc")
 					seen = seen[:len(seen)-1]
 				}
@@ -250,6 +259,7 @@ func TestNoDeadKeys(t *testing.T) {
 		kindRuns:      {"3", "j", "k"},
 		kindRun:       {"3", "j", "enter", "tab", "tab"},
 		kindHelp:      {"2", "?", "j", "j"},
+		kindValues:    {"2", "l", "l", "l", "v", "j"},
 	}
 	f := night(600)
 	for k, way := range ways {
@@ -322,31 +332,11 @@ func TestQuestionsEndWithTheirScreen(t *testing.T) {
 	a := &asks{id: 1}
 	var ctx context.Context
 	cmd := a.ask(slotPage, func(c context.Context) (any, error) { ctx = c; return nil, c.Err() })
-	a.ask(slotCount, func(context.Context) (any, error) { return nil, nil })
+	a.ask(slotOverview, func(context.Context) (any, error) { return nil, nil })
 	a.stop()
 	msg := cmd().(answer)
 	if ctx.Err() == nil || !errors.Is(msg.err, context.Canceled) || a.stands(msg) {
 		t.Errorf("context %v, answer %v stands %v", ctx.Err(), msg.err, a.stands(msg))
-	}
-}
-
-// The end of a long result is read from its end, and is the same as read from the front.
-func TestPagesFromTheEnd(t *testing.T) {
-	f := night(3000)
-	for _, offset := range []int{0, 256, 1536, 2560, 2816} {
-		p := Page{Offset: offset, Limit: pageRows}
-		v, err := page(f, firetrail.Query{}, p, 3000)(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		got := v.(pageRead)
-		want := f.list[offset:min(offset+pageRows, 3000)]
-		if diff := cmp.Diff(ids(want), ids(got.events)); diff != "" || got.offset != offset {
-			t.Errorf("offset %d: %s", offset, diff)
-		}
-	}
-	if last := f.asked[len(f.asked)-1]; !strings.Contains(last, "true 0+184") {
-		t.Errorf("the last page was asked for as %q", last)
 	}
 }
 
@@ -376,6 +366,54 @@ func TestTableShowsTheResult(t *testing.T) {
 		if e.cursor < e.top || e.cursor >= e.top+e.height || len(e.table.pages) > mostPages {
 			t.Fatalf("cursor %d, top %d, %d pages", e.cursor, e.top, len(e.table.pages))
 		}
+	}
+}
+
+// Times are gone to by row, whatever page they are on.
+func TestGoingThroughTime(t *testing.T) {
+	f := night(20000) // an event each 10 s from 02:14:05 on
+	m := opened(f, 140, 40)
+	press(m, "2")
+	e := m.top().(*events)
+	for _, step := range []struct {
+		key  string
+		want string
+	}{{"d", "2026-03-02 00:00:05"}, {"d", "2026-03-03 00:00:05"}, {"d", "2026-03-03 09:47:15"}, {"D", "2026-03-03 00:00:05"}, {"D", "2026-03-02 00:00:05"}, {"D", "2026-03-01 02:14:05"}} {
+		press(m, step.key)
+		if got := m.second(e.table.at(e.cursor).Time); got != step.want {
+			t.Errorf("%s leads to %s, want %s; %s", step.key, got, step.want, m.note)
+		}
+	}
+	press(m, "@", "text:2026-03-02T12:00:00Z", "enter")
+	if got := m.second(e.table.at(e.cursor).Time); got != "2026-03-02 12:00:05" || e.editing {
+		t.Errorf("at %s", got)
+	}
+	press(m, "s", "d")
+	if e.sort != "" && m.note == "" {
+		t.Error("sorted by another field, and no word about time")
+	}
+}
+
+func TestBurst(t *testing.T) {
+	var strip []Bucket
+	for i, n := range []int64{1, 9, 8, 0, 1, 7, 0, 0} {
+		strip = append(strip, Bucket{Start: int64(i * 10), End: int64(i*10 + 10), Count: n})
+	}
+	for _, c := range []struct {
+		at      int64
+		forward bool
+		want    int64 // -1 none
+	}{{0, true, 10}, {10, true, 50}, {50, true, -1}, {79, false, 50}, {50, false, 10}, {25, false, 10}, {15, false, -1}, {firetrail.Absent, true, 10}} {
+		got, ok := burst(strip, c.at, c.forward)
+		if !ok {
+			got = -1
+		}
+		if got != c.want {
+			t.Errorf("from %d, forward %v: %d, want %d", c.at, c.forward, got, c.want)
+		}
+	}
+	if _, ok := burst(nil, 0, true); ok {
+		t.Error("a burst of nothing")
 	}
 }
 

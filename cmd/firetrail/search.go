@@ -107,6 +107,7 @@ func newSearch(a *app) *cobra.Command {
 	cmd.Flags().StringVar(&sort, "sort", "time", "`field` to sort by; -field for descending")
 	cmd.Flags().IntVar(&limit, "limit", 0, "at most so many events (0: all)")
 	cmd.Flags().BoolVar(&explain, "explain", false, "show the plan: blocks and rows read, times")
+	a.completeBy(cmd, "fields", "sort")
 	return cmd
 }
 

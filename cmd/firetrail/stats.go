@@ -62,6 +62,7 @@ groups can be counted with --limit; without it, 1,048,576 are the most.
 	cmd.Flags().StringVar(&agg, "agg", "count", "`aggregates`, comma separated")
 	cmd.Flags().StringVar(&sort, "sort", "", "column to sort by, -column for descending (default: the groups in order)")
 	cmd.Flags().IntVar(&limit, "limit", 0, "at most so many groups (0: all)")
+	a.completeBy(cmd, "by")
 	return cmd
 }
 
