@@ -96,9 +96,6 @@ func readFacts(s Store) tea.Cmd {
 		if f.results, f.made, err = s.Results(); err != nil {
 			return factsRead{nil, err}
 		}
-		if f.inventory, err = s.Inventory(); err != nil {
-			return factsRead{nil, err}
-		}
 		f.sources = s.Sources()
 		for i := range f.results.Findings {
 			f.findings[f.results.Findings[i].ID] = &f.results.Findings[i]
@@ -108,6 +105,15 @@ func readFacts(s Store) tea.Cmd {
 			f.rejected += src.Counts.Rejected
 		}
 		return factsRead{f, nil}
+	}
+}
+
+// readInventory reads the runs and their tool calls, which take longer than all else and
+// are not on the first screen.
+func readInventory(s Store) tea.Cmd {
+	return func() tea.Msg {
+		inv, err := s.Inventory()
+		return inventoryRead{inv, err}
 	}
 }
 

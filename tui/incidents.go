@@ -29,7 +29,7 @@ func incidentItems(m *model) []item {
 	case !f.made:
 		nextStep(w, fmt.Sprintf("%s of %s are in this case, but nothing was correlated yet.",
 			plural(f.events, "event"), plural(int64(len(f.sources)), "source")), "firetrail correlate")
-		if len(f.inventory.Runs) == 0 {
+		if f.known && len(f.inventory.Runs) == 0 {
 			w.gap()
 			w.text(plain, "", "No training runs are known either. To have incidents attributed to runs, import them first:")
 			w.text(strong, "    ", "firetrail runs import FILE...")

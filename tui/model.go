@@ -19,6 +19,8 @@ type Options struct {
 	Input  io.Reader      // a terminal; nil is the standard input
 	Output io.Writer      // a terminal; nil is the standard output
 	Env    []string       // nil is the process's environment; TERM and NO_COLOR are read from it
+
+	Width, Height int // of the window, where Output is no terminal that says it; 0 otherwise
 }
 
 // Run shows the terminal interface until the person leaves it or ctx ends. The
@@ -30,6 +32,9 @@ func Run(ctx context.Context, s Store, opt Options) error {
 	}
 	if opt.Output != nil {
 		options = append(options, tea.WithOutput(opt.Output))
+	}
+	if opt.Width > 0 {
+		options = append(options, tea.WithWindowSize(opt.Width, opt.Height))
 	}
 	if opt.Env != nil {
 		options = append(options, tea.WithEnvironment(opt.Env))
@@ -62,6 +67,7 @@ type facts struct {
 	results   firetrail.Results
 	made      bool
 	inventory firetrail.Inventory
+	known     bool // inventory was read
 	sources   []firetrail.Source
 	findings  map[string]*firetrail.Finding
 	events    int64
@@ -83,6 +89,12 @@ type screen interface {
 type factsRead struct {
 	facts *facts
 	err   error
+}
+
+// inventoryRead is the answer to the second one.
+type inventoryRead struct {
+	inventory firetrail.Inventory
+	err       error
 }
 
 func newModel(s Store, opt Options) *model {
@@ -128,7 +140,14 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case tea.ResumeMsg:
 		return m, tea.ClearScreen
 	case factsRead:
-		m.facts, m.err = msg.facts, msg.err
+		if m.facts, m.err = msg.facts, msg.err; m.err != nil {
+			return m, m.top().shown(m)
+		}
+		return m, tea.Batch(m.top().shown(m), readInventory(m.store))
+	case inventoryRead:
+		if m.facts.inventory, m.facts.known = msg.inventory, true; msg.err != nil {
+			m.facts, m.err = nil, msg.err
+		}
 		return m, m.top().shown(m)
 	case answer:
 		for _, stack := range m.views {

@@ -25,8 +25,8 @@ func runItems(m *model) []item {
 	case m.err != nil:
 		w.text(redStrong, "", "The case cannot be read: "+m.err.Error())
 		return w.items
-	case m.facts == nil:
-		w.text(faint, "", "reading the case …")
+	case m.facts == nil || !m.facts.known:
+		w.text(faint, "", "reading the runs …")
 		return w.items
 	case len(m.facts.inventory.Runs) == 0:
 		nextStep(w, "No training runs are known in this case.", "firetrail runs import FILE...")
