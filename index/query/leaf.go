@@ -145,6 +145,9 @@ var (
 	allowed = []string{firetrail.ActionAllow}
 )
 
+// protocols are the common ones by name and by number, either of which stands for both.
+var protocols = map[string]string{"icmp": "1", "1": "icmp", "tcp": "6", "6": "tcp", "udp": "17", "17": "udp", "icmpv6": "58", "58": "icmpv6", "sctp": "132", "132": "sctp"}
+
 // is compiles "field:value" for a text field.
 func (l *Leaf) is(value, folded string) {
 	l.Text, l.Need = func(s string) bool { return equalFold(s, folded) }, needKey(l.Field, value)
@@ -153,7 +156,7 @@ func (l *Leaf) is(value, folded string) {
 		// Ids of connections tell upper from lower case, and so does their bloom filter.
 		l.Text = func(s string) bool { return s == value }
 	case l.Field == "host":
-		name := strings.TrimPrefix(strings.TrimSuffix(folded, "."), "*.")
+		name := strings.TrimPrefix(strings.TrimPrefix(strings.TrimSuffix(folded, "."), "*"), ".")
 		l.Text = func(s string) bool { return under(s, name) }
 		l.Need = needTest("host", reversed(name), nil)
 	case l.Field == "kind":
@@ -166,6 +169,10 @@ func (l *Leaf) is(value, folded string) {
 			return equalFold(s, folded) || folded != "" && (first == folded || second == folded)
 		}
 		l.Need = needTest(l.Field, "", l.Text)
+	case l.Field == "proto" && protocols[folded] != "":
+		number := protocols[folded]
+		l.Text = func(s string) bool { return equalFold(s, folded) || s == number }
+		l.Need = needTest("proto", "", l.Text)
 	case l.Field == "action" && synonyms[folded] != nil:
 		words := synonyms[folded]
 		l.Text = func(s string) bool { return slices.Contains(words, s) }

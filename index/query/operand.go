@@ -40,7 +40,7 @@ func expected(name string) string {
 	case firetrail.TypeBytes:
 		return "a number or a size (1500, 10k, 1.5G, 64Ki)"
 	case firetrail.TypeTime:
-		return "a time (2026-03-01, 2026-03-01T10:15:00Z, -24h, now)"
+		return "a time (2026-03-01, 2026-03-01T10:15:00Z, -24h, today, now)"
 	case firetrail.TypeDuration:
 		return "a duration (90s, 1h30m, 2d) or seconds"
 	case firetrail.TypeName:
@@ -148,8 +148,15 @@ var layouts = []struct {
 
 // Time reads a time as the interval [low, high) that it names: a day, a minute, a
 // second, or one nanosecond where decimals are given. Text without an offset is
-// UTC. "now" and "-24h" are measured from now.
+// UTC. "now", "-24h", "today" and "yesterday" are measured from now.
 func Time(s string, now int64) (low, high int64, err error) {
+	if s == "today" || s == "yesterday" {
+		day := time.Unix(0, now).UTC().Truncate(24 * time.Hour)
+		if s == "yesterday" {
+			day = day.AddDate(0, 0, -1)
+		}
+		return interval(day, day.AddDate(0, 0, 1))
+	}
 	if rest, ok := strings.CutPrefix(s, "now"); ok && rest == "" {
 		return now, now + 1, nil
 	} else if ok || strings.HasPrefix(s, "-") || strings.HasPrefix(s, "+") {

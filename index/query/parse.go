@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -110,14 +111,21 @@ func (p *parser) or(field string) (firetrail.Query, error) {
 // and reads terms joined by AND or by nothing, which means the same.
 func (p *parser) and(field string) (firetrail.Query, error) {
 	var terms []firetrail.Query
-	for {
+	for joined := false; ; {
+		at := p.pos
 		q, err := p.not(field)
 		if err != nil {
 			return q, err
 		}
+		if field != "" && len(terms) > 0 && single(field, q) && slices.ContainsFunc(terms, func(t firetrail.Query) bool { return single(field, t) }) {
+			return q, p.fail(at, "expected OR: %s cannot be both", field)
+		}
+		if n := len(terms); n > 0 && !joined && unitApart(terms[n-1], q) {
+			return q, p.fail(at, "a unit stands right behind its number: %s%s", terms[n-1].Value, q.Value)
+		}
 		terms = append(terms, q)
 		p.space()
-		if p.keyword("AND") {
+		if joined = p.keyword("AND"); joined {
 			continue
 		}
 		if p.end() || p.peek() == ')' || p.at("OR") {
@@ -128,6 +136,41 @@ func (p *parser) and(field string) (firetrail.Query, error) {
 		return terms[0], nil
 	}
 	return firetrail.And(terms...), nil
+}
+
+// single reports whether q is one plain value of a field that has one value in an event.
+func single(field string, q firetrail.Query) bool {
+	switch {
+	case q.Op != firetrail.OpMatch || q.Match != firetrail.MatchIs && q.Match != firetrail.MatchExact:
+		return false
+	case field == "port" || field == "ip":
+		return false
+	}
+	switch fieldType(field) {
+	case firetrail.TypeTime, firetrail.TypeAddr, firetrail.TypeName: // one value may lie within another
+		return false
+	}
+	return field != "kind" && field != "action" && field != "time.guess"
+}
+
+// unitApart reports whether q is a word that is the unit of the number before it.
+func unitApart(before, q firetrail.Query) bool {
+	if before.Op != firetrail.OpMatch || q.Op != firetrail.OpMatch || q.Field != "" || q.Match != firetrail.MatchIs || !decimal(before.Value) {
+		return false
+	}
+	switch before.Match {
+	case firetrail.MatchHas, firetrail.MatchRange, firetrail.MatchWildcard, firetrail.MatchRegexp:
+		return false
+	}
+	switch fieldType(before.Field) {
+	case firetrail.TypeBytes, firetrail.TypeInt:
+		_, err := Size("1" + q.Value)
+		return err == nil && !decimal(q.Value)
+	case firetrail.TypeDuration:
+		_, err := Span("1" + q.Value)
+		return err == nil && !decimal(q.Value)
+	}
+	return false
 }
 
 // at reports whether the keyword k stands next, without taking it.
@@ -312,8 +355,57 @@ func (p *parser) bareWord(at int) (firetrail.Query, error) {
 	case lowerKeyword(raw):
 		return firetrail.Query{}, p.fail(at, `keywords are upper case: %s; to search the word, quote it`, strings.ToUpper(raw))
 	}
+	if err := p.foreign(raw, at); err != nil {
+		return firetrail.Query{}, err
+	}
 	q := w.query("")
 	return q, p.check(q, at)
+}
+
+// foreign refuses what people bring from other languages and what would silently be
+// searched as words: a field with an operator that is not ours or stands apart, and an
+// operator behind a name that is no field here.
+func (p *parser) foreign(word string, at int) error {
+	if Known(word) {
+		next, _, _ := strings.Cut(strings.TrimLeft(p.text[p.pos:], " "), " ")
+		next, _, _ = strings.Cut(next, "(")
+		switch next {
+		case "=", "==", "!=", "<>", "<", "<=", ">", ">=", ":", "~", "=~", "in", "IN", "contains", "is", "like", "LIKE", "matches", "between", "BETWEEN":
+			return p.fail(p.pos, "expected %s:VALUE without white space (%s:%s); to search the word %s, quote it", word, word, exampleOf(word), word)
+		}
+		return nil
+	}
+	for _, op := range []string{"=~", "!~", "~"} {
+		if name, value, ok := strings.Cut(word, op); ok && Known(name) {
+			return p.fail(at+len(name), "a pattern is %s:*%s* or %s:/%s/", name, value, name, value)
+		}
+	}
+	if i := strings.IndexAny(word, "=<>"); i > 0 {
+		name := strings.TrimSuffix(word[:i], "!")
+		if best := named(name); best != "" {
+			return p.fail(at, "unknown field %q; did you mean %s?", name, best)
+		}
+	}
+	return nil
+}
+
+// exampleOf is a value of a field for an error message.
+func exampleOf(name string) string {
+	switch fieldType(name) {
+	case firetrail.TypeAddr:
+		return "192.0.2.7"
+	case firetrail.TypePort, firetrail.TypeInt:
+		return "443"
+	case firetrail.TypeBytes:
+		return ">1G"
+	case firetrail.TypeTime:
+		return ">-24h"
+	case firetrail.TypeDuration:
+		return ">90s"
+	case firetrail.TypeName:
+		return "pool.example"
+	}
+	return "value"
 }
 
 func lowerKeyword(s string) bool {
@@ -323,7 +415,73 @@ func lowerKeyword(s string) bool {
 // check refuses an operand that the field's type cannot mean.
 func (p *parser) check(q firetrail.Query, at int) error {
 	if _, err := compileMatch(q, Env{}); err != nil {
+		if h := hint(q); h != "" {
+			return p.fail(at, "%s; %s", err, h)
+		}
 		return p.fail(at, "%s", err)
 	}
+	if q.Match == firetrail.MatchRange && backwards(q) {
+		return p.fail(at, "this range ends before it begins")
+	}
 	return nil
+}
+
+// hint says what the value of a field that was refused may have been meant to be.
+func hint(q firetrail.Query) string {
+	switch a, b, dots := strings.Cut(q.Value, ".."); {
+	case q.Match != firetrail.MatchIs && q.Match != firetrail.MatchExact:
+	case q.Value == "TO":
+		return "a range is [low TO high]"
+	case strings.HasPrefix(q.Value, "!"):
+		return fmt.Sprintf("not is written -%s:%s", q.Field, strings.TrimLeft(q.Value, "!="))
+	case strings.ContainsAny(q.Value[:min(1, len(q.Value))], "=<>"):
+		return "comparisons are > >= < <= and ="
+	case strings.Contains(q.Value, ","):
+		return fmt.Sprintf("several values are %s:(%s)", q.Field, strings.Join(strings.FieldsFunc(q.Value, func(r rune) bool { return r == ',' }), " OR "))
+	case dots && a != "" && b != "":
+		return fmt.Sprintf("a range is %s:[%s TO %s]", q.Field, a, b)
+	case fieldType(q.Field) == firetrail.TypeAddr:
+		return addrHint(q)
+	case fieldType(q.Field) == firetrail.TypePort:
+		if a, b, ok := strings.Cut(q.Value, "-"); ok && decimal(a) && decimal(b) {
+			return fmt.Sprintf("a range is %s:[%s TO %s]", q.Field, a, b)
+		}
+	}
+	return ""
+}
+
+func addrHint(q firetrail.Query) string {
+	a, b, _ := strings.Cut(q.Value, "-")
+	_, erra := netip.ParseAddr(a)
+	_, errb := netip.ParseAddr(b)
+	if erra == nil && errb == nil {
+		return fmt.Sprintf("a range is %s:[%s TO %s]", q.Field, a, b)
+	}
+	whole := strings.TrimSuffix(q.Value, ".")
+	if octets := strings.Count(whole, ".") + 1; octets < 4 {
+		if _, err := netip.ParseAddr(whole + strings.Repeat(".0", 4-octets)); err == nil {
+			return fmt.Sprintf("a network is %s%s/%d", whole, strings.Repeat(".0", 4-octets), 8*octets)
+		}
+	}
+	return ""
+}
+
+// backwards reports whether a range of numbers, times or addresses ends before it begins.
+// Bounds that are measured from now are not compared.
+func backwards(q firetrail.Query) bool {
+	t := fieldType(q.Field)
+	relative := func(s string) bool {
+		return s == "*" || t == firetrail.TypeTime && !(s != "" && s[0] >= '0' && s[0] <= '9')
+	}
+	switch {
+	case t == firetrail.TypeText || t == firetrail.TypeName || relative(q.Value) || relative(q.High):
+		return false
+	case t == firetrail.TypeAddr:
+		a, erra := netip.ParseAddr(q.Value)
+		b, errb := netip.ParseAddr(q.High)
+		return erra == nil && errb == nil && b.Less(a)
+	}
+	low, _, erra := number(t, q.Value, 0, true)
+	_, high, errb := number(t, q.High, 0, true)
+	return erra == nil && errb == nil && high < low
 }

@@ -17,13 +17,20 @@ func Print(q firetrail.Query) string {
 }
 
 // Normal is q without needless nodes: And and Or of one argument are that
-// argument, And of none is everything, Or of none is Not of everything.
+// argument, And of none is everything, Or of none is Not of everything; slashes of regular
+// expressions have no backslash.
 // Parse returns normal queries.
 func Normal(q firetrail.Query) firetrail.Query {
 	switch q.Op {
 	case firetrail.OpAll:
 		return firetrail.Query{}
 	case firetrail.OpMatch:
+		switch {
+		case q.Match == firetrail.MatchRegexp:
+			q.Value = unslashed(q.Value)
+		case q.Match == firetrail.MatchIs && q.Value == "" && worded(q.Field):
+			q.Match = firetrail.MatchPhrase // as "" is read
+		}
 		return q
 	case firetrail.OpNot:
 		return firetrail.Not(Normal(q.Args[0]))
@@ -220,6 +227,22 @@ func slashed(s string) string {
 			i++
 		case s[i] == '/':
 			b.WriteByte('\\')
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}
+
+// unslashed takes the backslashes from the slashes of a regular expression, which mean the
+// same without.
+func unslashed(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\\' && i+1 < len(s) {
+			if s[i+1] != '/' {
+				b.WriteByte('\\')
+			}
+			i++
 		}
 		b.WriteByte(s[i])
 	}

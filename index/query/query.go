@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"firetrail"
@@ -46,6 +47,7 @@ var Doc = []Form{
 	{"field:/expression/", "a regular expression (RE2) found in the value; (?i) ignores case", "url:/(?i)stratum[+]tcp/"},
 	{"field:>n >= < <=", "comparisons of numbers, sizes, times, durations, addresses, texts", "bytes_out:>=1G"},
 	{"field:[a TO b]", "a range with both ends; { or } leaves an end out, * leaves it open", "time:[2026-03-01 TO 2026-03-02}"},
+	{"proto:tcp", "a protocol by its name or number", "proto:6"},
 	{"field:(a OR b)", "several values of one field", "dst_port:(80 OR 443)"},
 	{"src_ip:network", "addresses in a network (CIDR), IPv4 or IPv6", "dst_ip:203.0.113.0/24"},
 	{"ip:value", "any address: source, destination or translated", "ip:192.0.2.7"},
@@ -53,7 +55,7 @@ var Doc = []Form{
 	{"10k 1.5M 2G 1T", "sizes: K M G T P are powers of 1000, Ki Mi Gi Ti Pi powers of 1024; a B may follow", "bytes_in:>64Ki"},
 	{"90s 1h30m 2d", "durations: ns us ms s m h d w; a plain number is seconds", "duration:>2h"},
 	{"2026-03-01T10:15", "times in UTC unless an offset is given; a date or a minute means all of it; a full stamp as a bound is an instant", "time:2026-03-01"},
-	{"-24h now", "times before the last event of the case, or before --now", "time:>-24h"},
+	{"-24h today now", "times before the last event of the case, or before --now; today and yesterday are its days", "time:>-24h"},
 	{"time.guess:year", "events whose year, or zone, was not in the record", "time.guess:year"},
 	{"run:id", "traffic of a training run, by its leases on addresses; any alias of the run", "run:r-017"},
 	{"x.NAME:value", "a field of the original record by its own name; numbers and networks as above", "x.TTL:<64"},
@@ -91,11 +93,16 @@ func Known(name string) bool {
 	if x, ok := strings.CutPrefix(name, "x."); ok {
 		return x != ""
 	}
-	if name == "has" {
-		return true
-	}
-	return slices.Contains(Names(), name)
+	return name == "has" || knownNames()[name]
 }
+
+var knownNames = sync.OnceValue(func() map[string]bool {
+	known := map[string]bool{}
+	for _, n := range Names() {
+		known[n] = true
+	}
+	return known
+})
 
 // Error says where a query is wrong and what was expected there.
 type Error struct {
@@ -112,14 +119,26 @@ func (e *Error) Position() (line, column int) {
 	return line, utf8.RuneCountInString(before) + 1
 }
 
-// Error prints "query:1:14: …", the line, and a caret under the column.
+// Error prints "query:1:14: …", the line, or what of a long one is near, and a caret under
+// the column.
 func (e *Error) Error() string {
 	line, column := e.Position()
 	start := strings.LastIndexByte(e.Text[:e.Offset], '\n') + 1
 	text, _, _ := strings.Cut(e.Text[start:], "\n")
-	pad := utf8.RuneCountInString(firetrail.Inert(e.Text[start:e.Offset]))
-	return fmt.Sprintf("query:%d:%d: %s\n  %s\n  %s^", line, column, e.Msg, firetrail.Inert(text), strings.Repeat(" ", pad))
+	before, after := []rune(text[:e.Offset-start]), []rune(text[e.Offset-start:])
+	front, back := "", ""
+	if len(before) > nearby {
+		before, front = before[len(before)-nearby:], "…"
+	}
+	if len(after) > nearby {
+		after, back = after[:nearby], "…"
+	}
+	left := front + firetrail.Inert(string(before))
+	return fmt.Sprintf("query:%d:%d: %s\n  %s%s%s\n  %s^", line, column, cut(e.Msg, 500), left, firetrail.Inert(string(after)), back, strings.Repeat(" ", utf8.RuneCountInString(left)))
 }
+
+// nearby is how much of a long line an error shows on either side of its column.
+const nearby = 60
 
 // aliases are names that people bring from other tools.
 var aliases = map[string]string{
@@ -139,22 +158,40 @@ var aliases = map[string]string{
 // unknown is the message for a field name that does not exist.
 func unknown(name string) string {
 	msg := fmt.Sprintf("unknown field %q", name)
+	if name == "x." {
+		return "expected the name of a record's own field behind x."
+	}
 	if best := Nearest(name); best != "" {
 		return msg + "; did you mean " + best + "?"
 	}
 	return msg + "; a record's own field is x." + name + `, a text with a colon needs quotes`
 }
 
-// Nearest is the field name most like a misspelt one, "" if none is.
-func Nearest(name string) string {
+// named is the field that a name of another tool, or in other letters, stands for.
+func named(name string) string {
 	low := strings.ToLower(name)
 	if a, ok := aliases[low]; ok {
 		return a
 	}
+	if knownNames()[low] {
+		return low
+	}
+	return ""
+}
+
+// Nearest is the field name most like a misspelt one, "" if none is.
+func Nearest(name string) string { return NearestOf(name, append(Names(), "has")) }
+
+// NearestOf is the same with other names than those of the language.
+func NearestOf(name string, names []string) string {
+	low := strings.ToLower(name)
+	if a, ok := aliases[low]; ok && slices.Contains(names, a) {
+		return a
+	}
 	limit := min(2, len(low)/2)
 	best := ""
-	for _, n := range append(Names(), "has") {
-		if d := distance(low, n); d <= limit {
+	for _, n := range names {
+		if d := distance(low, strings.ToLower(n)); d <= limit {
 			best, limit = n, d-1
 		}
 	}

@@ -219,15 +219,5 @@ func (p *parser) regexp() string {
 	end := p.regexpEnd()
 	raw := p.text[p.pos+1 : end]
 	p.pos = end + 1
-	var b strings.Builder
-	for i := 0; i < len(raw); i++ {
-		if raw[i] == '\\' && i+1 < len(raw) {
-			if raw[i+1] != '/' {
-				b.WriteByte('\\')
-			}
-			i++
-		}
-		b.WriteByte(raw[i])
-	}
-	return b.String()
+	return unslashed(raw)
 }
