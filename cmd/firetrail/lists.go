@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"firetrail"
+	"firetrail/index/query"
 	"firetrail/parsers"
 	"firetrail/timeline/detect"
 
@@ -64,23 +65,51 @@ func (a *app) whyFormat(path string) error {
 }
 
 func newFields(a *app) *cobra.Command {
-	return &cobra.Command{
+	var own bool
+	cmd := &cobra.Command{
 		Use:   "fields",
 		Short: "List the common fields of events; every other field of a record is x.NAME",
 		Args:  cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if own {
+				return a.ownFields(cmd)
+			}
 			out := a.rows("name", "type", "doc")
 			for _, f := range firetrail.Fields {
 				if err := out.add(f.Name, f.Type.String(), f.Doc); err != nil {
 					return err
 				}
 			}
-			if err := out.add("time.guess", "text", "what of time was not in the record: year, zone"); err != nil {
-				return err
+			for _, e := range query.Extra {
+				if err := out.add(e.Name, query.TypeOf(e.Name).String(), e.Doc); err != nil {
+					return err
+				}
 			}
 			return out.close()
 		},
 	}
+	cmd.Flags().BoolVar(&own, "own", false, "list the own fields, x.NAME, that records of the case have instead")
+	return cmd
+}
+
+// ownFields lists the x fields of a case.
+func (a *app) ownFields(cmd *cobra.Command) error {
+	c, err := a.open()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	names, err := c.Fields(cmd.Context())
+	if err != nil {
+		return err
+	}
+	out := a.rows("name")
+	for _, n := range names {
+		if err := out.add(n); err != nil {
+			return err
+		}
+	}
+	return out.close()
 }
 
 func newDetectors(a *app) *cobra.Command {

@@ -103,12 +103,18 @@ func newSearch(a *app) *cobra.Command {
 		},
 	}
 	q.add(cmd)
+	cmd.SetFlagErrorFunc(noFlag)
 	cmd.Flags().StringVar(&fields, "fields", "", "`fields` to print, comma separated; x.NAME for the record's own")
 	cmd.Flags().StringVar(&sort, "sort", "time", "`field` to sort by; -field for descending")
 	cmd.Flags().IntVar(&limit, "limit", 0, "at most so many events (0: all)")
 	cmd.Flags().BoolVar(&explain, "explain", false, "show the plan: blocks and rows read, times")
 	a.completeBy(cmd, "fields", "sort")
 	return cmd
+}
+
+// noFlag says of a query that begins with a dash why it was taken for a flag.
+func noFlag(_ *cobra.Command, err error) error {
+	return fmt.Errorf("%w; a query that begins with - follows after --, or begins with NOT", err)
 }
 
 // frugal has the collector run seldom while there is room, and keep the memory of a
@@ -166,6 +172,7 @@ func (a *app) printEvents(cmd *cobra.Command, c *index.Case, expr firetrail.Quer
 		return err
 	}
 	if out.n == 0 {
+		a.sayNothing(cmd.Context(), c, expr, opt)
 		return exit(exitNothing)
 	}
 	return nil

@@ -58,6 +58,7 @@ groups can be counted with --limit; without it, 1,048,576 are the most.
 		},
 	}
 	q.add(cmd)
+	cmd.SetFlagErrorFunc(noFlag)
 	cmd.Flags().StringVar(&by, "by", "", "`fields` to group by, comma separated; time(5m) for buckets")
 	cmd.Flags().StringVar(&agg, "agg", "count", "`aggregates`, comma separated")
 	cmd.Flags().StringVar(&sort, "sort", "", "column to sort by, -column for descending (default: the groups in order)")

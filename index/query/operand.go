@@ -11,8 +11,8 @@ import (
 	"firetrail"
 )
 
-// fieldType is the type that decides what operators mean for any field name.
-func fieldType(name string) firetrail.FieldType {
+// TypeOf is the type that decides what operators mean for any field name.
+func TypeOf(name string) firetrail.FieldType {
 	switch name {
 	case "ip":
 		return firetrail.TypeAddr
@@ -30,7 +30,7 @@ func expected(name string) string {
 	if name == "has" {
 		return "a field name"
 	}
-	switch fieldType(name) {
+	switch TypeOf(name) {
 	case firetrail.TypeAddr:
 		return "an address or a network (192.0.2.7, 10.0.0.0/8)"
 	case firetrail.TypePort:

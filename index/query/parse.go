@@ -146,7 +146,7 @@ func single(field string, q firetrail.Query) bool {
 	case field == "port" || field == "ip":
 		return false
 	}
-	switch fieldType(field) {
+	switch TypeOf(field) {
 	case firetrail.TypeTime, firetrail.TypeAddr, firetrail.TypeName: // one value may lie within another
 		return false
 	}
@@ -162,7 +162,7 @@ func unitApart(before, q firetrail.Query) bool {
 	case firetrail.MatchHas, firetrail.MatchRange, firetrail.MatchWildcard, firetrail.MatchRegexp:
 		return false
 	}
-	switch fieldType(before.Field) {
+	switch TypeOf(before.Field) {
 	case firetrail.TypeBytes, firetrail.TypeInt:
 		_, err := Size("1" + q.Value)
 		return err == nil && !decimal(q.Value)
@@ -191,7 +191,7 @@ func (p *parser) not(field string) (firetrail.Query, error) {
 	case p.keyword("NOT"):
 		q, err := p.not(field)
 		return firetrail.Not(q), err
-	case p.peek() == '-' && !(field != "" && fieldType(field) == firetrail.TypeTime):
+	case p.peek() == '-' && !(field != "" && TypeOf(field) == firetrail.TypeTime):
 		p.pos++
 		if c := p.text[p.pos:]; closes(c) && !strings.HasPrefix(c, "(") && !strings.HasPrefix(c, `"`) {
 			return firetrail.Query{}, p.fail(p.pos, "expected a term right after -")
@@ -391,7 +391,7 @@ func (p *parser) foreign(word string, at int) error {
 
 // exampleOf is a value of a field for an error message.
 func exampleOf(name string) string {
-	switch fieldType(name) {
+	switch TypeOf(name) {
 	case firetrail.TypeAddr:
 		return "192.0.2.7"
 	case firetrail.TypePort, firetrail.TypeInt:
@@ -440,9 +440,9 @@ func hint(q firetrail.Query) string {
 		return fmt.Sprintf("several values are %s:(%s)", q.Field, strings.Join(strings.FieldsFunc(q.Value, func(r rune) bool { return r == ',' }), " OR "))
 	case dots && a != "" && b != "":
 		return fmt.Sprintf("a range is %s:[%s TO %s]", q.Field, a, b)
-	case fieldType(q.Field) == firetrail.TypeAddr:
+	case TypeOf(q.Field) == firetrail.TypeAddr:
 		return addrHint(q)
-	case fieldType(q.Field) == firetrail.TypePort:
+	case TypeOf(q.Field) == firetrail.TypePort:
 		if a, b, ok := strings.Cut(q.Value, "-"); ok && decimal(a) && decimal(b) {
 			return fmt.Sprintf("a range is %s:[%s TO %s]", q.Field, a, b)
 		}
@@ -469,7 +469,7 @@ func addrHint(q firetrail.Query) string {
 // backwards reports whether a range of numbers, times or addresses ends before it begins.
 // Bounds that are measured from now are not compared.
 func backwards(q firetrail.Query) bool {
-	t := fieldType(q.Field)
+	t := TypeOf(q.Field)
 	relative := func(s string) bool {
 		return s == "*" || t == firetrail.TypeTime && !(s != "" && s[0] >= '0' && s[0] <= '9')
 	}
