@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -175,6 +176,19 @@ func randomEvents(rnd *rand.Rand, source, kind string, n int, offset int64) []fi
 		if rnd.IntN(20) == 0 {
 			ev.Put("TTL", pick("many", "64"))
 		}
+		if rnd.IntN(4) == 0 {
+			ev.NATSrcIP, ev.NATDstPort = netip.AddrFrom4([4]byte{198, 51, 100, byte(rnd.IntN(4))}), maybe(rnd.Int64N(70))
+			ev.CommunityID = fmt.Sprintf("1:%x=", rnd.IntN(500))
+		}
+		if rnd.IntN(5) == 0 {
+			ev.Put("delta", fmt.Sprint(rnd.IntN(2000)-1000))
+			ev.Put("code", pick("007", "7", "-0", "1e3", "NaN", "9007199254740993", "-9223372036854775807"))
+			ev.Put("text", pick("", "a\xffb", strings.Repeat("long ", 40)+fmt.Sprint(rnd.IntN(9)), "Straße", "10.9.8.7", "2001:db8::7"))
+		}
+		if rnd.IntN(40) == 0 {
+			ev.Host = strings.Repeat("label.", 50) + pick("a.example", "b.example")
+			ev.URL = "/" + strings.Repeat("p", 100) + pick("x", "y")
+		}
 		if rnd.IntN(30) == 0 {
 			ev.Put(fmt.Sprintf("rare%d", rnd.IntN(400)), pick("one", "two"))
 		}
@@ -207,7 +221,9 @@ var terms = []string{
 	"bytes_out:>9M", "bytes_out:<=10k", "bytes_in:0", "rule:deny", `rule:"deny"`, `rule:"deny all"`, "rule:Deny*", "rule:/^[^d]/", "rule:/(?i)DENY/", "rule:>b",
 	"host:pool.example", "host:=pool.example", "host:*.pool.example", "host:example.org", "host:*org*", "host:/^a/", "host:absent.example", "host:?.pool.example",
 	"url:*xmrig", "url:/index.html", "user:alice\\ b", "user:root", "has:user", "x.TTL:64", "x.TTL:>250", "x.TTL:many", "x.TTL:/^6/", "has:x.TTL", "x.msg:\"login\"",
-	"x.rare7:one", "has:x.rare11", "x.rare3:/w/", "x.absent:1", "source:aaaa", "-source:aaaa", "offset:<5000", "line:7", "uid:none", "id:e-aaaa-700", "NOT *", "*",
+	"x.delta:<-500", "x.delta:[-10 TO 10}", "x.delta:-7", "x.delta:>0", "-x.delta:>0", "x.code:7", "x.code:007", "x.code:>6", "x.code:[1 TO 1000]", "x.code:=-0", "x.code:>9007199254740992", "has:x.code",
+	"x.text:long*", `x.text:"long long"`, "x.text:10.0.0.0/8", "x.text:2001:db8::/32", "x.text:STRASSE", "Straße", "long", "nat_src_ip:198.51.100.0/31", "nat_dst_port:<5", "port:7", "ip:198.51.100.1", "-ip:198.51.100.1",
+	"community_id:1:7=", "has:community_id", "host:b.example", "host:label.*b.example", "url:/pp*y", "url:/p{90}x/", "line:[5 TO 9]", "time:[* TO 2026-03-01T00:01:00}", "-has:time", "x.msg:>d", "x.rare7:one", "has:x.rare11", "x.rare3:/w/", "x.absent:1", "source:aaaa", "-source:aaaa", "offset:<5000", "line:7", "uid:none", "id:e-aaaa-700", "NOT *", "*",
 }
 
 func randomQuery(rnd *rand.Rand, depth int) string {
@@ -276,6 +292,80 @@ func TestSearchIsBruteForce(t *testing.T) {
 			t.Fatalf("%s: count %d, %v, want %d", text, n, err, len(want))
 		}
 	}
+}
+
+// TestSearchFindsEveryValue asks for values that events have, in every way in which they
+// can be asked for, and compares with the test of every event.
+func TestSearchFindsEveryValue(t *testing.T) {
+	for seed, size := range []struct{ events, queries int }{{3000, 250}, {500, 250}, {66_000, 40}} { // the last has several row groups
+		rnd := rand.New(rand.NewPCG(51, uint64(seed)))
+		c, all := randomCase(t, rnd, size.events)
+		for range size.queries {
+			ev := &all[rnd.IntN(len(all))]
+			q, ok := valueQuery(rnd, ev)
+			if !ok {
+				continue
+			}
+			if rnd.IntN(4) == 0 {
+				other, ok := valueQuery(rnd, &all[rnd.IntN(len(all))])
+				if ok {
+					q = []firetrail.Query{firetrail.Or(q, other), firetrail.And(q, firetrail.Not(other)), firetrail.And(q, other), firetrail.Not(firetrail.And(q, other))}[rnd.IntN(4)]
+				}
+			}
+			p, err := query.Compile(q, c.env(c.view(), 0))
+			if err != nil {
+				continue // a value that the field's type cannot mean in this way
+			}
+			want := int64(0)
+			for i := range all {
+				want += int64(btoi(p.Event(&all[i])))
+			}
+			if n, err := c.Count(t.Context(), q); err != nil || n != want {
+				t.Fatalf("seed %d: %s: %d, %v, want %d", seed, query.Print(q), n, err, want)
+			}
+		}
+	}
+}
+
+// valueQuery makes a query of a value that an event has.
+func valueQuery(rnd *rand.Rand, ev *firetrail.Event) (firetrail.Query, bool) {
+	var names []string
+	for i := range firetrail.Fields {
+		names = append(names, firetrail.Fields[i].Name)
+	}
+	for _, x := range ev.X {
+		names = append(names, "x."+x.Name, "x."+x.Name)
+	}
+	name := append(names, "", "ip", "port", "time.guess")[rnd.IntN(len(names)+4)]
+	value, ok := ev.Value(name)
+	switch name {
+	case "":
+		value, ok = ev.Host+" "+ev.URL, true
+		if words := strings.FieldsFunc(value, func(r rune) bool { return r == '.' || r == ' ' || r == '/' }); len(words) > 0 {
+			value = words[rnd.IntN(len(words))]
+		}
+	case "ip":
+		value, ok = ev.Value("dst_ip")
+	case "port":
+		value, ok = ev.Value("dst_port")
+	}
+	if !ok {
+		return firetrail.Query{}, false
+	}
+	q := firetrail.Query{Op: firetrail.OpMatch, Field: name, Value: value}
+	q.Match = []firetrail.Match{firetrail.MatchIs, firetrail.MatchIs, firetrail.MatchExact, firetrail.MatchLess, firetrail.MatchAtMost, firetrail.MatchMore, firetrail.MatchAtLeast,
+		firetrail.MatchRange, firetrail.MatchWildcard, firetrail.MatchRegexp, firetrail.MatchHas, firetrail.MatchPhrase}[rnd.IntN(12)]
+	cut := rnd.IntN(len(value) + 1)
+	switch q.Match {
+	case firetrail.MatchRange:
+		q.High = []string{value, "*"}[rnd.IntN(2)]
+		q.Excl = [2]bool{rnd.IntN(3) == 0, rnd.IntN(3) == 0}
+	case firetrail.MatchWildcard:
+		q.Value = []string{value[:cut] + "*", "*" + value[cut:], "*" + value[cut:] + "*", value[:cut] + "?" + value[min(cut+1, len(value)):]}[rnd.IntN(4)]
+	case firetrail.MatchRegexp:
+		q.Value = []string{"", "^", "(?i)"}[rnd.IntN(3)] + regexp.QuoteMeta(value[:cut])
+	}
+	return q, true
 }
 
 // normal is an event with its own fields in one order.
