@@ -340,14 +340,6 @@ func TestQuestionsEndWithTheirScreen(t *testing.T) {
 	}
 }
 
-func ids(list []firetrail.Event) []string {
-	var out []string
-	for i := range list {
-		out = append(out, list[i].ID())
-	}
-	return out
-}
-
 // However one moves, the rows in sight are those of the result, and few pages are held.
 func TestTableShowsTheResult(t *testing.T) {
 	f := night(20000)

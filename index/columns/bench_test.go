@@ -109,3 +109,70 @@ func BenchmarkRead(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/GroupRows, "ns/event")
 }
+
+// segmentOf writes records into a segment.
+func segmentOf(b *testing.B, evs []firetrail.Event) *Segment {
+	s, err := Open(write(b, b.TempDir(), evs)[0])
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { s.Close() })
+	return s
+}
+
+// BenchmarkOpenSegment reads the metadata of a segment, and bounds of its blocks.
+func BenchmarkOpenSegment(b *testing.B) {
+	path := segmentOf(b, conns(GroupRows)).file.Name()
+	for b.Loop() {
+		s, err := Open(path)
+		if err != nil {
+			b.Fatal(err)
+		}
+		column, _ := s.Column("time")
+		for block := range s.Blocks() {
+			if _, _, _, err := s.Bounds(column, block); err != nil {
+				b.Fatal(err)
+			}
+		}
+		s.Close()
+	}
+}
+
+// BenchmarkVectors decodes columns of all blocks.
+func BenchmarkVectors(b *testing.B) {
+	s := segmentOf(b, conns(GroupRows))
+	for _, name := range []string{"time", "src_ip", "dst_port", "uid", "bytes_out", "service", "x.missed_bytes"} {
+		column, ok := s.Column(name)
+		if !ok {
+			b.Fatal(name)
+		}
+		b.Run(name, func(b *testing.B) {
+			r := s.NewReader()
+			defer r.Close()
+			for b.Loop() {
+				for block := range s.Blocks() {
+					r.Seek(block)
+					if _, err := r.Vector(column); err != nil {
+						b.Fatal(err)
+					}
+				}
+				r.Seek(s.Blocks()) // another row group: dictionaries are forgotten
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*s.Rows()), "ns/row")
+		})
+	}
+}
+
+// BenchmarkEvent makes one whole event of a block that was not read before.
+func BenchmarkEvent(b *testing.B) {
+	s := segmentOf(b, conns(GroupRows))
+	var ev firetrail.Event
+	for b.Loop() {
+		r := s.NewReader()
+		r.Seek(3)
+		if err := r.Event(1234, &ev); err != nil {
+			b.Fatal(err)
+		}
+		r.Close()
+	}
+}

@@ -43,10 +43,7 @@ func Tail(text string) Fragment {
 		}
 		i += n
 	}
-	word := text[start:]
-	if strings.HasPrefix(word, "-") {
-		word = word[1:]
-	}
+	word := strings.TrimPrefix(text[start:], "-")
 	if name, value, ok := strings.Cut(word, ":"); ok && Known(name) {
 		value = strings.TrimLeft(value, "<>=")
 		return Fragment{Field: name, Prefix: value, From: len(text) - len(value)}
