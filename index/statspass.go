@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"strings"
+	"sync/atomic"
 )
 
 // statsMemory is what the groups of one pass may take, of all goroutines together.
@@ -21,20 +23,32 @@ type statsRun struct {
 	aggs   []aggregate
 	table  *Table
 	top    topGroups
+	begun  atomic.Int64 // rows of the segments of the latest pass that were begun
 }
 
 // mostParts bounds the passes. One group takes at most some 30 megabytes.
 const mostParts = 1 << 12
 
 func (r *statsRun) all(ctx context.Context) error {
-	for parts := 1; parts <= mostParts; parts *= 4 {
+	for parts := 1; parts <= mostParts; {
 		r.table.Groups, r.top.rows = 0, nil
 		err := r.passes(ctx, parts)
 		if !errors.Is(err, errFull) {
 			return err
 		}
+		// What came of the rows that were read says how many parts will do.
+		more := float64(r.rows()) / float64(max(r.begun.Load(), 1))
+		parts *= min(max(int(math.Ceil(more)), 2), 16)
 	}
 	return errors.New("the groups need too much memory: narrow the query, or group by fewer or coarser fields")
+}
+
+// rows is the number of rows of the segments that are read.
+func (r *statsRun) rows() (n int64) {
+	for i := range r.s.segs {
+		n += r.s.segs[i].Rows
+	}
+	return n
 }
 
 func (r *statsRun) passes(ctx context.Context, parts int) error {
@@ -57,11 +71,12 @@ func (r *statsRun) passes(ctx context.Context, parts int) error {
 // pass counts the groups of one part.
 func (r *statsRun) pass(ctx context.Context, part, parts int) (*grouper, error) {
 	limit := r.memory / runtime.GOMAXPROCS(0)
+	r.begun.Store(0)
 	var total *grouper
 	events := int64(0)
 	_, err := r.s.scan(ctx, func() scanner {
 		g := newGrouper(r.by, r.aggs, part, parts, limit)
-		return scanner{state: g, block: g.block}
+		return scanner{state: g, block: g.block, begin: func(_ *tester, seg *segment) { r.begun.Add(seg.Rows) }}
 	}, func(w scanner, p *Plan) {
 		events += p.Hits
 		if g := w.state.(*grouper); total == nil {
