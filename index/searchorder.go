@@ -304,6 +304,7 @@ type pooled struct {
 	events  *columns.Reader // another cursor, which makes events
 	columns []int           // that events are made of
 	group   int             // row group that columns is for
+	traffic *trafficTest    // of a stream, nil until asked for
 }
 
 const maxPooled = 48

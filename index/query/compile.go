@@ -57,6 +57,8 @@ func Compile(q firetrail.Query, env Env) (*Predicate, error) {
 		if len(q.Args) != 1 {
 			return nil, errors.New("a negation needs one argument")
 		}
+	case firetrail.OpOr:
+		p.Args, q.Args = fuse(q.Args)
 	}
 	for _, a := range q.Args {
 		c, err := Compile(a, env)
