@@ -103,6 +103,7 @@ func (f *correlateFlags) config(a *app, inv *firetrail.Inventory) (detect.Config
 	// Pods and sandboxes that the inventory knows need no flag.
 	for i := range inv.Runs {
 		for _, l := range inv.Runs[i].Leases {
+			cfg.Held = append(cfg.Held, l.IP)
 			if (l.Subject == "pod" || l.Subject == "sandbox") && !l.Shared {
 				cfg.Sandboxes = append(cfg.Sandboxes, netip.PrefixFrom(l.IP, l.IP.BitLen()))
 			}

@@ -18,6 +18,10 @@ func (b busy) Events(_ context.Context, _ firetrail.Query, _ ...string) iter.Seq
 	return func(func(*firetrail.Event, error) bool) {}
 }
 
+func (b busy) Traffic(context.Context, []firetrail.Traffic, ...string) iter.Seq2[*firetrail.Event, error] {
+	return func(func(*firetrail.Event, error) bool) {}
+}
+
 func (b busy) Flows(context.Context, firetrail.Query) iter.Seq2[*firetrail.Flow, error] {
 	return func(yield func(*firetrail.Flow, error) bool) {
 		per := b.flows / 2000

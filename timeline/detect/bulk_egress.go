@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"firetrail"
 )
@@ -37,6 +38,7 @@ const (
 type bulkPeer struct {
 	src, dst netip.Addr
 	total    int64
+	most     int64 // by all sensors together
 	p99      int64 // over the source's other peers, 0 unknown
 	hosts    []string
 	steps    map[int64]float64 // bytes by step of time
@@ -56,6 +58,7 @@ func newBulkPeer(known bulkPeer) *bulkPeer {
 }
 
 type bulkState struct {
+	quota quota
 	lab   *Lab
 	d     *Detector
 	peers map[[2]netip.Addr][]*bulkPeer // episodes of a peer, in time order
@@ -63,6 +66,7 @@ type bulkState struct {
 	src     netip.Addr
 	dst     netip.Addr
 	sum     int64
+	most    int64 // the same by all sensors together
 	names   []string
 	volumes []int64 // by peer
 	big     []*bulkPeer
@@ -79,7 +83,7 @@ func (s *bulkState) Channel(c *Channel) {
 		s.dst = c.Dst
 	}
 	if c.Out {
-		s.sum += c.BytesOut
+		s.sum, s.most = s.sum+c.BytesOut, s.most+c.Most.BytesOut
 		s.names = union(s.names, c.Hosts)
 	}
 }
@@ -89,10 +93,10 @@ func (s *bulkState) closePeer() {
 	if s.sum > 0 {
 		s.volumes = append(s.volumes, s.sum)
 	}
-	if float64(s.sum) >= s.lab.threshold(s.d, "floor") {
-		s.big = append(s.big, newBulkPeer(bulkPeer{src: s.src, dst: s.dst, total: s.sum, hosts: slices.Clone(s.names)}))
+	if float64(s.most) >= s.lab.threshold(s.d, "floor") || s.lab.all && s.most > 0 {
+		s.big = append(s.big, newBulkPeer(bulkPeer{src: s.src, dst: s.dst, total: s.sum, most: s.most, hosts: slices.Clone(s.names)}))
 	}
-	s.sum, s.dst, s.names = 0, netip.Addr{}, s.names[:0]
+	s.sum, s.most, s.dst, s.names = 0, 0, netip.Addr{}, s.names[:0]
 }
 
 // closeSource keeps those peers of the source that can satisfy a rule.
@@ -105,19 +109,19 @@ func (s *bulkState) closeSource() {
 			others := slices.Delete(slices.Clone(s.volumes), i, i+1)
 			p.p99 = others[(len(others)-1)*99/100]
 		}
-		outlier := p.p99 > 0 && float64(p.total) > s.lab.threshold(s.d, "factor")*float64(p.p99)
-		if outlier || float64(p.total) > s.lab.threshold(s.d, "bytes") {
+		outlier := p.p99 > 0 && float64(p.most) > s.lab.threshold(s.d, "factor")*float64(p.p99)
+		if (outlier || float64(p.most) > s.lab.threshold(s.d, "bytes") || s.lab.all) && s.quota.take(s.lab, s.d, p.src) {
 			s.peers[[2]netip.Addr{p.src, p.dst}] = []*bulkPeer{p}
 		}
 	}
 	s.volumes, s.big = s.volumes[:0], s.big[:0]
 }
 
-func (s *bulkState) Wants() []Want {
+func (s *bulkState) Wants() []firetrail.Traffic {
 	s.closeSource()
-	var out []Want
+	var out []firetrail.Traffic
 	for k := range s.peers {
-		out = append(out, Want{Src: k[0], Dst: k[1], Port: firetrail.Absent})
+		out = append(out, firetrail.Traffic{Src: k[0], Dst: k[1], Port: firetrail.Absent})
 	}
 	return out
 }
@@ -131,12 +135,12 @@ func (s *bulkState) Session(x *Session) {
 	}
 	p := episodes[len(episodes)-1]
 	if p.trail.paused(x, episodeGap) {
-		p = newBulkPeer(bulkPeer{src: p.src, dst: p.dst, total: p.total, p99: p.p99, hosts: p.hosts})
+		p = newBulkPeer(bulkPeer{src: p.src, dst: p.dst, p99: p.p99, hosts: p.hosts})
 		s.peers[k] = append(episodes, p)
 	}
 	sent := x.BytesOut - p.counted[x.UID] // a connection that runs stands in several rows
 	if x.UID != "" && (x.Listed || len(p.counted) < 1024) {
-		p.counted[x.UID] = max(x.BytesOut, p.counted[x.UID])
+		p.counted[strings.Clone(x.UID)] = max(x.BytesOut, p.counted[x.UID])
 	}
 	if sent <= 0 {
 		return

@@ -29,6 +29,7 @@ var firstContact = Detector{
 
 type walk struct {
 	src      netip.Addr
+	hosts    int64 // inside hosts that it contacted in all
 	seen     map[netip.Addr]bool
 	ratio    float64
 	failures int64
@@ -38,6 +39,7 @@ type walk struct {
 }
 
 type walkState struct {
+	quota  quota
 	lab    *Lab
 	d      *Detector
 	src    netip.Addr
@@ -58,7 +60,7 @@ func (s *walkState) Channel(c *Channel) {
 		}
 		s.src, s.dst = c.Src, c.Dst
 	}
-	if c.Inside && c.Settled > 0 {
+	if c.Inside && c.Settled > 0 && !noise(c.Proto, c.Port) {
 		s.bad = s.bad || c.Failed > 0
 		s.good = s.good || c.Failed < c.Settled
 	}
@@ -76,18 +78,18 @@ func (s *walkState) closeHost() {
 
 // closeSource keeps a source if its failures could carry the walk to the end.
 func (s *walkState) closeSource() {
-	if float64(s.failed) >= s.lab.threshold(s.d, "contacts") && 5*s.failed >= s.hosts {
-		s.walks[s.src] = &walk{src: s.src, seen: map[netip.Addr]bool{}, ratio: 1, trail: newTrail()}
+	if (float64(s.failed) >= s.lab.threshold(s.d, "contacts") && 5*s.failed >= s.hosts || s.lab.all && s.hosts > 0) && s.quota.take(s.lab, s.d, s.src) {
+		s.walks[s.src] = &walk{src: s.src, hosts: s.hosts, seen: map[netip.Addr]bool{}, ratio: 1, trail: newTrail()}
 	}
 	s.failed, s.hosts = 0, 0
 }
 
-func (s *walkState) Wants() []Want {
+func (s *walkState) Wants() []firetrail.Traffic {
 	s.closeHost()
 	s.closeSource()
-	var out []Want
+	var out []firetrail.Traffic
 	for src := range s.walks {
-		out = append(out, Want{Src: src, Port: firetrail.Absent})
+		out = append(out, firetrail.Traffic{Src: src, Port: firetrail.Absent})
 	}
 	return out
 }
@@ -116,7 +118,7 @@ func (s *walkState) Findings() []*Draft {
 	var out []*Draft
 	for _, src := range sortedBy(s.walks, netip.Addr.Compare) {
 		w := s.walks[src]
-		if !w.told {
+		if !w.told || 5*w.failures < w.hosts { // monitoring meets hosts that are down, among many that are not
 			continue
 		}
 		d := &Draft{src: src, dst: w.trail.cover(), port: firetrail.Absent, trail: w.trail}

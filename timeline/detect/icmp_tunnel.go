@@ -47,8 +47,7 @@ func isICMP(proto string) bool { return proto == "icmp" || proto == "icmpv6" || 
 
 // Channel keeps outbound ICMP of some volume or number.
 func (s *icmpState) Channel(c *Channel) {
-	packets := s.lab.threshold(s.d, "packets")
-	if !c.Out || !isICMP(c.Proto) || float64(c.Events) < packets/3 && float64(c.BytesOut+c.BytesIn) < packets*s.lab.threshold(s.d, "payload") {
+	if !c.Out || !isICMP(c.Proto) || !s.sustained(c.Most.Events, c.Most.BytesOut+c.Most.BytesIn) && !s.lab.all {
 		return
 	}
 	key := [2]netip.Addr{c.Src, c.Dst}
@@ -57,10 +56,16 @@ func (s *icmpState) Channel(c *Channel) {
 	}
 }
 
-func (s *icmpState) Wants() []Want {
-	var out []Want
+// sustained reports whether so many records, or so many bytes, are more than a few pings.
+func (s *icmpState) sustained(events, bytes int64) bool {
+	packets := s.lab.threshold(s.d, "packets")
+	return float64(events) >= packets/3 || float64(bytes) >= packets*s.lab.threshold(s.d, "payload")
+}
+
+func (s *icmpState) Wants() []firetrail.Traffic {
+	var out []firetrail.Traffic
 	for _, p := range s.peers {
-		out = append(out, Want{Src: p.src, Dst: p.dst, Port: firetrail.Absent})
+		out = append(out, firetrail.Traffic{Src: p.src, Dst: p.dst, Port: firetrail.Absent})
 	}
 	return out
 }
@@ -121,7 +126,7 @@ func (s *icmpState) Findings() []*Draft {
 func (s *icmpState) judge(p *icmpPeer) *Draft {
 	t := func(name string) float64 { return s.lab.threshold(s.d, name) }
 	d := &Draft{src: p.src, dst: p.dst.String(), port: firetrail.Absent, trail: p.trail}
-	if p.trail.start == firetrail.Absent {
+	if p.trail.start == firetrail.Absent || !s.sustained(max(p.trail.count, p.logged), p.bytes) {
 		return nil
 	}
 	mean := float64(p.bytes) / float64(max(p.pkts, 1))
@@ -143,7 +148,7 @@ func (s *icmpState) judge(p *icmpPeer) *Draft {
 	if len(d.parts) == 0 {
 		return nil
 	}
-	s.lab.prevalenceParts(d, peerKey{src: p.src, dst: p.dst})
+	s.lab.prevalenceParts(d, p.dst)
 	if d.points() < 1 {
 		return nil
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"firetrail"
 )
@@ -44,6 +45,14 @@ func (k sweepKey) compare(o sweepKey) int {
 // sweepCount is phase 1's count for the source at hand.
 type sweepCount struct{ failed, unsure, hosts int64 }
 
+// worth reports whether so many hosts can satisfy a rule: enough of them failed, or
+// nobody knows of enough on a port that leads into a host.
+func (s *sweepState) worth(n *sweepCount, port int64) bool {
+	t := func(name string) float64 { return s.lab.threshold(s.d, name) }
+	return float64(n.hosts) >= t("few") && float64(n.failed) >= t("failed")*t("few") ||
+		remotePorts[port] && float64(n.hosts) >= t("hosts") && float64(n.unsure) >= 0.8*t("hosts")
+}
+
 // sweep is a candidate in phase 2.
 type sweep struct {
 	sweepKey
@@ -65,6 +74,7 @@ const (
 )
 
 type sweepState struct {
+	quota   quota
 	lab     *Lab
 	d       *Detector
 	src     netip.Addr
@@ -99,28 +109,35 @@ func (s *sweepState) Channel(c *Channel) {
 		s.ports[k] = n
 	}
 	n.hosts++
-	if c.Failed > 0 {
+	if c.Most.Failed > 0 {
 		n.failed++
-	} else if c.Settled < c.Events && remotePorts[c.Port] {
+	} else if c.Settled < c.Most.Events {
 		n.unsure++
 	}
 }
 
 // closeSource keeps those ports of the source that enough hosts refused.
 func (s *sweepState) closeSource() {
+	var worth []sweepKey
 	for k, n := range s.ports {
-		if n.failed >= int64(s.lab.threshold(s.d, "few")) || n.unsure >= int64(s.lab.threshold(s.d, "hosts")) {
+		if s.worth(n, k.port) || s.lab.all {
+			worth = append(worth, k)
+		}
+	}
+	slices.SortFunc(worth, sweepKey.compare)
+	for _, k := range worth {
+		if s.quota.take(s.lab, s.d, k.src) {
 			s.sources[k] = &sweep{sweepKey: k, day: sweepEpisode{trail: newTrail(), state: map[netip.Addr]uint8{}}}
 		}
 	}
 	clear(s.ports)
 }
 
-func (s *sweepState) Wants() []Want {
+func (s *sweepState) Wants() []firetrail.Traffic {
 	s.closeSource()
-	var out []Want
+	var out []firetrail.Traffic
 	for k := range s.sources {
-		out = append(out, Want{Src: k.src, Port: k.port})
+		out = append(out, firetrail.Traffic{Src: k.src, Port: k.port})
 	}
 	return out
 }
@@ -214,7 +231,8 @@ func (s *sweepState) judge(w *sweep, e *sweepEpisode, slow bool) *Draft {
 	settled := hosts - unsure
 	blind := settled == 0 || float64(settled) < 0.2*float64(hosts) // a packet filter that lets all pass
 	share := float64(failed) / float64(max(settled, 1))
-	if slow && (hosts < int64(t("slow_hosts")) || blind) || blind && e.peak < int64(t("hosts")) || !blind && share < t("failed") {
+	if slow && (hosts < int64(t("slow_hosts")) || blind) || blind && (e.peak < int64(t("hosts")) || !remotePorts[w.port]) ||
+		!blind && (share < t("failed") || float64(failed) < t("failed")*t("few")) {
 		return nil
 	}
 	d := &Draft{src: w.src, dst: e.trail.cover(), port: w.port, trail: e.trail}

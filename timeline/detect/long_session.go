@@ -1,6 +1,11 @@
 package detect
 
-import "firetrail"
+import (
+	"net/netip"
+	"strings"
+
+	"firetrail"
+)
 
 // longSession looks for connections that stay. The bounds are RITA's, on the
 // longest single connection and on the pair's total; rows of connections that
@@ -18,7 +23,7 @@ var longSession = Detector{
 		{"high", 43200, "seconds"},
 	},
 	New: func(l *Lab, d *Detector) State {
-		return &longState{lab: l, d: d, peers: map[peerKey][]*longPeer{}}
+		return &longState{lab: l, d: d, peers: map[peerKey][]*longPeer{}, chosen: map[peerKey]longChannel{}}
 	},
 }
 
@@ -48,26 +53,52 @@ type longPeer struct {
 	uidSpent float64
 }
 
+// longChannel is what flows say at most of a peer's connections, in seconds.
+type longChannel struct {
+	longest, total float64
+	names          []string
+}
+
 type longState struct {
-	quota quota
-	lab   *Lab
-	d     *Detector
-	peers map[peerKey][]*longPeer // episodes of a peer, in time order
+	chosen map[peerKey]longChannel
+	quota  quota
+	lab    *Lab
+	d      *Detector
+	peers  map[peerKey][]*longPeer // episodes of a peer, in time order
 }
 
 // Channel keeps outbound peers with a long connection, or with a long sum of them.
 func (s *longState) Channel(c *Channel) {
 	base := int64(1e9 * s.lab.threshold(s.d, "base"))
-	if c.Out && (c.Longest >= base || c.Duration >= 4*base) && s.quota.take(s.lab, s.d, c.Src) {
-		s.peers[peerKey{c.Src, c.Dst, c.Port}] = []*longPeer{{peerKey: peerKey{c.Src, c.Dst, c.Port}, names: append([]string(nil), c.Hosts...), trail: newTrail()}}
+	k := peerKey{c.Src, c.Dst, c.Port}
+	old := s.chosen[k] // TCP and UDP to one port
+	if !c.Out || c.Longest < base && c.Most.Duration < 4*base && !s.lab.all || old.total == 0 && !s.quota.take(s.lab, s.d, c.Src) {
+		return
 	}
+	now := longChannel{max(old.longest, float64(c.Longest)/1e9), old.total + float64(c.Most.Duration)/1e9, old.names}
+	if len(now.names) == 0 && len(c.Hosts) > 0 {
+		now.names = []string{c.Hosts[0]}
+	}
+	s.chosen[k] = now
 }
 
-func (s *longState) Wants() []Want {
-	var out []Want
-	for k := range s.peers {
-		out = append(out, Want{Src: k.src, Dst: k.dst, Port: k.port})
+// Wants leaves out the peers that are told at no severity however their sessions lie:
+// what much of the lab holds has to be held for long.
+func (s *longState) Wants() []firetrail.Traffic {
+	var out []firetrail.Traffic
+	for k, c := range s.chosen {
+		d := &Draft{}
+		if s.stay(d, c.longest, c.total); len(d.parts) == 0 && !s.lab.all {
+			continue
+		}
+		s.lab.prevalencePart(d, k.dst, s.lab.leastPrevalence(k.dst))
+		if (d.points() < 1 || s.lab.ordinary(k.dst)) && !s.lab.all {
+			continue
+		}
+		s.peers[k] = []*longPeer{{peerKey: k, names: c.names, trail: newTrail()}}
+		out = append(out, firetrail.Traffic{Src: k.src, Dst: k.dst, Port: k.port})
 	}
+	s.chosen = nil
 	return out
 }
 
@@ -88,7 +119,7 @@ func (s *longState) Session(x *Session) {
 	if p.uid != "" && p.uid == x.UID { // a later row of the same connection
 		p.total -= p.uidSpent
 	}
-	p.uid, p.uidSpent = x.UID, x.Seconds()
+	p.uid, p.uidSpent = strings.Clone(x.UID), x.Seconds()
 	p.total += x.Seconds()
 	p.out, p.in = p.out+max(x.BytesOut, 0), p.in+max(x.BytesIn, 0)
 	p.longest = max(p.longest, x.Seconds())
@@ -108,21 +139,17 @@ func (s *longState) Findings() []*Draft {
 
 // judge scores an episode by its longest connection and by their sum.
 func (s *longState) judge(p *longPeer) *Draft {
-	t := func(name string) float64 { return s.lab.threshold(s.d, name) }
-	score := func(v float64) float64 { return round3(bucket(v, t("base"), t("low"), t("medium"), t("high"))) }
+	if s.lab.ordinary(p.dst) {
+		return nil
+	}
 	d := &Draft{src: p.src, dst: p.dst.String(), port: p.port, trail: p.trail, open: p.open}
 	if len(p.names) > 0 {
 		d.host = p.names[0]
 	}
-	longest, total := score(p.longest), score(p.total)
-	if longest > 0 {
-		d.part("duration", p.longest, t("base"), FullScore*longest, "the longest connection stood %s (RITA's score %.2f)", span(p.longest), longest)
+	if s.stay(d, p.longest, p.total); len(d.parts) == 0 {
+		return nil
 	}
-	if total > longest && p.total >= 4*t("base") {
-		d.part("total", p.total, t("base"), FullScore*(total-longest)/2, "all together %s", span(p.total))
-	}
-	s.lab.prevalenceParts(d, p.peerKey)
-	if len(d.parts) == 0 || d.points() < 1 {
+	if s.lab.prevalenceParts(d, p.dst); d.points() < 1 {
 		return nil
 	}
 	d.title = "Long session: " + p.src.String() + " to " + endpoint(p.dst, p.port) + " for " + span(max(p.longest, p.total))
@@ -133,19 +160,41 @@ func (s *longState) judge(p *longPeer) *Draft {
 	return d
 }
 
+// stay scores the longest connection, and all of them together, in seconds.
+func (s *longState) stay(d *Draft, longest, total float64) {
+	t := func(name string) float64 { return s.lab.threshold(s.d, name) }
+	score := func(v float64) float64 { return round3(bucket(v, t("base"), t("low"), t("medium"), t("high"))) }
+	one, all := score(longest), score(total)
+	if one > 0 {
+		d.part("duration", longest, t("base"), FullScore*one, "the longest connection stood %s (RITA's score %.2f)", span(longest), one)
+	}
+	if all > one && total >= 4*t("base") {
+		d.part("total", total, t("base"), FullScore*(all-one)/2, "all together %s", span(total))
+	}
+}
+
 // manyHosts is how many inside hosts make a peer a service of the lab, however large
 // the lab is: sandboxes come and go by the thousand, so that a share says little.
 const manyHosts = 8
 
+// ordinary reports a peer that many hosts contact which no run ever held: what desks and
+// servers use is no agent's doing. Without an inventory nothing is known of that.
+func (l *Lab) ordinary(dst netip.Addr) bool {
+	v, _ := l.visits.of(dst)
+	return len(l.held) > 0 && v.others >= manyHosts
+}
+
 // prevalenceParts adds RITA's modifier: rare peers count more, common ones less.
-func (l *Lab) prevalenceParts(d *Draft, k peerKey) {
-	n := l.Prevalence(k.dst)
+func (l *Lab) prevalenceParts(d *Draft, dst netip.Addr) { l.prevalencePart(d, dst, l.Prevalence(dst)) }
+
+// prevalencePart does so for a number of visitors.
+func (l *Lab) prevalencePart(d *Draft, dst netip.Addr, n int64) {
 	share := float64(n) / float64(max(l.Hosts, 1))
 	switch {
-	case n == 1 || n > 0 && share <= 0.02:
-		d.part("prevalence", round3(share), 0.02, 1.2, "%s of %d inside contact %s", plural(n, "host", "hosts"), l.Hosts, k.dst)
 	case n >= manyHosts:
 		d.part("prevalence", float64(n), manyHosts, -3.6, "%d inside hosts contact it: more likely a service of the lab", n)
+	case n == 1 || n > 0 && share <= 0.02:
+		d.part("prevalence", round3(share), 0.02, 1.2, "%s of %d inside contact %s", plural(n, "host", "hosts"), l.Hosts, dst)
 	case share >= 0.5 && n >= 3:
 		d.part("prevalence", round3(share), 0.5, -2.4, "%d of %d inside hosts contact it: a service of the lab", n, l.Hosts)
 	}

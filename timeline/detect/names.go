@@ -42,14 +42,21 @@ const (
 	maxAnswers = 16
 )
 
-// readNames is phase 0.
+// nameFields are what phase 0 looks at.
+var nameFields = []string{"time", "end", "kind", "src_ip", "dst_ip", "dst_port", "app", "service", "host", "x.answers"}
+
+// readNames is phase 0: first what detectors tell of, with the records that prove it,
+// then what addresses are called by.
 func (l *Lab) readNames(ctx context.Context, view View, chosen []Detector) error {
 	l.names = book{hits: map[hitKey]*hit{}, bySrc: map[[2]netip.Addr][]string{}, byDst: map[netip.Addr][]string{}, alarm: map[[2]netip.Addr]string{}}
-	wanted, labels := map[string]bool{}, map[string]bool{}
+	told, known, labels := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	var words []string
 	for _, d := range chosen {
 		for _, n := range d.Names {
-			wanted[n] = true
+			told[n] = true
+		}
+		for _, n := range d.Known {
+			known[n] = true
 		}
 		for _, w := range d.Labels {
 			labels[w] = true
@@ -58,29 +65,42 @@ func (l *Lab) readNames(ctx context.Context, view View, chosen []Detector) error
 	}
 	for _, a := range l.cfg.Allow {
 		if a.Name != "" {
-			wanted[strings.ToLower(a.Name)] = true
+			known[lowerHost(a.Name)] = true
 		}
 	}
-	if len(wanted)+len(labels)+len(words) == 0 {
-		return nil
-	}
-	var args []firetrail.Query
-	for _, n := range sortedKeys(wanted) {
-		args = append(args, firetrail.Is("host", n))
-	}
+	args := hostsAmong(told)
 	if len(labels) > 0 {
 		args = append(args, anyOf("host", sortedKeys(labels)))
 	}
 	if len(words) > 0 {
 		args = append(args, anyOf("app", words), firetrail.And(firetrail.Not(wordless()), anyOf("", words)))
 	}
-	for ev, err := range view.Events(ctx, firetrail.Or(args...)) {
+	if len(args) > 0 {
+		for ev, err := range view.Events(ctx, firetrail.Or(args...), append(nameFields, "x.*")...) {
+			if err != nil {
+				return err
+			}
+			l.names.add(ev, told, labels, words)
+		}
+	}
+	if len(known) == 0 {
+		return nil
+	}
+	for ev, err := range view.Events(ctx, firetrail.Or(hostsAmong(known)...), nameFields...) {
 		if err != nil {
 			return err
 		}
-		l.names.add(ev, wanted, labels, words)
+		l.names.bindAll(ev, lowerHost(ev.Host))
 	}
 	return nil
+}
+
+// hostsAmong selects events that name one of the hosts, or one below it.
+func hostsAmong(names map[string]bool) (args []firetrail.Query) {
+	for _, n := range sortedKeys(names) {
+		args = append(args, firetrail.Is("host", n))
+	}
+	return args
 }
 
 // anyOf selects events in whose field (any text for "") one of the words occurs: one
@@ -96,12 +116,17 @@ func anyOf(field string, words []string) firetrail.Query {
 // wordless selects the kinds that hold no alarms and are the bulk of a case: their
 // texts are what clients and servers wrote, and alarmOf does not look at them.
 func wordless() firetrail.Query {
-	var kinds []firetrail.Query
-	for _, k := range []string{"iptables", "pf", "paloalto.traffic", "zeek.conn", "zeek.open_conn", "zeek.dns", "zeek.ssl", "zeek.http",
-		"zeek.files", "zeek.x509", "zeek.ssh", "zeek.ntp", "zeek.dhcp"} {
-		kinds = append(kinds, firetrail.Is("kind", k))
+	return kinds("iptables", "pf", "paloalto.traffic", "zeek.conn", "zeek.open_conn", "zeek.dns", "zeek.ssl", "zeek.http",
+		"zeek.files", "zeek.x509", "zeek.ssh", "zeek.ntp", "zeek.dhcp")
+}
+
+// kinds selects records of the kinds.
+func kinds(names ...string) firetrail.Query {
+	var args []firetrail.Query
+	for _, k := range names {
+		args = append(args, firetrail.Is("kind", k))
 	}
-	return firetrail.Or(kinds...)
+	return firetrail.Or(args...)
 }
 
 func (b *book) add(ev *firetrail.Event, wanted, labels map[string]bool, words []string) {
@@ -134,16 +159,25 @@ func (b *book) add(ev *firetrail.Event, wanted, labels map[string]bool, words []
 	}
 	h.count++
 	h.trail.addEvent(ev)
-	if !h.dns {
-		b.bind(ev.SrcIP, ev.DstIP, name)
-		return
-	}
-	for _, a := range answersOf(ev) {
-		b.bind(ev.SrcIP, a, name)
+	for _, a := range b.bindAll(ev, name) {
 		if len(h.answers) < maxAnswers && !slices.Contains(h.answers, a) {
 			h.answers = append(h.answers, a)
 		}
 	}
+}
+
+// bindAll notes what the event says of a name's addresses: its destination, or the answers of
+// a DNS record, which it returns.
+func (b *book) bindAll(ev *firetrail.Event, name string) (answers []netip.Addr) {
+	if !isDNS(ev) {
+		b.bind(ev.SrcIP, ev.DstIP, name)
+		return nil
+	}
+	answers = answersOf(ev)
+	for _, a := range answers {
+		b.bind(ev.SrcIP, a, name)
+	}
+	return answers
 }
 
 func (b *book) bind(src, dst netip.Addr, name string) {

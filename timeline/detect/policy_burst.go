@@ -40,12 +40,14 @@ const burstBuckets = 288 // five minutes each: a trailing day
 
 type burstSource struct {
 	src      netip.Addr
-	total    int64 // refused attempts in phase 1
+	total    int64    // refused attempts in phase 1
+	most     int64    // the same by all sensors together
+	refused  []target // what it was refused; beyond maxRefused everything is looked at
 	first    int64
 	last     int64
 	window   window
-	past     [burstBuckets]int64 // refused attempts by five minutes
-	pastAt   int64               // bucket of the newest entry
+	past     []int64 // refused attempts by five minutes, burstBuckets of them
+	pastAt   int64   // bucket of the newest entry
 	begun    bool
 	episodes []*burstEpisode
 }
@@ -62,7 +64,11 @@ type burstEpisode struct {
 	keen    int64
 }
 
+// maxRefused bounds the targets by which a source's refusals are asked for.
+const maxRefused = 4096
+
 type burstState struct {
+	quota   quota
 	lab     *Lab
 	d       *Detector
 	sources map[netip.Addr]*burstSource
@@ -88,7 +94,10 @@ func (s *burstState) Channel(c *Channel) {
 		b = &burstSource{src: c.Src, first: c.First, last: c.Last}
 		s.sources[c.Src] = b
 	}
-	b.total += c.Denied
+	b.total, b.most = b.total+c.Denied, b.most+c.Most.Denied
+	if len(b.refused) <= maxRefused {
+		b.refused = append(b.refused, target{c.Dst, c.Port})
+	}
 	if c.First != firetrail.Absent {
 		if b.first == firetrail.Absent || c.First < b.first {
 			b.first = c.First
@@ -100,14 +109,22 @@ func (s *burstState) Channel(c *Channel) {
 	}
 }
 
-func (s *burstState) Wants() []Want {
-	var out []Want
-	for src, b := range s.sources {
-		if float64(b.total) < s.lab.threshold(s.d, "least") {
+func (s *burstState) Wants() []firetrail.Traffic {
+	var out []firetrail.Traffic
+	for _, src := range sortedBy(s.sources, netip.Addr.Compare) {
+		b := s.sources[src]
+		if float64(b.most) < s.lab.threshold(s.d, "least") && !s.lab.all || !s.quota.take(s.lab, s.d, src) {
 			delete(s.sources, src)
 			continue
 		}
-		out = append(out, Want{Src: src, Port: firetrail.Absent, Denied: true})
+		if len(b.refused) > maxRefused {
+			out = append(out, firetrail.Traffic{Src: src, Port: firetrail.Absent})
+		} else {
+			for _, k := range b.refused {
+				out = append(out, firetrail.Traffic{Src: src, Dst: k.ip, Port: k.port})
+			}
+		}
+		b.refused = nil
 	}
 	return out
 }
@@ -184,11 +201,11 @@ func (e *burstEpisode) note(ip netip.Addr, port int64, l *Lab) {
 func (b *burstSource) remember(t, step int64) {
 	now := t / step
 	if !b.begun {
-		b.begun, b.pastAt = true, now
+		b.begun, b.pastAt, b.past = true, now, make([]int64, burstBuckets)
 	}
 	for ; b.pastAt < now; b.pastAt++ {
 		if now-b.pastAt > burstBuckets {
-			b.past = [burstBuckets]int64{}
+			clear(b.past)
 			b.pastAt = now
 			break
 		}

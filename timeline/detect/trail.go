@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"firetrail"
 )
@@ -75,7 +76,7 @@ func (t *trail) aim(ip netip.Addr, port int64, host string) {
 	case !ok && len(t.targets) >= maxSeen:
 		t.crowded++
 	case !ok || old == "" || host != "" && host < old:
-		t.targets[k] = host
+		t.targets[k] = strings.Clone(host)
 	}
 }
 
