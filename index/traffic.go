@@ -87,17 +87,37 @@ func earliestOf[K comparable](m map[K]int64, k K, from int64) {
 	}
 }
 
-// maxPlanned bounds the sources by which blocks are looked for.
-const maxPlanned = 1024
-
-// plan is a predicate that every wanted row passes.
+// plan is a predicate that every wanted row passes, by which blocks are looked for.
 func (s *trafficSet) plan() *query.Predicate {
-	addrs := make([]netip.Addr, 0, len(s.sources))
+	var whole, paired, peers []netip.Addr
 	for i := range s.sources {
-		addrs = append(addrs, s.sources[i].addr)
+		w := &s.sources[i]
+		if w.ports || w.from != never {
+			whole = append(whole, w.addr)
+		}
+		if w.pairs {
+			paired = append(paired, w.addr)
+		}
 	}
+	for a := range s.dst {
+		peers = append(peers, a)
+	}
+	var any []*query.Predicate
+	if len(whole) > 0 {
+		any = append(any, addrSet("src_ip", whole))
+	}
+	if len(paired) > 0 {
+		any = append(any, &query.Predicate{Op: firetrail.OpAnd, Args: []*query.Predicate{addrSet("src_ip", paired), addrSet("dst_ip", peers)}})
+	}
+	return &query.Predicate{Op: firetrail.OpOr, Args: any}
+}
+
+// maxPlanned bounds the addresses that are looked up in the block index.
+const maxPlanned = 4096
+
+func addrSet(field string, addrs []netip.Addr) *query.Predicate {
 	slices.SortFunc(addrs, netip.Addr.Compare)
-	p := query.AddrSet("src_ip", addrs)
+	p := query.AddrSet(field, addrs)
 	if len(addrs) > maxPlanned {
 		p.Leaf.Need = query.Need{}
 	}
@@ -191,11 +211,12 @@ var undatedRows = func() (t [columns.BlockRows]int64) {
 	return t
 }()
 
+// wants tests a row; an undated one is wanted whatever the time.
 func (s *trafficSet) wants(src, dst int32, port, at int64) bool {
 	if src == nowhere {
 		return false
 	}
-	if at == firetrail.Absent { // undated events are wanted whatever the time
+	if at == firetrail.Absent {
 		at = never - 1
 	}
 	w := &s.sources[src]

@@ -182,7 +182,10 @@ func (a *app) correlate(ctx context.Context, c *index.Case, f *correlateFlags) (
 	detect.Corroborate(found.Findings)
 	findings, byRun := detect.SuppressRuns(found.Findings, cfg.Allow, lastTime(c))
 	found.Suppressed = append(found.Suppressed, byRun...)
-	unread := fillEvidence(c, findings)
+	unread, err := fillEvidence(ctx, c, findings)
+	if err != nil {
+		return firetrail.Results{}, err
+	}
 	sources := clocks.sources
 	silent, err := gaps(ctx, c, sources)
 	if err != nil {
@@ -202,10 +205,9 @@ func (a *app) correlate(ctx context.Context, c *index.Case, f *correlateFlags) (
 	return r, nil
 }
 
-// fillEvidence reads the bytes of every cited record, source by source in order
-// of offset, so that compressed sources are read once. Where a source is gone or
-// has changed, its records stay cited without their bytes; the sentences say so.
-func fillEvidence(c *index.Case, findings []firetrail.Finding) (unread []string) {
+// fillEvidence reads the bytes of every cited record. Where a source is gone or has
+// changed, its records stay cited without their bytes; the sentences say so.
+func fillEvidence(ctx context.Context, c *index.Case, findings []firetrail.Finding) (unread []string, err error) {
 	var all []*firetrail.Evidence
 	for i := range findings {
 		for k := range findings[i].Evidence {
@@ -215,22 +217,30 @@ func fillEvidence(c *index.Case, findings []firetrail.Finding) (unread []string)
 	slices.SortStableFunc(all, func(a, b *firetrail.Evidence) int {
 		return cmp.Or(cmp.Compare(a.Source, b.Source), cmp.Compare(a.Offset, b.Offset))
 	})
+	origins := make([]firetrail.Origin, len(all))
+	for i, e := range all {
+		origins[i] = e.Origin
+	}
+	records, err := c.Records(ctx, origins)
+	if err != nil {
+		return nil, err
+	}
 	lost := ""
-	for _, e := range all {
-		raw, src, err := c.Raw(e.Origin)
-		e.Path = src.Path
-		if err != nil {
+	for i, e := range all {
+		r := &records[i]
+		e.Path = r.Source.Path
+		if r.Err != nil {
 			e.Note = "the record could not be read again"
 			if e.Source != lost {
 				lost = e.Source
-				unread = append(unread, fmt.Sprintf("evidence of %s could not be read again: %v", src.Path, err))
+				unread = append(unread, fmt.Sprintf("evidence of %s could not be read again: %v", r.Source.Path, r.Err))
 			}
 			continue
 		}
-		sum := sha256.Sum256(raw)
-		e.Raw, e.SHA256 = slices.Clone(raw), hex.EncodeToString(sum[:])
+		sum := sha256.Sum256(r.Raw)
+		e.Raw, e.SHA256 = r.Raw, hex.EncodeToString(sum[:])
 	}
-	return unread
+	return unread, nil
 }
 
 // guesses are the sources whose zone or year nobody named: their provenance

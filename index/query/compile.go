@@ -293,7 +293,7 @@ func bareTest(q firetrail.Query) (func(string) bool, Need, error) {
 		if err != nil {
 			return nil, Need{}, err
 		}
-		return re.MatchString, needFragment(literal), nil
+		return matcher(q.Value, re), needFragment(literal), nil
 	}
 	return nil, Need{}, errors.New("a comparison needs a field: field:>value")
 }

@@ -12,7 +12,8 @@ const fuseLeast = 4
 
 // fuse makes one leaf of the alternatives that ask the same field for one of many
 // values, so that a value is looked up once instead of being compared with each: equal
-// addresses, names and their subdomains, exact texts. What remains is for Compile.
+// addresses, names and their subdomains, exact texts, ranges of ports. What remains is
+// for Compile.
 func fuse(args []firetrail.Query) (leaves []*Predicate, rest []firetrail.Query) {
 	many := map[string]int{}
 	for i := range args {
@@ -42,6 +43,9 @@ func fuse(args []firetrail.Query) (leaves []*Predicate, rest []firetrail.Query) 
 
 // fusible names the set that a test may go into, "" for none.
 func fusible(q *firetrail.Query) string {
+	if q.Op == firetrail.OpMatch && portRange(q) != nil {
+		return q.Field
+	}
 	if q.Op != firetrail.OpMatch || q.Match != firetrail.MatchIs && q.Match != firetrail.MatchExact {
 		return ""
 	}
@@ -68,13 +72,37 @@ type valueSet struct {
 	exact bool
 	texts map[string]bool
 	addrs map[netip.Addr]bool
+	ports *[1 << 10]uint64 // a bit for each
 	needs Need
+}
+
+// portRange compiles a port or a range of ports; nil for anything else.
+func portRange(q *firetrail.Query) *Leaf {
+	switch q.Match {
+	case firetrail.MatchIs, firetrail.MatchExact, firetrail.MatchRange:
+	default:
+		return nil
+	}
+	l := &Leaf{Field: q.Field}
+	var ok bool
+	if l.def, ok = firetrail.FieldNamed(q.Field); !ok || l.def.Type != firetrail.TypePort || l.number(*q, Env{}) != nil {
+		return nil
+	}
+	return l
 }
 
 func (s *valueSet) add(q *firetrail.Query) {
 	s.exact = q.Match == firetrail.MatchExact
 	var one Need
-	switch {
+	switch l := portRange(q); {
+	case l != nil:
+		if s.ports == nil {
+			s.ports = new([1 << 10]uint64)
+		}
+		for n := max(l.Need.Low, 0); n <= min(l.Need.High, 1<<16-1); n++ {
+			s.ports[n/64] |= 1 << (n % 64)
+		}
+		one = l.Need
 	case !s.text():
 		p, _ := network(q.Value)
 		s.addrs[p.Addr()] = true
@@ -101,6 +129,8 @@ func (s *valueSet) leaf() *Predicate {
 	l := &Leaf{Field: s.field, Need: s.needs}
 	l.def, _ = firetrail.FieldNamed(s.field)
 	switch {
+	case s.ports != nil:
+		l.Int = func(n int64) bool { return n >= 0 && n < 1<<16 && s.ports[n/64]>>(n%64)&1 != 0 }
 	case !s.text():
 		l.Addr = func(a netip.Addr) bool { return s.addrs[a] }
 	case s.exact:

@@ -127,6 +127,9 @@ func (s *beaconState) Wants() []firetrail.Traffic {
 		from := (p.last-beaconWindow)*1e9 - 3600e9 // an hour more, so that no session is cut
 		out = append(out, firetrail.Traffic{Src: p.src, Dst: p.dst, Port: p.port, From: max(from, 0)})
 	}
+	if s.left > 0 {
+		s.lab.cut[s.d.Name] = fmt.Sprintf("left out %s: there was no room to follow more", plural(int64(s.left), "pair", "pairs"))
+	}
 	return out
 }
 

@@ -3,6 +3,7 @@ package detect
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -76,7 +77,7 @@ func (q *quota) take(l *Lab, d *Detector, src netip.Addr) bool {
 	}
 	q.n++
 	if q.n > maxPeers || q.all == maxCandidates {
-		l.cut[d.Name] = true
+		l.cut[d.Name] = fmt.Sprintf("followed the first %d peers of a source, and %d in all: there were more", maxPeers, maxCandidates)
 		return false
 	}
 	q.all++

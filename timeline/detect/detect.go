@@ -101,12 +101,6 @@ type reader interface {
 	Read(context.Context, View) error
 }
 
-// observer is a State that looks at single events of phase 2 as well, those of
-// other detectors' wants included: each is given before it is folded.
-type observer interface {
-	Event(*firetrail.Event)
-}
-
 // All are the detectors in the order in which they are listed. Read-only.
 var All = []Detector{
 	policyBurst, sshTunnel, mining, internalSweep, portScan, metadataAccess, bulkEgress, tunnelService,

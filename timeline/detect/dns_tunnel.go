@@ -3,6 +3,7 @@ package detect
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -178,7 +179,9 @@ func (s *dnsState) Read(ctx context.Context, view View) error {
 		}
 	}
 	found := count.reached
-	s.lab.cut[s.d.Name] = s.lab.cut[s.d.Name] || count.full || len(found) > maxZones
+	if count.full || len(found) > maxZones {
+		s.lab.cut[s.d.Name] = fmt.Sprintf("counted names under the first %d domains of sources, and looked into %d: there were more", maxCounted, maxZones)
+	}
 	if len(found) == 0 {
 		return nil
 	}

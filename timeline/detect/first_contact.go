@@ -3,6 +3,7 @@ package detect
 import (
 	"math"
 	"net/netip"
+	"slices"
 
 	"firetrail"
 )
@@ -29,7 +30,8 @@ var firstContact = Detector{
 
 type walk struct {
 	src      netip.Addr
-	hosts    int64 // inside hosts that it contacted in all
+	hosts    int64    // inside hosts that it contacted in all
+	met      []target // whom it met on which ports; beyond maxMet all of it is looked at
 	seen     map[netip.Addr]bool
 	ratio    float64
 	failures int64
@@ -37,6 +39,9 @@ type walk struct {
 	told     bool
 	trail    trail
 }
+
+// maxMet bounds the hosts and ports by which a source's contacts are asked for.
+const maxMet = 4096
 
 type walkState struct {
 	quota  quota
@@ -46,7 +51,8 @@ type walkState struct {
 	dst    netip.Addr
 	failed int64 // inside hosts of the source at hand that only failed
 	hosts  int64
-	bad    bool // of the host at hand
+	met    []target // of the source at hand
+	bad    bool     // of the host at hand
 	good   bool
 	walks  map[netip.Addr]*walk
 }
@@ -61,6 +67,9 @@ func (s *walkState) Channel(c *Channel) {
 		s.src, s.dst = c.Src, c.Dst
 	}
 	if c.Inside && c.Settled > 0 && !noise(c.Proto, c.Port) {
+		if len(s.met) <= maxMet {
+			s.met = append(s.met, target{c.Dst, c.Port})
+		}
 		s.bad = s.bad || c.Failed > 0
 		s.good = s.good || c.Failed < c.Settled
 	}
@@ -79,17 +88,23 @@ func (s *walkState) closeHost() {
 // closeSource keeps a source if its failures could carry the walk to the end.
 func (s *walkState) closeSource() {
 	if (float64(s.failed) >= s.lab.threshold(s.d, "contacts") && 5*s.failed >= s.hosts || s.lab.all && s.hosts > 0) && s.quota.take(s.lab, s.d, s.src) {
-		s.walks[s.src] = &walk{src: s.src, hosts: s.hosts, seen: map[netip.Addr]bool{}, ratio: 1, trail: newTrail()}
+		s.walks[s.src] = &walk{src: s.src, hosts: s.hosts, met: slices.Clone(s.met), seen: map[netip.Addr]bool{}, ratio: 1, trail: newTrail()}
 	}
-	s.failed, s.hosts = 0, 0
+	s.failed, s.hosts, s.met = 0, 0, s.met[:0]
 }
 
 func (s *walkState) Wants() []firetrail.Traffic {
 	s.closeHost()
 	s.closeSource()
 	var out []firetrail.Traffic
-	for src := range s.walks {
-		out = append(out, firetrail.Traffic{Src: src, Port: firetrail.Absent})
+	for src, w := range s.walks {
+		if len(w.met) > maxMet {
+			out = append(out, firetrail.Traffic{Src: src, Port: firetrail.Absent})
+			continue
+		}
+		for _, k := range w.met {
+			out = append(out, firetrail.Traffic{Src: src, Dst: k.ip, Port: k.port})
+		}
 	}
 	return out
 }

@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"context"
 	"net/netip"
 	"strconv"
 
@@ -70,11 +71,24 @@ func (s *icmpState) Wants() []firetrail.Traffic {
 	return out
 }
 
-// Event takes the length of a packet, which only single records give.
-func (s *icmpState) Event(ev *firetrail.Event) {
-	if !isICMP(ev.Proto) {
-		return
+// Read takes the lengths of packets, which only single records give.
+func (s *icmpState) Read(ctx context.Context, view View) error {
+	wants := s.Wants()
+	if len(wants) == 0 {
+		return nil
 	}
+	for ev, err := range view.Traffic(ctx, wants, "time", "src_ip", "dst_ip", "proto", "x.LEN", "x.length", "x.datalen") {
+		if err != nil {
+			return err
+		}
+		if isICMP(ev.Proto) && ev.Time != firetrail.Absent {
+			s.measure(ev)
+		}
+	}
+	return nil
+}
+
+func (s *icmpState) measure(ev *firetrail.Event) {
 	p := s.peers[[2]netip.Addr{ev.SrcIP, ev.DstIP}]
 	v, ok := "", false
 	for _, name := range [...]string{"LEN", "length", "datalen"} {

@@ -39,14 +39,14 @@ type Lab struct {
 	outside   map[netip.Addr]bool // what our addresses are translated to, from the inventory
 	nat       map[netip.Addr]bool // the same, from the records of phase 2
 	undated   int64
-	cut       map[string]bool // detectors that did not follow every candidate
-	ends      map[string]bool // sensors that record the end of a connection
-	all       bool            // tests: whatever amounts phase 1 sees, every channel is a candidate
+	cut       map[string]string // how detectors that did not follow every candidate chose
+	ends      map[string]bool   // sensors that record the end of a connection
+	all       bool              // tests: whatever amounts phase 1 sees, every channel is a candidate
 }
 
 func newLab(cfg Config) *Lab {
 	l := &Lab{cfg: cfg, limits: limitsOf(cfg.Thresholds), First: firetrail.Absent, Last: firetrail.Absent,
-		visits: newVisits(), held: map[netip.Addr]bool{}, resolvers: map[netip.Addr]bool{}, outside: map[netip.Addr]bool{}, nat: map[netip.Addr]bool{}, cut: map[string]bool{}, ends: map[string]bool{}}
+		visits: newVisits(), held: map[netip.Addr]bool{}, resolvers: map[netip.Addr]bool{}, outside: map[netip.Addr]bool{}, nat: map[netip.Addr]bool{}, cut: map[string]string{}, ends: map[string]bool{}}
 	for _, a := range cfg.Held {
 		l.held[a.Unmap().WithZone("")] = true
 	}
@@ -153,8 +153,8 @@ func (l *Lab) parameters(chosen []Detector) []string {
 		for _, s := range d.Defaults {
 			out = append(out, fmt.Sprintf("%s.%s %g", d.Name, s.Name, l.threshold(&d, s.Name)))
 		}
-		if l.cut[d.Name] {
-			out = append(out, fmt.Sprintf("%s followed the first %d peers of a source, and %d in all: there were more", d.Name, maxPeers, maxCandidates))
+		if why := l.cut[d.Name]; why != "" {
+			out = append(out, d.Name+" "+why)
 		}
 	}
 	return out

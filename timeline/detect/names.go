@@ -45,8 +45,8 @@ const (
 // nameFields are what phase 0 looks at.
 var nameFields = []string{"time", "end", "kind", "src_ip", "dst_ip", "dst_port", "app", "service", "host", "x.answers"}
 
-// readNames is phase 0: first what detectors tell of, with the records that prove it,
-// then what addresses are called by.
+// readNames is phase 0: what detectors tell of, with the records that prove it, and what
+// addresses are called by. Only records that may hold alarms are read whole.
 func (l *Lab) readNames(ctx context.Context, view View, chosen []Detector) error {
 	l.names = book{hits: map[hitKey]*hit{}, bySrc: map[[2]netip.Addr][]string{}, byDst: map[netip.Addr][]string{}, alarm: map[[2]netip.Addr]string{}}
 	told, known, labels := map[string]bool{}, map[string]bool{}, map[string]bool{}
@@ -68,37 +68,47 @@ func (l *Lab) readNames(ctx context.Context, view View, chosen []Detector) error
 			known[lowerHost(a.Name)] = true
 		}
 	}
-	args := hostsAmong(told)
+	texts := []firetrail.Query{}
 	if len(labels) > 0 {
-		args = append(args, anyOf("host", sortedKeys(labels)))
+		texts = append(texts, anyOf("host", sortedKeys(labels)))
 	}
+	alarms := texts
 	if len(words) > 0 {
-		args = append(args, anyOf("app", words), firetrail.And(firetrail.Not(wordless()), anyOf("", words)))
+		texts = append(texts, anyOf("app", words))
+		alarms = append(slices.Clip(texts), anyOf("", words))
 	}
-	if len(args) > 0 {
-		for ev, err := range view.Events(ctx, firetrail.Or(args...), append(nameFields, "x.*")...) {
+	tells := func(ev *firetrail.Event) { l.names.add(ev, told, known, labels, words) }
+	binds := func(ev *firetrail.Event) { l.names.bindAll(ev, lowerHost(ev.Host)) }
+	bulk := wordless()
+	for _, r := range []struct {
+		kinds  firetrail.Query
+		any    []firetrail.Query
+		fields []string
+		take   func(*firetrail.Event)
+	}{
+		{bulk, append(hostsAmong(told, known), texts...), nameFields, tells},
+		{firetrail.Not(bulk), append(hostsAmong(told), alarms...), append(slices.Clip(nameFields), "x.*"), tells},
+		{firetrail.Not(bulk), hostsAmong(known), nameFields, binds},
+	} {
+		if len(r.any) == 0 {
+			continue
+		}
+		for ev, err := range view.Events(ctx, firetrail.And(r.kinds, firetrail.Or(r.any...)), r.fields...) {
 			if err != nil {
 				return err
 			}
-			l.names.add(ev, told, labels, words)
+			r.take(ev)
 		}
-	}
-	if len(known) == 0 {
-		return nil
-	}
-	for ev, err := range view.Events(ctx, firetrail.Or(hostsAmong(known)...), nameFields...) {
-		if err != nil {
-			return err
-		}
-		l.names.bindAll(ev, lowerHost(ev.Host))
 	}
 	return nil
 }
 
 // hostsAmong selects events that name one of the hosts, or one below it.
-func hostsAmong(names map[string]bool) (args []firetrail.Query) {
-	for _, n := range sortedKeys(names) {
-		args = append(args, firetrail.Is("host", n))
+func hostsAmong(sets ...map[string]bool) (args []firetrail.Query) {
+	for _, names := range sets {
+		for _, n := range sortedKeys(names) {
+			args = append(args, firetrail.Is("host", n))
+		}
 	}
 	return args
 }
@@ -129,13 +139,16 @@ func kinds(names ...string) firetrail.Query {
 	return firetrail.Or(args...)
 }
 
-func (b *book) add(ev *firetrail.Event, wanted, labels map[string]bool, words []string) {
-	name := ""
-	if _, ok := suffixOf(ev.Host, wanted); ok || hasLabel(ev.Host, labels) {
+// add takes a record that has a name or an alarm that somebody asks about.
+func (b *book) add(ev *firetrail.Event, told, known, labels map[string]bool, words []string) {
+	name, alarm := "", alarmOf(ev, words)
+	if _, ok := suffixOf(ev.Host, told); ok || hasLabel(ev.Host, labels) {
 		name = lowerHost(ev.Host)
 	}
-	alarm := alarmOf(ev, words)
 	if name == "" && alarm == "" {
+		if _, ok := suffixOf(ev.Host, known); ok {
+			b.bindAll(ev, lowerHost(ev.Host))
+		}
 		return
 	}
 	key := hitKey{ev.SrcIP, ev.DstIP, name, ev.DstPort}

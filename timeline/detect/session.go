@@ -93,12 +93,10 @@ type sessions struct {
 	emit  func(*Session)
 }
 
-// sessionFields are all that phase 2 looks at: candidates may be most of a case, and
-// reading whole events would take three times as long.
+// sessionFields are all that sessions are made of.
 var sessionFields = []string{
-	"time", "end", "duration", "kind", "sensor", "action", "reason", "direction", "proto", "src_ip", "src_port", "dst_ip", "dst_port",
-	"nat_src_ip", "nat_src_port", "bytes_out", "bytes_in", "packets_out", "packets_in", "rule", "app", "service", "host", "url", "flags", "state", "uid",
-	"source", "line", "offset", "length", "x.answers", "x.rcode_name", "x.qtype_name", "x.qtype", "x.inferences", "x.LEN", "x.length", "x.datalen",
+	"time", "end", "duration", "kind", "sensor", "action", "proto", "src_ip", "src_port", "dst_ip", "dst_port", "nat_src_ip",
+	"bytes_out", "bytes_in", "packets_out", "packets_in", "app", "service", "host", "flags", "state", "uid", "x.inferences",
 }
 
 // readSessions is phase 2.
@@ -108,12 +106,6 @@ func (l *Lab) readSessions(ctx context.Context, view View, wants []firetrail.Tra
 			st.Session(s)
 		}
 	}}
-	var observers []observer
-	for _, st := range states {
-		if o, ok := st.(observer); ok {
-			observers = append(observers, o)
-		}
-	}
 	for ev, err := range view.Traffic(ctx, wants, sessionFields...) {
 		if err != nil {
 			return err
@@ -121,9 +113,6 @@ func (l *Lab) readSessions(ctx context.Context, view View, wants []firetrail.Tra
 		if ev.Time == firetrail.Absent {
 			l.undated++
 			continue
-		}
-		for _, o := range observers {
-			o.Event(ev)
 		}
 		fold.add(ev)
 	}
