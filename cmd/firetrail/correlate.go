@@ -191,7 +191,7 @@ func (a *app) correlate(ctx context.Context, c *index.Case, f *correlateFlags) (
 	if err != nil {
 		return firetrail.Results{}, err
 	}
-	incidents := timeline.Incidents(findings, timeline.Options{})
+	incidents := timeline.Incidents(findings, timeline.Options{Gateways: gateways(inv.NAT)})
 	who.Causes(incidents, findings, observed(sources, silent, opt.Offsets))
 	r := firetrail.Results{
 		Tool: "firetrail " + version(), Parameters: found.Parameters, Findings: findings, Incidents: incidents,

@@ -69,7 +69,7 @@ func (q *inquiry) idleTime() {
 	if unknown > 0 {
 		q.doubts = append(q.doubts, fmt.Sprintf("nothing says who held %s during %d of %d bursts: an address of pods, which the inventory may not all list", q.sources(), unknown, len(q.moments)))
 	}
-	q.shown = q.shown || own > 0
+	q.shown = q.shown || own > 1
 	if own > 0 && own == len(q.moments) {
 		text := fmt.Sprintf("no run held %s during any of %d bursts", q.sources(), own)
 		q.contrary = append(q.contrary, text)
@@ -87,8 +87,8 @@ func (q *inquiry) idleTime() {
 		return
 	}
 	idle = max(idle, own)
-	q.shown = true
-	text := fmt.Sprintf("%d of %d bursts of the same behaviour came while no run held the address", idle, q.cells.all)
+	q.shown = q.shown || idle > 1
+	text := fmt.Sprintf("%d of %d bursts of the same behaviour came while no run held the address", idle, q.cells.seen)
 	q.term(byAgent, "idle", float64(idle), -float64(idle), termBound, text)
 	q.term(byHost, "idle", float64(idle), 0.7*float64(idle), termBound, text)
 	if len(q.cells.host) >= manySources {
@@ -171,8 +171,10 @@ func (q *inquiry) inbound() {
 }
 
 // entered reports a finding of a login that succeeded after guessing.
-func entered(f *firetrail.Finding) bool {
-	return slices.ContainsFunc(f.Why, func(p firetrail.Part) bool { return p.Part == "entered" })
+func entered(f *firetrail.Finding) bool { return hasPart(f, "entered") }
+
+func hasPart(f *firetrail.Finding, name string) bool {
+	return slices.ContainsFunc(f.Why, func(p firetrail.Part) bool { return p.Part == name })
 }
 
 // aims reports whether a finding has an address among its peers.

@@ -15,7 +15,8 @@ const timingUseless = 0.9
 
 // timing lays the bursts against the run's tool calls: the run is its own
 // control (Maclure 1991, case-crossover). Bursts of a process that an earlier
-// call left running are left out: they follow no call.
+// call left running are left out, and so is what goes on after the beginning of a
+// process: they follow no call.
 func (q *inquiry) timing() {
 	if q.run == nil {
 		q.fact("no run is a candidate, so no tool calls can be laid against the bursts")
@@ -43,16 +44,21 @@ func (q *inquiry) timing() {
 		exposed += w[1] - w[0]
 	}
 	var times []float64
-	wake := 0
+	wake, going := 0, 0
 	for _, m := range q.moments {
 		at, ok := axis.at(m.at.Start)
 		switch {
 		case !ok || m.run == "":
+		case m.follows:
+			going++
 		case m.lasting:
 			wake++
 		default:
 			times = append(times, at)
 		}
+	}
+	if going > 0 {
+		q.fact("%d bursts go on what one process began before; the beginning alone is counted in the timing", going)
 	}
 	if wake > 0 {
 		q.fact("%d bursts are in the wake of a call that left a process running; they are not counted in the timing", wake)
@@ -186,16 +192,20 @@ func (q *inquiry) content() {
 	}
 }
 
-// outside reports that most bursts fall outside the run's tool calls: what it
-// did in them, a script may hide.
+// outside reports that most bursts, two at least, fall outside the run's tool calls: what it
+// did in them, a script may hide, and one may come from what a script left running.
 func (q *inquiry) outside() bool {
-	n := 0
+	in, out := 0, 0
 	for _, m := range q.moments {
-		if m.inside {
-			n++
+		switch {
+		case m.follows:
+		case m.inside:
+			in++
+		default:
+			out++
 		}
 	}
-	return 2*n < len(q.moments)
+	return out >= 2 && in < out
 }
 
 // related are the findings of the case that show the same behaviour: the same
@@ -215,7 +225,8 @@ func (q *inquiry) related() []*firetrail.Finding {
 
 // cells counts the bursts of a behaviour by where they fell.
 type cells struct {
-	all   int
+	all   int // what is counted below; bursts that go on what one process began are not
+	seen  int // bursts, those included
 	host  map[netip.Addr]int
 	tool  map[string]int // within tool calls of a run; all of its time where it has no trace
 	runs  map[string]bool
@@ -257,8 +268,11 @@ func (q *inquiry) count() cells {
 }
 
 func (q *inquiry) cell(c *cells, src netip.Addr, b *burst) {
-	c.all++
-	c.host[src]++
+	c.seen++
+	if !b.follows {
+		c.all++
+		c.host[src]++
+	}
 	var best *weight
 	for i := range b.weights {
 		if w := &b.weights[i]; best == nil || w.w > best.w {
@@ -276,6 +290,9 @@ func (q *inquiry) cell(c *cells, src netip.Addr, b *burst) {
 	}
 	id := best.claim.lease.Run
 	c.runs[id] = true
+	if b.follows {
+		return
+	}
 	if best.claim.trace.clocked == 0 || best.call >= 0 && best.timing >= timeLasting {
 		c.tool[id]++
 	}

@@ -210,7 +210,7 @@ func (s *beaconState) judge(p *beaconPeer) *Draft {
 const (
 	beaconLife     = int64(7200) // seconds, at least
 	beaconContacts = 20
-	beaconPlain    = 0.85 // its score and that of its intervals, at least
+	beaconPlain    = 0.85 // its score, at least
 )
 
 // score is RITA's score over the last day of the data, or over the day up to the
@@ -229,7 +229,7 @@ func (s *beaconState) score(p *beaconPeer) (b beaconParts, own int64, ok bool) {
 	}
 	if life >= beaconLife && 3*life <= 2*beaconWindow && len(times) >= beaconContacts {
 		plain, fits := beaconScore(times, sizes, first, last)
-		if fits && plain.time >= beaconPlain && plain.score >= beaconPlain && plain.score > b.score {
+		if fits && plain.score >= beaconPlain && plain.score > b.score {
 			return plain, life, true
 		}
 	}

@@ -182,12 +182,56 @@ func (s *bulkState) Findings() []*Draft {
 	}
 	routine := routinesOf(all)
 	var out []*Draft
+	stores := map[string][]*bulkPeer{}
 	for _, p := range all {
-		if d := s.judge(p, routine[p.name()]); d != nil {
+		if r := routine[p.name()]; len(r.sources) >= manyHosts {
+			stores[p.name()] = append(stores[p.name()], p)
+		} else if d := s.judge(p, r); d != nil {
 			out = append(out, d)
 		}
 	}
+	for _, name := range sortedKeys(stores) {
+		out = append(out, s.store(stores[name], routine[name])...)
+	}
 	return out
+}
+
+// store tells once of the volumes that many hosts send to one peer: a store of the lab. What
+// goes far beyond the usual of them is told by itself.
+func (s *bulkState) store(all []*bulkPeer, r *routine) []*Draft {
+	peaks := make([]float64, 0, len(all))
+	for _, p := range all {
+		peaks = append(peaks, p.peak())
+	}
+	slices.Sort(peaks)
+	usual := s.lab.threshold(s.d, "factor") * peaks[(len(peaks)-1)*95/100]
+	var out []*Draft
+	var lead *Draft
+	var others []*trail
+	for _, p := range all {
+		d := s.judge(p, r)
+		switch {
+		case d == nil:
+		case p.peak() > usual:
+			out = append(out, d)
+		case lead == nil || d.points() > lead.points():
+			if lead != nil {
+				others = append(others, &lead.trail)
+			}
+			lead = d
+		default:
+			others = append(others, &d.trail)
+		}
+	}
+	if lead == nil {
+		return out
+	}
+	lead.trail.merge(others...)
+	lead.sources = slices.DeleteFunc(sortedBy(r.sources, netip.Addr.Compare), s.lab.translated)
+	lead.title = plural(int64(len(lead.sources)), "inside host sends", "inside hosts send") + " large volumes to " + cmp.Or(lead.host, lead.dst) + ", " +
+		plural(int64(len(others)+1), "time", "times") + ": a store of the lab"
+	lead.src, lead.open = netip.Addr{}, false
+	return append(out, lead)
 }
 
 // routine is what is known of the volumes sent to one name, whatever its addresses:
@@ -205,9 +249,6 @@ func routinesOf(all []*bulkPeer) map[string]*routine {
 	slices.SortStableFunc(sorted, func(a, b *bulkPeer) int { return cmp.Compare(a.trail.start, b.trail.start) })
 	for _, p := range sorted {
 		name := p.name()
-		if name == "" {
-			continue
-		}
 		if out[name] == nil {
 			out[name] = &routine{map[netip.Addr]int{}}
 		}
@@ -220,9 +261,10 @@ func routinesOf(all []*bulkPeer) map[string]*routine {
 	return out
 }
 
+// name is what the peer is called, its address if nothing calls it anything.
 func (p *bulkPeer) name() string {
 	if len(p.hosts) == 0 {
-		return ""
+		return p.dst.String()
 	}
 	return p.hosts[0]
 }
@@ -237,9 +279,6 @@ var objectStores = map[string]bool{
 
 // usual scores what speaks for an upload that the lab makes all the time.
 func (r *routine) usual(d *Draft, p *bulkPeer) {
-	if r == nil {
-		return
-	}
 	if n := len(r.sources); n >= 3 {
 		d.part("shared", float64(n), 3, -1.5, "%d inside hosts send such volumes to %s: a store of the lab", n, p.name())
 	}
@@ -275,7 +314,7 @@ func (s *bulkState) judge(p *bulkPeer, usual *routine) *Draft {
 		return nil
 	}
 	switch n := s.lab.Prevalence(p.dst); {
-	case n == 1 && (usual == nil || len(usual.sources) == 1):
+	case n == 1 && len(usual.sources) == 1:
 		d.part("prevalence", 1, 1, 1, "no other inside host contacts %s", p.dst)
 	case n >= 4 && 2*n >= s.lab.Hosts:
 		d.part("prevalence", float64(n), float64(s.lab.Hosts)/2, -1.5, "%d of %d inside hosts contact it: a service of the lab", n, s.lab.Hosts)

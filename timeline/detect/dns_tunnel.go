@@ -248,7 +248,7 @@ func (s *dnsState) question(ev *firetrail.Event) {
 	z.trail.span(ev.Time, ev.Last())
 	z.trail.count++
 	z.trail.sessions++
-	z.trail.aim(ev.DstIP, 53, "")
+	z.trail.aim(ev.DstIP, 53, "", ev.Time)
 	z.trail.prove(proofOf(ev, ""), weight)
 }
 

@@ -143,7 +143,7 @@ func (s *walkState) Findings() []*Draft {
 			d.part("many", float64(w.failures), 20, round3(min(2, math.Log10(float64(w.failures)/2))), "that many hosts were new to it")
 		}
 		if s.lab.resolvers[src] {
-			d.part("resolver", 1, 1, -2, "%s serves others", src)
+			d.part("server", 1, 1, -2, "%s serves others", src)
 		}
 		if d.points() < 1 {
 			continue

@@ -49,7 +49,7 @@ type sweepCount struct{ failed, unsure, hosts int64 }
 // nobody knows of enough on a port that leads into a host.
 func (s *sweepState) worth(n *sweepCount, port int64) bool {
 	t := func(name string) float64 { return s.lab.threshold(s.d, name) }
-	return float64(n.hosts) >= t("few") && float64(n.failed) >= t("failed")*t("few") ||
+	return float64(n.hosts) >= t("few") && s.enough(n.failed, port) ||
 		remotePorts[port] && float64(n.hosts) >= t("hosts") && float64(n.unsure) >= 0.8*t("hosts")
 }
 
@@ -87,6 +87,12 @@ type sweepState struct {
 var remotePorts = map[int64]bool{
 	21: true, 22: true, 23: true, 111: true, 135: true, 139: true, 389: true, 445: true, 873: true, 2049: true, 2375: true, 2376: true, 2379: true,
 	3306: true, 3389: true, 5432: true, 5900: true, 5985: true, 5986: true, 6379: true, 6443: true, 8500: true, 9200: true, 10250: true, 11211: true, 27017: true,
+}
+
+// enough reports whether so many hosts failed that their share says something; on a port that
+// leads into a host it takes few.
+func (s *sweepState) enough(failed int64, port int64) bool {
+	return float64(failed) >= s.lab.threshold(s.d, "failed")*s.lab.threshold(s.d, "few") || remotePorts[port] && failed >= 3
 }
 
 // Channel counts, for the source at hand, the inside hosts of each port. Channels are
@@ -232,7 +238,7 @@ func (s *sweepState) judge(w *sweep, e *sweepEpisode, slow bool) *Draft {
 	blind := settled == 0 || float64(settled) < 0.2*float64(hosts) // a packet filter that lets all pass
 	share := float64(failed) / float64(max(settled, 1))
 	if slow && (hosts < int64(t("slow_hosts")) || blind) || blind && (e.peak < int64(t("hosts")) || !remotePorts[w.port]) ||
-		!blind && (share < t("failed") || float64(failed) < t("failed")*t("few")) {
+		!blind && (share < t("failed") || !s.enough(failed, w.port)) {
 		return nil
 	}
 	d := &Draft{src: w.src, dst: e.trail.cover(), port: w.port, trail: e.trail}

@@ -283,6 +283,8 @@ func (s *mineState) judge(p *minePeer, e *mineEpisode) *Draft {
 	}
 	if n := s.lab.Prevalence(p.dst); n == 1 && p.nameless && p.name == "" {
 		d.part("prevalence", 1, 1, 1, "no other inside host contacts this address, and no record names it")
+	} else if n == 1 && alone && s.lab.held[p.src] {
+		d.part("prevalence", 1, 1, 1, "no other inside host contacts this address, and it is a run's that does")
 	} else if alone && n > fewMiners {
 		return nil
 	}

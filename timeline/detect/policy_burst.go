@@ -29,7 +29,7 @@ var policyBurst = Detector{
 		{"shared_share", 0.25, "share of inside hosts that makes it a matter of policy"},
 	},
 	New: func(l *Lab, d *Detector) State {
-		return &burstState{lab: l, d: d, sources: map[netip.Addr]*burstSource{}, shared: map[target]int64{}}
+		return &burstState{lab: l, d: d, sources: map[netip.Addr]*burstSource{}, common: map[netip.Addr]*burstSource{}, shared: map[target]int64{}, kept: map[target]int64{}}
 	},
 }
 
@@ -72,7 +72,9 @@ type burstState struct {
 	lab     *Lab
 	d       *Detector
 	sources map[netip.Addr]*burstSource
-	shared  map[target]int64 // inside sources that were refused it
+	common  map[netip.Addr]*burstSource // the same sources at targets that much of the lab is refused
+	shared  map[target]int64            // inside sources that were refused it
+	kept    map[target]int64            // of those, the ones that kept trying
 }
 
 // noise are ports of discovery and broadcast chatter that firewalls refuse all day.
@@ -105,7 +107,9 @@ func (s *burstState) Channel(c *Channel) {
 		b.last = max(b.last, c.Last)
 	}
 	if k := (target{c.Dst, c.Port}); len(s.shared) < 1<<18 || s.shared[k] > 0 {
-		s.shared[k]++
+		if s.shared[k]++; float64(c.Denied) >= s.lab.threshold(s.d, "count") {
+			s.kept[k]++
+		}
 	}
 }
 
@@ -133,6 +137,12 @@ func (s *burstState) Wants() []firetrail.Traffic {
 // against the past; retransmissions of one attempt are one session.
 func (s *burstState) Session(x *Session) {
 	b := s.sources[x.Src]
+	if b != nil && s.policyOf(target{x.Dst, x.DstPort}) {
+		if s.common[x.Src] == nil {
+			s.common[x.Src] = &burstSource{src: b.src, total: b.total, first: b.first, last: b.last}
+		}
+		b = s.common[x.Src]
+	}
 	if b == nil || !x.Denied || x.Reply || !Unicast(x.Dst) || x.Dst.IsLinkLocalUnicast() && !isMetadata(x.Dst) || noise(x.Proto, x.DstPort) {
 		return
 	}
@@ -259,8 +269,14 @@ func poissonTail(k int64, mean float64) float64 {
 func (s *burstState) Findings() []*Draft {
 	var out []*Draft
 	common := map[target]*sharedBurst{}
+	var all []*burstSource
 	for _, src := range sortedBy(s.sources, netip.Addr.Compare) {
-		b := s.sources[src]
+		if all = append(all, s.sources[src]); s.common[src] != nil {
+			all = append(all, s.common[src])
+		}
+	}
+	for _, b := range all {
+		src := b.src
 		for _, e := range b.episodes {
 			if k, ok := s.policy(e); ok {
 				g := common[k]
@@ -291,7 +307,7 @@ func (s *burstState) policy(e *burstEpisode) (target, bool) {
 	for _, k := range sortedBy(e.targets, target.compare) {
 		n, hosts := e.targets[k], s.shared[k]
 		total += n
-		if float64(hosts) >= max(s.lab.threshold(s.d, "shared_hosts"), s.lab.threshold(s.d, "shared_share")*float64(s.lab.Hosts)) || hosts >= 8 {
+		if s.policyOf(k) || hosts >= manyHosts {
 			shared += n
 			if n > most {
 				foremost, most = k, n
@@ -299,6 +315,13 @@ func (s *burstState) policy(e *burstEpisode) (target, bool) {
 		}
 	}
 	return foremost, total > 0 && 10*shared >= 9*total
+}
+
+// policyOf reports a target that so much of the lab is refused, or so many hosts again and
+// again, that it is no part of what a single source tries.
+func (s *burstState) policyOf(k target) bool {
+	return float64(s.shared[k]) >= max(s.lab.threshold(s.d, "shared_hosts"), s.lab.threshold(s.d, "shared_share")*float64(s.lab.Hosts)) ||
+		s.kept[k] >= manyHosts
 }
 
 // sharedBurst is what many hosts are refused alike.

@@ -63,7 +63,7 @@ func (t *trail) recall(c contact) {
 	t.span(c.start, c.end)
 	t.count += c.events
 	t.sessions++
-	t.aim(c.dst.ip, c.dst.port, c.host)
+	t.aim(c.dst.ip, c.dst.port, c.host, c.start)
 	if c.proof.Length > 0 || c.proof.Source != "" {
 		t.prove(c.proof, 0)
 	}
