@@ -134,8 +134,12 @@ func (q *inquiry) beforeRuns() {
 	}
 }
 
-// wayInLasts is how long after a way in what happens may still come from it.
-const wayInLasts = 6 * hour
+// wayInLasts is how long after a way in what happens may still come from it, and onwardLasts
+// how long after it went on to another host, which others enter from there as well.
+const (
+	wayInLasts  = 6 * hour
+	onwardLasts = 2 * hour
+)
 
 // inbound looks for a way in: a finding that has a source of this incident as
 // its target, from elsewhere, before the incident began there.
@@ -153,7 +157,7 @@ func (q *inquiry) inbound() {
 		}
 		for _, src := range q.inc.Sources {
 			t, ok := began[src]
-			if !ok || f.SrcIP == src || f.Start >= t || t > add(max(f.Start, f.End), wayInLasts) || !aims(f, src) {
+			if !ok || f.SrcIP == src || !leads(f, src, t) {
 				continue
 			}
 			text := fmt.Sprintf("%s was reached from %s (%s, finding %s) before it began: a way in for someone else", src, f.SrcIP, f.Detector, f.ID)
@@ -177,10 +181,21 @@ func hasPart(f *firetrail.Finding, name string) bool {
 	return slices.ContainsFunc(f.Why, func(p firetrail.Part) bool { return p.Part == name })
 }
 
-// aims reports whether a finding has an address among its peers.
-func aims(f *firetrail.Finding, a netip.Addr) bool {
-	dst, _ := parseDst(f.Dst)
-	return dst == a || slices.ContainsFunc(f.Targets, func(t firetrail.Target) bool { return t.IP == a })
+// leads reports whether what began at an address at t may come from its having been reached by
+// a finding.
+func leads(f *firetrail.Finding, a netip.Addr, t int64) bool {
+	if dst, _ := parseDst(f.Dst); dst == a {
+		return f.Start < t && t <= add(max(f.Start, f.End), wayInLasts)
+	}
+	return slices.ContainsFunc(f.Targets, func(o firetrail.Target) bool {
+		if o.IP != a {
+			return false
+		}
+		if o.First == 0 || o.First == firetrail.Absent {
+			return f.Start < t && t <= add(max(f.Start, f.End), wayInLasts)
+		}
+		return o.First < t && t <= add(o.First, onwardLasts)
+	})
 }
 
 // manySources is from how many sources the same thing has a common cause.
