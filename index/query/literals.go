@@ -50,8 +50,9 @@ func foldsTo(s, word string) bool {
 
 // literals takes an expression "(?i)(a|b|c)" apart; ok is false where it is anything else.
 func literals(expr string) (words []string, ok bool) {
-	rest, ok := strings.CutPrefix(expr, "(?i)(")
-	if rest, ok = strings.CutSuffix(rest, ")"); !ok || !strings.HasPrefix(expr, "(?i)(") {
+	rest, begins := strings.CutPrefix(expr, "(?i)(")
+	rest, ends := strings.CutSuffix(rest, ")")
+	if !begins || !ends {
 		return nil, false
 	}
 	word := []byte{}

@@ -239,8 +239,9 @@ const (
 	timeActive  = 1.0
 	timeLasting = 0.8
 	timeIdle    = 0.05
-	timeOwnPod  = 0.5  // idle, at an address that nobody but the run has
-	peerLater   = 20.0 // K of a named peer outside of the call's time: times 0.05 it weighs as much as a call without arguments
+	timeOwnPod  = 0.5     // idle, at an address that nobody but the run has
+	peerEarly   = quarter // before the call: clocks that nobody compared
+	peerLater   = 20.0    // K of a named peer outside of the call's time: times 0.05 it weighs as much as a call without arguments
 )
 
 // weigh finds the call that explains a burst best, or what the lack of one says.
@@ -313,7 +314,7 @@ func (t *trace) hit(h hit, at firetrail.Interval, eps int64, c *claim, better fu
 	if call.Start-call.Unc <= at.Start+eps && (say.background || say.families.lasting()) && h.k >= contentMatches {
 		better(timeLasting, h.k, h.call, h.why, true)
 	}
-	if h.k >= contentPeer {
+	if h.k >= contentPeer && at.Start >= call.Start-call.Unc-peerEarly {
 		better(timeIdle, peerLater, h.call, h.why, false)
 	}
 }
@@ -347,7 +348,8 @@ type habit struct {
 	runs    int          // distinct runs that held the address during others
 	sources []netip.Addr // distinct sources of the same behaviour, whatever the address
 	timed   bool         // over all sources and runs it keeps falling into tool calls: see pool
-	rate    float64      // beginnings a second, at this source, that no call's content explains
+	alone   int          // beginnings at this source that no call's content explains
+	span    float64      // seconds in which they came
 }
 
 type habitKey struct {
@@ -428,7 +430,7 @@ func observeHabits(x *Index, findings []firetrail.Finding, bursts [][]burst) hab
 			b := &bursts[i][n]
 			h.bursts++
 			if !b.follows && !slices.ContainsFunc(b.weights, func(w weight) bool { return w.matched() }) {
-				h.rate += 1 / span
+				h.alone, h.span = h.alone+1, span
 			}
 			claims := x.claims(f, b.at, max(eps, idleMargin))
 			if len(claims) == 0 {

@@ -107,19 +107,23 @@ func (v *verdict) weigh() {
 	slices.SortStableFunc(v.order, func(a, b string) int { return cmp.Compare(v.share[b], v.share[a]) })
 }
 
-// temper bounds what the content of an active call weighs by how surprising it is that the
-// burst falls into it: where the same comes all the time without any such call, it
+// temper bounds what the content of a call weighs by how surprising it is that the burst falls
+// into it, or near it: where the same comes all the time without any such call, it
 // would have come during this one as well.
 func (v *verdict) temper() {
 	_, eps := v.x.opt.clock(v.f)
 	for i := range v.bursts {
 		for j := range v.bursts[i].weights {
 			w := &v.bursts[i].weights[j]
-			if w.call < 0 || w.lasting || w.timing != timeActive || w.k <= 1 || v.habit.rate == 0 {
+			others, length := v.habit.alone-1, hour // of a peer that was named at another time
+			if w.timing == timeActive && w.call >= 0 {
+				window := w.claim.trace.windows.iv[w.call]
+				others, length = v.habit.alone, window.End-window.Start+2*eps
+			}
+			if w.call < 0 || w.lasting || w.k <= 1 || others <= 0 {
 				continue
 			}
-			window := w.claim.trace.windows.iv[w.call]
-			chance := -math.Expm1(-v.habit.rate * float64(window.End-window.Start+2*eps) / 1e9)
+			chance := -math.Expm1(-float64(others) / v.habit.span * float64(length) / 1e9)
 			if most := 1 / chance; w.k > most {
 				w.k = most
 				w.w = w.base * w.timing * w.k

@@ -180,6 +180,7 @@ func (s *bulkState) Findings() []*Draft {
 			}
 		}
 	}
+	callAlike(all)
 	routine := routinesOf(all)
 	var out []*Draft
 	stores := map[string][]*bulkPeer{}
@@ -194,6 +195,22 @@ func (s *bulkState) Findings() []*Draft {
 		out = append(out, s.store(stores[name], routine[name])...)
 	}
 	return out
+}
+
+// callAlike gives the peers that no record of their own names the lowest name that others use
+// for the address.
+func callAlike(all []*bulkPeer) {
+	names := map[netip.Addr]string{}
+	for _, p := range all {
+		if old, known := names[p.dst]; len(p.hosts) > 0 && (!known || p.hosts[0] < old) {
+			names[p.dst] = p.hosts[0]
+		}
+	}
+	for _, p := range all {
+		if name, known := names[p.dst]; known && len(p.hosts) == 0 {
+			p.hosts = []string{name}
+		}
+	}
 }
 
 // store tells once of the volumes that many hosts send to one peer: a store of the lab. What
@@ -213,6 +230,7 @@ func (s *bulkState) store(all []*bulkPeer, r *routine) []*Draft {
 		switch {
 		case d == nil:
 		case p.peak() > usual:
+			d.part("beyond", p.peak(), usual, 2, "over %g times as much as 95 of 100 such volumes", s.lab.threshold(s.d, "factor"))
 			out = append(out, d)
 		case lead == nil || d.points() > lead.points():
 			if lead != nil {
@@ -280,7 +298,11 @@ var objectStores = map[string]bool{
 // usual scores what speaks for an upload that the lab makes all the time.
 func (r *routine) usual(d *Draft, p *bulkPeer) {
 	if n := len(r.sources); n >= 3 {
-		d.part("shared", float64(n), 3, -1.5, "%d inside hosts send such volumes to %s: a store of the lab", n, p.name())
+		points := -1.5
+		if n >= manyHosts {
+			points = -3
+		}
+		d.part("shared", float64(n), 3, points, "%d inside hosts send such volumes to %s: a store of the lab", n, p.name())
 	}
 	if n := r.sources[p.src]; n >= 3 {
 		d.part("routine", float64(n), 3, -1.5, "this host sent such volumes to %s %d times", p.name(), n)

@@ -160,9 +160,6 @@ func (l *Lab) parameters(chosen []Detector) []string {
 	return out
 }
 
-// maxTerms bounds the alternatives of one query.
-const maxTerms = 256
-
 // gather collects what the detectors want, sorted and without doubles.
 func gather(states []State) []firetrail.Traffic {
 	var out []firetrail.Traffic

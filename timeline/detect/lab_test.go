@@ -113,13 +113,13 @@ func (f *fake) Events(_ context.Context, q firetrail.Query, fields ...string) it
 	}
 }
 
-func (f *fake) Traffic(_ context.Context, list []firetrail.Traffic, fields ...string) iter.Seq2[*firetrail.Event, error] {
+func (f *fake) Traffic(ctx context.Context, list []firetrail.Traffic, fields ...string) iter.Seq2[*firetrail.Event, error] {
 	of := map[netip.Addr][]firetrail.Traffic{}
 	for _, t := range list {
 		of[t.Src] = append(of[t.Src], t)
 	}
 	return func(yield func(*firetrail.Event, error) bool) {
-		for ev := range f.Events(nil, firetrail.Query{}) {
+		for ev := range f.Events(ctx, firetrail.Query{}) {
 			if slices.ContainsFunc(of[ev.SrcIP], func(t firetrail.Traffic) bool { return t.Selects(ev) }) && !yield(only(ev, fields), nil) {
 				return
 			}

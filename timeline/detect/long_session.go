@@ -190,7 +190,7 @@ func (s *longState) share(d *Draft, g *longGroup) *Draft {
 	if len(d.sources) < 2 {
 		return d
 	}
-	d.title = fmt.Sprintf("Long sessions: %d inside hosts hold connections to %s, up to %s; %s stands for them", len(d.sources), endpoint(g.lead.dst, g.lead.port), span(g.longest), g.lead.src)
+	d.title = fmt.Sprintf("Long sessions: %d inside hosts hold connections to %s (%s), up to %s; %s stands for them", len(d.sources), endpoint(g.lead.dst, g.lead.port), d.host, span(g.longest), g.lead.src)
 	d.src = netip.Addr{}
 	return d
 }

@@ -17,7 +17,7 @@ type trail struct {
 	sessions   int64
 	bursts     []firetrail.Interval
 	targets    map[target]aimed
-	crowded    int64             // targets that no longer fitted
+	crowded    int64 // targets that no longer fitted
 	first      []Proof
 	last       []Proof
 	telling    []weighted
