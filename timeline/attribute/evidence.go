@@ -198,7 +198,7 @@ func (q *inquiry) outside() bool {
 	in, out := 0, 0
 	for _, m := range q.moments {
 		switch {
-		case m.follows:
+		case m.follows || m.run == "":
 		case m.inside:
 			in++
 		default:
@@ -230,7 +230,8 @@ type cells struct {
 	host  map[netip.Addr]int
 	tool  map[string]int // within tool calls of a run; all of its time where it has no trace
 	runs  map[string]bool
-	idle  int // while no run held the address, at addresses that a run held at some time or a host's
+	idle  int  // while no run held the address, at addresses that a run held at some time or a host's: times without a run, for one process
+	quiet bool // the burst before, of the same source, was one of those
 	idles []netip.Addr
 }
 
@@ -254,6 +255,7 @@ func (q *inquiry) count() cells {
 		all := bySrc[src]
 		slices.SortStableFunc(all, func(a, b burst) int { return compareIntervals(a.at, b.at) })
 		end := int64(firetrail.Absent)
+		c.quiet = false
 		for i := range all {
 			b := &all[i]
 			if i > 0 && b.at.Start <= add(end, burstGap) {
@@ -279,9 +281,13 @@ func (q *inquiry) cell(c *cells, src netip.Addr, b *burst) {
 			best = w
 		}
 	}
+	quiet := c.quiet
+	c.quiet = best == nil
 	if best == nil {
 		if q.x.byAddr[src] != nil && !q.x.podOnly(src) && q.farFromRuns(src, b.at) {
-			c.idle++
+			if !b.follows || !quiet {
+				c.idle++
+			}
 			if !slices.Contains(c.idles, src) {
 				c.idles = append(c.idles, src)
 			}
@@ -338,7 +344,15 @@ func (q *inquiry) factors() {
 	if n := len(c.host); n >= manySources { // the rule may hold for some hosts only: which ones is a choice that has its price
 		configuration = logMean([]float64{m.alike, m.apart(c.all, m.scope) - logChoose(m.places, n)})
 	}
-	models := []float64{agent, logMean(m.hosts), configuration}
+	one := logMean(m.hosts)
+	if into := q.invaded(); len(into) > 1 { // an intruder takes several hosts
+		n := 0
+		for _, src := range into {
+			n += c.host[src]
+		}
+		one = max(one, m.apart(n, float64(len(into))*hours(q.observed)))
+	}
+	models := []float64{agent, one, configuration}
 	mean := logMean(models)
 	text := fmt.Sprintf("%d bursts at %d sources, %d of them in tool calls of %d agentic runs (%.1f h), over %d addresses (%.0f h)", c.all, len(c.host), n, agents, t, len(q.places), m.hours)
 	for h, name := range [...]string{"tool calls of agentic runs carry them", "one host carries them", "all hosts alike"} {
