@@ -24,6 +24,7 @@ const maxRollup = 1 << 17
 type rollup struct {
 	mu   sync.Mutex
 	kind string
+	most int // flows that are held in memory after a group
 
 	addrs addrTable
 	parts interner[flowPart]
@@ -78,7 +79,7 @@ func (n *interner[K]) enter(k K) uint32 {
 	return id
 }
 
-func newRollup(kind string) *rollup { return &rollup{kind: kind} }
+func newRollup(kind string) *rollup { return &rollup{kind: kind, most: maxRollup} }
 
 // add sums a row group up, whose dictionaries have been told their addresses.
 func (r *rollup) add(g *columns.Group, z *zstd.Encoder) error {
@@ -95,7 +96,7 @@ func (r *rollup) add(g *columns.Group, z *zstd.Encoder) error {
 		}
 		r.observe(at, v, row)
 	}
-	if len(r.keys) > maxRollup {
+	if len(r.keys) > r.most {
 		return r.spill(z)
 	}
 	return nil

@@ -2,7 +2,6 @@ package parsers
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/bits"
@@ -324,15 +323,12 @@ func (p *zeekTSV) splitBlanks(rec []byte) bool {
 	return len(p.ends) == len(p.columns)
 }
 
-// splitByte is split for a separator of one byte. It looks at eight bytes with one
-// word: t has the top bit of each byte where the separator stands, and no other.
+// splitByte is split for a separator of one byte.
 func (p *zeekTSV) splitByte(rec []byte, sep byte) bool {
-	const ones, low = 0x0101010101010101, 0x7f7f7f7f7f7f7f7f
 	ends, most := p.ends, len(p.columns)-1
 	i := 0
 	for ; i+8 <= len(rec); i += 8 {
-		x := binary.LittleEndian.Uint64(rec[i:]) ^ ones*uint64(sep)
-		for t := ^((x&low + low) | x | low); t != 0; t &= t - 1 {
+		for t := bytesEqual(rec[i:], sep); t != 0; t &= t - 1 {
 			if len(ends) == most {
 				return false
 			}

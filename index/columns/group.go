@@ -242,7 +242,7 @@ func (c *column) spreadInts(row int, p unsafe.Pointer, size uintptr, n int) {
 func (g *Group) fields(row int, fields []firetrail.Field) {
 	at := len(firetrail.Fields) + 2
 	for _, f := range fields {
-		if at >= len(g.columns) || g.columns[at].own != f.Name || f.Name == "" {
+		if at >= len(g.columns) || !g.columns[at].named(f.Name) {
 			if at = g.column(f.Name); at < 0 {
 				g.rest.put(row, f)
 				at = len(firetrail.Fields) + 2
@@ -265,6 +265,15 @@ func (g *Group) fields(row int, fields []firetrail.Field) {
 		}
 		at++
 	}
+}
+
+// named says whether the name is that of the column as records mostly have it:
+// the same memory, or the same text.
+func (c *column) named(name string) bool {
+	if len(name) == 0 || len(name) != len(c.own) {
+		return false
+	}
+	return unsafe.StringData(name) == unsafe.StringData(c.own) || name == c.own
 }
 
 // column finds the column of a record's own field, making one while the
