@@ -154,7 +154,8 @@ func slope(pairs []Pair) float64 {
 	p := slices.Clone(pairs)
 	slices.SortFunc(p, func(a, b Pair) int { return cmp.Or(cmp.Compare(a.A, b.A), cmp.Compare(a.B, b.B)) })
 	step := max(1, len(p)/slopeSize)
-	var slopes []float64
+	n := (len(p) + step - 1) / step
+	slopes := make([]float64, 0, n*(n-1)/2)
 	for i := 0; i < len(p); i += step {
 		for j := i + step; j < len(p); j += step {
 			if dt := p[j].A - p[i].A; dt > 0 {

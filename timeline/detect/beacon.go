@@ -17,7 +17,7 @@ import (
 var beacon = Detector{
 	Name:   "beacon",
 	Title:  "contacts at regular intervals",
-	Doc:    "RITA's beacon score of a source and an external peer over the last day; NTP, DNS and what much of the lab contacts are left out.",
+	Doc:    "RITA's beacon score of a source and an external peer over the last day of their contacts, or over their own life of two hours or more; NTP, DNS and what much of the lab contacts are left out.",
 	Attack: []string{"T1071"},
 	Needs:  []Need{NeedAddress},
 	Defaults: []Setting{

@@ -15,7 +15,7 @@ import (
 var bulkEgress = Detector{
 	Name:   "bulk_egress",
 	Title:  "a large volume sent to one peer in the internet",
-	Doc:    "Bytes sent to one external peer: over a volume in any hour, or far beyond what this source sends to its other peers. Checkpoint stores belong on the allow list.",
+	Doc:    "Bytes sent to one external peer: over a volume in any hour, or far beyond what this source sends to its other peers. A store that many hosts send to is told once; checkpoint stores belong on the allow list.",
 	Attack: []string{"T1041", "T1048", "T1567"},
 	Needs:  []Need{NeedBytes},
 	Defaults: []Setting{

@@ -10,12 +10,12 @@ import (
 )
 
 // longSession looks for connections that stay. The bounds are RITA's, on the
-// longest single connection and on the pair's total; rows of connections that
-// still run count.
+// longest single connection and on the time of a day in which any stood; rows of
+// connections that still run count.
 var longSession = Detector{
 	Name:   "long_session",
 	Title:  "connections to the internet that stay for hours",
-	Doc:    "The longest connection of a pair, or all its connections together, against 1, 4, 8 and 12 hours.",
+	Doc:    "The longest connection of a pair, or the time of a day in which any of its connections stood, against 1, 4, 8 and 12 hours. What many hosts hold alike is told once; what many hold that no run ever held, not at all.",
 	Attack: []string{"T1571", "T1572"},
 	Needs:  []Need{NeedDuration},
 	Defaults: []Setting{

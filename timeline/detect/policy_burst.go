@@ -15,7 +15,7 @@ import (
 var policyBurst = Detector{
 	Name:   "policy_burst",
 	Title:  "a burst of policy violations",
-	Doc:    "Refused attempts of one inside source within five minutes: improbable against its own trailing day, or spread over several targets.",
+	Doc:    "Refused attempts of one inside source within five minutes: improbable against its own trailing day, or spread over several targets. What many hosts are refused is told apart from it, and once.",
 	Attack: nil,
 	Needs:  []Need{NeedAction},
 	Defaults: []Setting{
