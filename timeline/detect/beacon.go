@@ -71,7 +71,7 @@ func (s *beaconState) Channel(c *Channel) {
 	k := peerKey{c.Src, c.Dst, c.Port}
 	p, known := s.seen[k]
 	switch {
-	case !known && !enough && !s.lab.all:
+	case !known && (!enough || s.lab.visits.many(c.Dst)) && !s.lab.all:
 		return
 	case !known && len(s.seen) == maxSpans:
 		s.left++

@@ -80,6 +80,8 @@ type Detector struct {
 	Labels   []string // words of DNS names (between dots, hyphens, underscores; digits behind them do not count)
 	Words    []string // words of alarms (IDS messages, threat names) it wants to see
 	New      func(*Lab, *Detector) State
+
+	limits map[string]float64 // the settings in force, of those at work
 }
 
 // State is a detector at work on one case. The engine calls Channel for every
@@ -139,6 +141,7 @@ func run(ctx context.Context, view View, cfg Config, all bool) (Result, error) {
 	}
 	states := make([]State, len(chosen))
 	for i := range chosen {
+		chosen[i].settle(cfg.Thresholds)
 		states[i] = chosen[i].New(lab, &chosen[i])
 	}
 	if err := lab.readChannels(ctx, view, states); err != nil {

@@ -27,7 +27,6 @@ var DefaultInternal = []netip.Prefix{
 // by the phases: names before flows, bounds and hosts after phase 1.
 type Lab struct {
 	cfg       Config
-	limits    map[string]map[string]float64 // detector → setting → value
 	names     book
 	First     int64 // bounds of the dated flows, Absent if none
 	Last      int64
@@ -45,7 +44,7 @@ type Lab struct {
 }
 
 func newLab(cfg Config) *Lab {
-	l := &Lab{cfg: cfg, limits: limitsOf(cfg.Thresholds), First: firetrail.Absent, Last: firetrail.Absent,
+	l := &Lab{cfg: cfg, First: firetrail.Absent, Last: firetrail.Absent,
 		visits: newVisits(), held: map[netip.Addr]bool{}, resolvers: map[netip.Addr]bool{}, outside: map[netip.Addr]bool{}, nat: map[netip.Addr]bool{}, cut: map[string]string{}, ends: map[string]bool{}}
 	for _, a := range cfg.Held {
 		l.held[a.Unmap().WithZone("")] = true
@@ -104,7 +103,7 @@ func (l *Lab) External(a netip.Addr) bool {
 // threshold is a detector's setting, as configured or by default; NaN, which
 // compares false with everything, for a name it does not have.
 func (l *Lab) threshold(d *Detector, name string) float64 {
-	if v, ok := l.limits[d.Name][name]; ok {
+	if v, ok := d.limits[name]; ok {
 		return v
 	}
 	return math.NaN()
@@ -113,20 +112,16 @@ func (l *Lab) threshold(d *Detector, name string) float64 {
 // translated reports whether the address is what others of ours are translated to.
 func (l *Lab) translated(a netip.Addr) bool { return l.outside[a] || l.nat[a] }
 
-// limitsOf resolves the settings of all detectors once.
-func limitsOf(given map[string]float64) map[string]map[string]float64 {
-	out := map[string]map[string]float64{}
-	for _, d := range All {
-		out[d.Name] = map[string]float64{}
-		for _, s := range d.Defaults {
-			v, ok := given[d.Name+"."+s.Name]
-			if !ok {
-				v = s.Value
-			}
-			out[d.Name][s.Name] = v
+// settle resolves a detector's settings.
+func (d *Detector) settle(given map[string]float64) {
+	d.limits = map[string]float64{}
+	for _, s := range d.Defaults {
+		v, ok := given[d.Name+"."+s.Name]
+		if !ok {
+			v = s.Value
 		}
+		d.limits[s.Name] = v
 	}
-	return out
 }
 
 // parameters lists what the results were computed with, in a fixed order.

@@ -281,13 +281,10 @@ func (s *mineState) judge(p *minePeer, e *mineEpisode) *Draft {
 	if e.passed == 0 {
 		d.part(partRefused, float64(e.denied), 1, -1, "every attempt was refused")
 	}
-	if n := s.lab.Prevalence(p.dst); n == 1 && p.nameless && p.name == "" {
-		d.part("prevalence", 1, 1, 1, "no other inside host contacts this address, and no record names it")
-	} else if n == 1 && alone && s.lab.held[p.src] {
-		d.part("prevalence", 1, 1, 1, "no other inside host contacts this address, and it is a run's that does")
-	} else if alone && n > fewMiners {
+	if alone && s.lab.Prevalence(p.dst) > fewMiners {
 		return nil
 	}
+	s.rare(d, p)
 	if alone && !p.nameless {
 		d.part("named", 1, 1, -1.5, "the peer has a name that has nothing to do with mining")
 	}
@@ -307,6 +304,17 @@ func (s *mineState) judge(p *minePeer, e *mineEpisode) *Draft {
 		d.title += ", refused"
 	}
 	return d
+}
+
+// rare adds what it means that one inside host alone contacts the peer.
+func (s *mineState) rare(d *Draft, p *minePeer) {
+	switch {
+	case s.lab.Prevalence(p.dst) != 1:
+	case p.nameless && p.name == "":
+		d.part("prevalence", 1, 1, 1, "no other inside host contacts this address, and no record names it")
+	case p.alone() && s.lab.held[p.src]:
+		d.part("prevalence", 1, 1, 1, "no other inside host contacts this address, and it is a run's that does")
+	}
 }
 
 // lookups makes findings of names that were asked for without a connection that

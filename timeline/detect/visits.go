@@ -73,6 +73,13 @@ func key4(a netip.Addr) uint32 {
 	return binary.BigEndian.Uint32(b[:])
 }
 
+// many reports whether so many sources are known to have contacted an external destination
+// already that it is a service of the lab, however many of them are translated addresses.
+func (v *visits) many(dst netip.Addr) bool {
+	x, _ := v.of(dst)
+	return int(x.n) >= manyHosts+len(x.few)
+}
+
 // Prevalence is the number of internal sources that contacted an external destination,
 // translated addresses left out; 0 is unknown.
 func (l *Lab) Prevalence(dst netip.Addr) int64 {
