@@ -341,6 +341,17 @@ func (p *segmentPool) tester(seg int) (*tester, error) {
 	return it.tester, nil
 }
 
+// pass drops the segments that end before a time.
+func (p *segmentPool) pass(at int64) {
+	p.items = slices.DeleteFunc(p.items, func(it *pooled) bool {
+		over := p.s.segs[it.seg].Last < at
+		if over {
+			p.drop(it)
+		}
+		return over
+	})
+}
+
 // drop frees a segment's readers and counts what they read.
 func (p *segmentPool) drop(it *pooled) {
 	if it.tester != nil {

@@ -240,6 +240,7 @@ func (st *stream) newLoader(segments int) *loader {
 }
 
 func (l *loader) run() error {
+	l.pool.pass(l.refs[0].bound.time)
 	for _, b := range l.refs {
 		if err := live(l.st.sweep.ctx); err != nil {
 			return err
