@@ -6,7 +6,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"math"
 	"net/netip"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -44,6 +46,7 @@ func newCorrelate(a *app) *cobra.Command {
 			if len(c.Sources()) == 0 {
 				return fmt.Errorf("the case %s holds no events; take logs in with 'firetrail ingest PATH'", c.Dir())
 			}
+			keepSmall()
 			results, err := a.correlate(cmd.Context(), c, &f)
 			if err != nil {
 				return err
@@ -64,6 +67,18 @@ func newCorrelate(a *app) *cobra.Command {
 	fl.StringArrayVar(&f.thresholds, "set", nil, "threshold of a detector: `DETECTOR.NAME=VALUE`, repeatable")
 	fl.StringVar(&f.failOn, "fail-on", "", "exit 10 if a finding has at least this `severity`")
 	return cmd
+}
+
+// softMemory is what correlate's memory should stay below. What it needs is bounded,
+// but garbage may double that.
+const softMemory = 768 << 20
+
+// keepSmall makes the collector work for memory rather than time near the bound,
+// unless GOMEMLIMIT says something else.
+func keepSmall() {
+	if debug.SetMemoryLimit(-1) == math.MaxInt64 {
+		debug.SetMemoryLimit(softMemory)
+	}
 }
 
 // config turns the flags into the detectors' configuration.
