@@ -57,9 +57,10 @@ type Finding struct {
 
 // Target is one peer of a finding or an incident.
 type Target struct {
-	IP   netip.Addr `json:"ip"`
-	Port int64      `json:"-"`
-	Host string     `json:"host,omitempty"`
+	IP    netip.Addr `json:"ip"`
+	Port  int64      `json:"-"`
+	Host  string     `json:"host,omitempty"`
+	First int64      `json:"-"` // recorded time of the first contact; 0 or Absent: not known
 }
 
 // MarshalJSON leaves out an absent port and an invalid address.

@@ -392,6 +392,24 @@ func TestRaw(t *testing.T) {
 		}
 	}
 	check(c)
+	var origins []firetrail.Origin
+	for i, at := 0, int64(0); i < 12_000; i++ {
+		if i%700 == 0 {
+			origins = append(origins, firetrail.Origin{Source: c.Sources()[0].ID, Offset: at, Length: int64(len(lines[i]))}, firetrail.Origin{Source: "0000000000000000", Offset: at})
+		}
+		at += int64(len(lines[i])) + 1
+	}
+	slices.Reverse(origins)
+	records, err := c.Records(t.Context(), origins)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, r := range records {
+		raw, _, err := c.Raw(origins[i])
+		if !bytes.Equal(r.Raw, raw) || (err == nil) != (r.Err == nil) || err == nil && len(raw) == 0 {
+			t.Errorf("record %d: %q, %v; one by one %q, %v", i, r.Raw, r.Err, raw, err)
+		}
+	}
 	if _, _, err := c.Raw(firetrail.Origin{Source: "0000000000000000"}); !errors.Is(err, ErrNoSource) {
 		t.Error(err)
 	}

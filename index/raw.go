@@ -2,13 +2,19 @@ package index
 
 import (
 	"bytes"
+	"cmp"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
+	"slices"
 	"sync"
 
 	"firetrail"
+
+	"golang.org/x/sync/errgroup"
 )
 
 var (
@@ -37,6 +43,56 @@ type rawStream struct {
 // Raw reads the bytes of a record again from its source, without its line end,
 // and checks that they lie in a part of the source that is as it was taken in.
 func (c *Case) Raw(o firetrail.Origin) ([]byte, firetrail.Source, error) {
+	c.raw.mu.Lock()
+	defer c.raw.mu.Unlock()
+	return c.readRecord(&c.raw, o)
+}
+
+// Record is the bytes of a record, or why they could not be read again.
+type Record struct {
+	Raw    []byte
+	Source firetrail.Source
+	Err    error
+}
+
+// Records reads many records as Raw does, those of one source in order of their offsets, so
+// that compressed sources are read once, and several sources at a time. The result has one
+// for each origin; the error is that of a context that ended.
+func (c *Case) Records(ctx context.Context, origins []firetrail.Origin) ([]Record, error) {
+	order := make([]int, len(origins))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int {
+		return cmp.Or(cmp.Compare(origins[a].Source, origins[b].Source), cmp.Compare(origins[a].Offset, origins[b].Offset), cmp.Compare(a, b))
+	})
+	out := make([]Record, len(origins))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for len(order) > 0 {
+		n := 1
+		for n < len(order) && origins[order[n]].Source == origins[order[0]].Source {
+			n++
+		}
+		one := order[:n]
+		order = order[n:]
+		group.Go(func() error {
+			s := rawStream{index: -1}
+			defer s.close()
+			for _, i := range one {
+				if err := ctx.Err(); err != nil {
+					return fmt.Errorf("read records: %w", err)
+				}
+				out[i].Raw, out[i].Source, out[i].Err = c.readRecord(&s, origins[i])
+			}
+			return nil
+		})
+	}
+	return out, group.Wait()
+}
+
+// readRecord reads one record from a stream that may stand anywhere.
+func (c *Case) readRecord(s *rawStream, o firetrail.Origin) ([]byte, firetrail.Source, error) {
 	t := c.view().byID[o.Source]
 	if t == nil {
 		return nil, firetrail.Source{}, fmt.Errorf("%w: %q", ErrNoSource, o.Source)
@@ -44,9 +100,6 @@ func (c *Case) Raw(o firetrail.Origin) ([]byte, firetrail.Source, error) {
 	if o.Offset < 0 || o.Length < 0 || o.Length > t.Size || o.Offset > t.Size-o.Length {
 		return nil, t.Source, fmt.Errorf("source %s has %d bytes, no record at %d+%d", t.ID, t.Size, o.Offset, o.Length)
 	}
-	s := &c.raw
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	raw := make([]byte, 0, o.Length)
 	for at := o.Offset; at < o.Offset+o.Length; {
 		part, err := c.part(s, t, at/sumSize)

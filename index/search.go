@@ -34,7 +34,18 @@ type SearchOptions struct {
 // is the last thing that is yielded. Memory does not grow with the case. With fields,
 // only they are read (see SearchOptions.Fields); without, events are whole.
 func (c *Case) Events(ctx context.Context, q firetrail.Query, fields ...string) iter.Seq2[*firetrail.Event, error] {
-	return c.Search(ctx, q, SearchOptions{Fields: fields})
+	if len(fields) == 0 {
+		return c.Search(ctx, q, SearchOptions{})
+	}
+	return func(yield func(*firetrail.Event, error) bool) {
+		s, err := c.prepare(q, 0)
+		if err == nil {
+			err = s.stream(ctx, nil, fields, yield)
+		}
+		if err != nil {
+			yield(nil, err)
+		}
+	}
 }
 
 // Search yields the events that q selects, as Events does. A page is ready as soon

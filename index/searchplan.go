@@ -69,12 +69,20 @@ func (c *Case) prepare(q firetrail.Query, now int64) (*search, error) {
 		return nil, err
 	}
 	s := &search{c: c, pred: pred, terms: asksTerms(pred.Plan())}
+	s.choose(snap)
+	s.plan.Query = query.Print(q)
+	s.plan.Planning = time.Since(start)
+	return s, nil
+}
+
+// choose takes the segments that may hold matching rows.
+func (s *search) choose(snap *snapshot) {
 	var sources []string
 	for i := range snap.segments {
 		seg := &snap.segments[i]
 		s.plan.Segments++
 		s.plan.Rows += seg.Rows
-		if !mayHold(pred, seg) {
+		if !mayHold(s.pred, seg) {
 			s.plan.SegmentsSkipped++
 			continue
 		}
@@ -87,9 +95,6 @@ func (c *Case) prepare(q firetrail.Query, now int64) (*search, error) {
 		n, _ := slices.BinarySearch(sources, s.segs[i].Source)
 		s.rank = append(s.rank, n)
 	}
-	s.plan.Query = query.Print(q)
-	s.plan.Planning = time.Since(start)
-	return s, nil
 }
 
 // mayHold reports whether rows of a segment may match, by its kind, source and times.

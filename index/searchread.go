@@ -118,6 +118,7 @@ type pooled struct {
 	events  *columns.Reader // another cursor, which makes events
 	columns []int           // that events are made of
 	group   int             // row group that columns is for
+	traffic *trafficTest    // of a stream, nil until asked for
 }
 
 // maxPooled bounds the segments that all goroutines of a search keep together.
@@ -153,6 +154,17 @@ func (p *segmentPool) tester(seg int) (*tester, error) {
 		return nil, err
 	}
 	return it.tester, nil
+}
+
+// pass drops the segments that end before a time.
+func (p *segmentPool) pass(at int64) {
+	p.items = slices.DeleteFunc(p.items, func(it *pooled) bool {
+		over := p.s.segs[it.seg].Last < at
+		if over {
+			p.drop(it)
+		}
+		return over
+	})
 }
 
 // drop frees a segment's readers and counts what they read.

@@ -34,6 +34,7 @@ func makeIncident(group []*firetrail.Finding) firetrail.Incident {
 		inc.Sources = append(inc.Sources, sourcesOf(f)...)
 		inc.EvidenceCount += int64(len(f.Evidence))
 		for _, t := range targetsOf(f) {
+			t.First = 0
 			if !targets[t] {
 				targets[t] = true
 				inc.Targets = append(inc.Targets, t)

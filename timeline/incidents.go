@@ -24,6 +24,8 @@ type Options struct {
 	SpreadGap int64   // from a host's being reached to its own first finding; 0: 6 h
 	Certain   float64 // probability from which a run is a finding's subject; 0: 0.5
 	Level     string  // least severity of an incident's gravest finding; "": low
+
+	Gateways []netip.Addr // addresses that many others are translated to: what two findings of one have in common is no subject
 }
 
 func (o Options) filled() Options {
@@ -48,11 +50,12 @@ func (o Options) filled() Options {
 // Incidents puts findings together that belong together, by four rules:
 //
 //  1. one subject - the run, where it is known well enough, else the source
-//     address - and close in time (RunGap, SourceGap) or with a common target;
+//     address, but for a gateway's - and close in time (RunGap, SourceGap) or with a
+//     common target;
 //  2. one source and one peer at the same time, whatever the attribution: what
 //     several detectors see in one session;
 //  3. spread: a host that a finding reached begins a finding of its own within
-//     SpreadGap, unless both are known to be of different runs;
+//     SpreadGap of that, unless both are known to be of different runs;
 //  4. a storm: three sources or more, refused at the same destination within
 //     SourceGap of each other, none of them explained by a tool call. What
 //     belongs to a storm is no sign of its sources: rules 1 to 3 leave it out.
@@ -135,10 +138,24 @@ func (g *grouping) runOf(f *firetrail.Finding) string {
 	return f.Run.ID
 }
 
-// parted reports that two findings are known to be of different runs.
+// parted reports that two findings are known to be of different runs, or came from an address
+// of pods while different runs held it: what such an address does belongs to its holder.
 func (g *grouping) parted(a, b *firetrail.Finding) bool {
 	x, y := g.runOf(a), g.runOf(b)
-	return x != "" && y != "" && x != y
+	if x != "" && y != "" {
+		return x != y
+	}
+	return a.SrcIP == b.SrcIP && podsOnly(a) && podsOnly(b) && !slices.ContainsFunc(a.Leases, func(l firetrail.Lease) bool {
+		return slices.ContainsFunc(b.Leases, func(o firetrail.Lease) bool { return l.Run == o.Run })
+	})
+}
+
+// podsOnly reports that all known holders of a finding's address were pods or sandboxes with an
+// address of their own.
+func podsOnly(f *firetrail.Finding) bool {
+	return len(f.Leases) > 0 && !slices.ContainsFunc(f.Leases, func(l firetrail.Lease) bool {
+		return l.Shared || l.IP != f.SrcIP || l.Subject != "pod" && l.Subject != "sandbox"
+	})
 }
 
 func dated(f *firetrail.Finding) bool { return f.Start != firetrail.Absent }
@@ -166,6 +183,9 @@ func (g *grouping) subjects() {
 	targets := map[peer]int{}
 	for i, f := range g.fs {
 		subject, gap := g.runOf(f), g.opt.RunGap
+		if subject == "" && slices.Contains(g.opt.Gateways, f.SrcIP) {
+			continue
+		}
 		if subject == "" {
 			subject, gap = firetrail.AddrText(f.SrcIP), g.opt.SourceGap
 		} else {
@@ -175,13 +195,13 @@ func (g *grouping) subjects() {
 			continue
 		}
 		l, known := latest[subject]
-		if known && f.Start <= l.end+gap {
+		if known && f.Start <= l.end+gap && !g.parted(f, g.fs[l.finding]) {
 			g.join(i, l.finding)
 		}
 		latest[subject] = last{i, max(f.End, f.Start, l.end)}
 		for _, t := range peersOf(f) {
 			k := peer{subject, t}
-			if j, shared := targets[k]; shared {
+			if j, shared := targets[k]; shared && !g.parted(f, g.fs[j]) {
 				g.join(i, j)
 			}
 			targets[k] = i
@@ -202,6 +222,9 @@ func peersOf(f *firetrail.Finding) []string {
 		return append(out, fmt.Sprintf("%s %d", host, max(port, -1)))
 	}
 	out := add(nil, f.Host, f.Dst, f.DstPort)
+	if f.Detector == "dns_tunnel" && f.Host != "" { // the resolver is everybody's
+		return out
+	}
 	if f.Targeted > maxPeers || len(f.Targets) > maxPeers {
 		return out
 	}
@@ -293,6 +316,9 @@ func distinct(a []netip.Addr) int {
 	return len(slices.Compact(a))
 }
 
+// entryGap bounds SpreadGap where somebody from the internet logged in and went on.
+const entryGap = 2 * hour
+
 // spread is rule 3. What a refused burst aimed at was not reached; a host that
 // was one of many in a sweep has to do more than be refused itself. What is only
 // worth knowing (SSH from the internet that may have come to nothing) joins nothing.
@@ -308,11 +334,15 @@ func (g *grouping) spread() {
 			continue
 		}
 		entry := hasPart(a, "inbound") // what a run is known to have done, or was refused, is no intruder's
+		gap := g.opt.SpreadGap
+		if entry { // a host that people log in from reaches others all day
+			gap = min(gap, entryGap)
+		}
 		many := a.Targeted > maxPeers || len(a.Targets) > maxPeers
-		for _, ip := range reached(a) {
+		for ip, at := range reached(a) {
 			for _, j := range bySource[ip] {
 				b := g.fs[j]
-				soon := b.Start >= a.Start && b.Start <= max(a.End, a.Start)+g.opt.SpreadGap
+				soon := b.Start >= at && b.Start <= at+gap
 				own := g.runOf(b) != "" || refusedOnly(b)
 				if ip != a.SrcIP && soon && !g.parted(a, b) && !(many && refusedOnly(b)) && !(entry && own) {
 					g.join(i, j)
@@ -322,18 +352,28 @@ func (g *grouping) spread() {
 	}
 }
 
-func reached(f *firetrail.Finding) []netip.Addr {
-	var out []netip.Addr
-	if a, err := netip.ParseAddr(f.Dst); err == nil {
-		out = append(out, a)
+// reached gives the addresses that a finding reached, and when it first did.
+func reached(f *firetrail.Finding) map[netip.Addr]int64 {
+	out := map[netip.Addr]int64{}
+	note := func(a netip.Addr, at int64) {
+		if at == 0 || at == firetrail.Absent {
+			at = f.Start
+		}
+		if old, known := out[a]; !known || at < old {
+			out[a] = at
+		}
 	}
 	for _, t := range f.Targets {
 		if t.IP.IsValid() {
-			out = append(out, t.IP)
+			note(t.IP, t.First)
 		}
 	}
-	slices.SortFunc(out, netip.Addr.Compare)
-	return slices.Compact(out)
+	if a, err := netip.ParseAddr(f.Dst); err == nil {
+		if _, known := out[a]; !known {
+			note(a, f.Start)
+		}
+	}
+	return out
 }
 
 // incidentID is the same for the same findings.

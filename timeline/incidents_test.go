@@ -54,7 +54,32 @@ func shape(incs []firetrail.Incident, fs []firetrail.Finding) string {
 	return strings.Join(lines, "\n")
 }
 
+// onPod says which pod, of which run, held the source of a finding that was not attributed.
+func onPod(f firetrail.Finding, run string) firetrail.Finding {
+	f.Run = nil
+	f.Leases = []firetrail.Lease{{IP: f.SrcIP, Subject: "pod", Run: run, Name: run + "-0"}}
+	return f
+}
+
+const gateway = "192.0.2.1"
+
+func dnsFinding(src, domain string, start int64) firetrail.Finding {
+	f := finding("dns_tunnel", src, "198.51.100.53", 53, start, start+10, "", 0, "")
+	f.ID, f.Host = fmt.Sprintf("f-%s-%d", domain, start), domain
+	return f
+}
+
+// entry is somebody's way in over SSH who went on to another host at a minute.
+func entry(src, dst string, start, end int64, onward string, at int64) firetrail.Finding {
+	f := finding("ssh_tunnel", src, dst, 22, start, end, "", 0, "")
+	f.Why = []firetrail.Part{{Part: "inbound"}, {Part: "entered"}, {Part: "onward"}}
+	f.Targets = append(f.Targets, firetrail.Target{IP: netip.MustParseAddr(onward), Port: 22, First: clock(0, at)})
+	f.Targeted = 2
+	return f
+}
+
 func TestIncidents(t *testing.T) {
+	opt := Options{Gateways: []netip.Addr{netip.MustParseAddr(gateway)}}
 	storm := func(from, n int, start int64) (fs []firetrail.Finding) {
 		for i := range n {
 			fs = append(fs, finding("policy_burst", fmt.Sprintf("10.20.3.%d", from+i), "198.51.100.20", 443, start+int64(i), start+5+int64(i), fmt.Sprintf("r-%d", from+i), .6, "A2"))
@@ -105,6 +130,29 @@ func TestIncidents(t *testing.T) {
 			finding("port_scan", "10.20.3.8", "10.20.3.7", 22, 100, 110, "r-1", .99, "A4"),
 			finding("mining", "10.20.3.7", "203.0.113.10", 3333, 200, 300, "r-2", .99, "A4"),
 		}, "port_scan@100\nmining@200"},
+		{"two holders of a pod's address, to the same peer", []firetrail.Finding{
+			onPod(finding("tor", "10.36.3.7", "203.0.113.9", 9001, 100, 120, "", 0, ""), "r-1"),
+			onPod(finding("tor", "10.36.3.7", "203.0.113.9", 9001, 150, 160, "", 0, ""), "r-2"),
+		}, "tor@100\ntor@150"},
+		{"one holder of a pod's address", []firetrail.Finding{
+			onPod(finding("tor", "10.36.3.7", "203.0.113.9", 9001, 100, 120, "", 0, ""), "r-1"),
+			onPod(finding("mining", "10.36.3.7", "203.0.113.10", 3333, 150, 160, "", 0, ""), "r-1"),
+		}, "tor@100,mining@150"},
+		{"a gateway is no subject", []firetrail.Finding{
+			finding("tor", gateway, "203.0.113.9", 9001, 100, 120, "", 0, ""),
+			finding("mining", gateway, "203.0.113.10", 3333, 110, 160, "", 0, ""),
+		}, "tor@100\nmining@110"},
+		{"a resolver is no common peer", []firetrail.Finding{
+			dnsFinding("10.20.3.7", "a.example", 100), dnsFinding("10.20.3.7", "b.example", 900), dnsFinding("10.20.3.7", "a.example", 2000),
+		}, "dns_tunnel@100,dns_tunnel@2000\ndns_tunnel@900"},
+		{"long after somebody who was let in went on", []firetrail.Finding{
+			entry("203.0.113.8", "10.20.9.1", 100, 600, "10.20.3.7", 130),
+			finding("mining", "10.20.3.7", "203.0.113.10", 3333, 400, 500, "", 0, ""),
+		}, "ssh_tunnel@100\nmining@400"},
+		{"soon after somebody who was let in went on", []firetrail.Finding{
+			entry("203.0.113.8", "10.20.9.1", 100, 600, "10.20.3.7", 330),
+			finding("mining", "10.20.3.7", "203.0.113.10", 3333, 400, 500, "", 0, ""),
+		}, "ssh_tunnel@100,mining@400"},
 		{"a storm", storm(1, 5, 100), "policy_burst@100,policy_burst@101,policy_burst@102,policy_burst@103,policy_burst@104"},
 		{"two sources are no storm", storm(1, 2, 100), "policy_burst@100\npolicy_burst@101"},
 		{"a storm over an agent's act", append(storm(1, 5, 100), finding("ssh_tunnel", "10.20.3.1", "203.0.113.9", 443, 120, 400, "r-1", .99, "A4")),
@@ -112,7 +160,7 @@ func TestIncidents(t *testing.T) {
 		{"two storms of one day", append(storm(1, 3, 100), storm(1, 3, 900)...), "policy_burst@100,policy_burst@101,policy_burst@102\npolicy_burst@900,policy_burst@901,policy_burst@902"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			incs := Incidents(c.fs, Options{})
+			incs := Incidents(c.fs, opt)
 			if got := shape(incs, c.fs); got != c.want {
 				t.Errorf("got\n%s\nwant\n%s", got, c.want)
 			}
@@ -120,7 +168,7 @@ func TestIncidents(t *testing.T) {
 			for range 5 {
 				r.Shuffle(len(c.fs), func(i, j int) { c.fs[i], c.fs[j] = c.fs[j], c.fs[i] })
 				a, _ := json.Marshal(incs)
-				b, _ := json.Marshal(Incidents(c.fs, Options{}))
+				b, _ := json.Marshal(Incidents(c.fs, opt))
 				if string(a) != string(b) {
 					t.Fatalf("another order, another answer:\n%s\n%s", a, b)
 				}

@@ -220,12 +220,13 @@ var flowFields = []string{"time", "proto", "src_ip", "dst_ip", "src_port", "dst_
 
 // sight reads what a query selects, within the bounds of the sample.
 func sight(ctx context.Context, c *index.Case, q firetrail.Query, seen *attribute.Sightings) error {
-	for ev, err := range c.Search(ctx, q, index.SearchOptions{Fields: flowFields, Limit: 2 * sampleEvents}) {
+	n := 0
+	for ev, err := range c.Events(ctx, q, flowFields...) {
 		if err != nil {
 			return err
 		}
 		seen.Add(ev)
-		if seen.Full() {
+		if n++; n == 2*sampleEvents || seen.Full() {
 			break
 		}
 	}

@@ -6,7 +6,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"math"
 	"net/netip"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -44,6 +46,7 @@ func newCorrelate(a *app) *cobra.Command {
 			if len(c.Sources()) == 0 {
 				return fmt.Errorf("the case %s holds no events; take logs in with 'firetrail ingest PATH'", c.Dir())
 			}
+			keepSmall()
 			results, err := a.correlate(cmd.Context(), c, &f)
 			if err != nil {
 				return err
@@ -64,6 +67,18 @@ func newCorrelate(a *app) *cobra.Command {
 	fl.StringArrayVar(&f.thresholds, "set", nil, "threshold of a detector: `DETECTOR.NAME=VALUE`, repeatable")
 	fl.StringVar(&f.failOn, "fail-on", "", "exit 10 if a finding has at least this `severity`")
 	return cmd
+}
+
+// softMemory is what correlate's memory should stay below. What it needs is bounded,
+// but garbage may double that.
+const softMemory = 768 << 20
+
+// keepSmall makes the collector work for memory rather than time near the bound,
+// unless GOMEMLIMIT says something else.
+func keepSmall() {
+	if debug.SetMemoryLimit(-1) == math.MaxInt64 {
+		debug.SetMemoryLimit(softMemory)
+	}
 }
 
 // config turns the flags into the detectors' configuration.
@@ -103,6 +118,7 @@ func (f *correlateFlags) config(a *app, inv *firetrail.Inventory) (detect.Config
 	// Pods and sandboxes that the inventory knows need no flag.
 	for i := range inv.Runs {
 		for _, l := range inv.Runs[i].Leases {
+			cfg.Held = append(cfg.Held, l.IP)
 			if (l.Subject == "pod" || l.Subject == "sandbox") && !l.Shared {
 				cfg.Sandboxes = append(cfg.Sandboxes, netip.PrefixFrom(l.IP, l.IP.BitLen()))
 			}
@@ -181,13 +197,16 @@ func (a *app) correlate(ctx context.Context, c *index.Case, f *correlateFlags) (
 	detect.Corroborate(found.Findings)
 	findings, byRun := detect.SuppressRuns(found.Findings, cfg.Allow, c.Last())
 	found.Suppressed = append(found.Suppressed, byRun...)
-	unread := fillEvidence(c, findings)
+	unread, err := fillEvidence(ctx, c, findings)
+	if err != nil {
+		return firetrail.Results{}, err
+	}
 	sources := clocks.sources
 	silent, err := gaps(ctx, c, sources)
 	if err != nil {
 		return firetrail.Results{}, err
 	}
-	incidents := timeline.Incidents(findings, timeline.Options{})
+	incidents := timeline.Incidents(findings, timeline.Options{Gateways: gateways(inv.NAT)})
 	who.Causes(incidents, findings, observed(sources, silent, opt.Offsets))
 	r := firetrail.Results{
 		Tool: "firetrail " + version(), Parameters: found.Parameters, Findings: findings, Incidents: incidents,
@@ -201,10 +220,9 @@ func (a *app) correlate(ctx context.Context, c *index.Case, f *correlateFlags) (
 	return r, nil
 }
 
-// fillEvidence reads the bytes of every cited record, source by source in order
-// of offset, so that compressed sources are read once. Where a source is gone or
-// has changed, its records stay cited without their bytes; the sentences say so.
-func fillEvidence(c *index.Case, findings []firetrail.Finding) (unread []string) {
+// fillEvidence reads the bytes of every cited record. Where a source is gone or has
+// changed, its records stay cited without their bytes; the sentences say so.
+func fillEvidence(ctx context.Context, c *index.Case, findings []firetrail.Finding) (unread []string, err error) {
 	var all []*firetrail.Evidence
 	for i := range findings {
 		for k := range findings[i].Evidence {
@@ -214,22 +232,30 @@ func fillEvidence(c *index.Case, findings []firetrail.Finding) (unread []string)
 	slices.SortStableFunc(all, func(a, b *firetrail.Evidence) int {
 		return cmp.Or(cmp.Compare(a.Source, b.Source), cmp.Compare(a.Offset, b.Offset))
 	})
+	origins := make([]firetrail.Origin, len(all))
+	for i, e := range all {
+		origins[i] = e.Origin
+	}
+	records, err := c.Records(ctx, origins)
+	if err != nil {
+		return nil, err
+	}
 	lost := ""
-	for _, e := range all {
-		raw, src, err := c.Raw(e.Origin)
-		e.Path = src.Path
-		if err != nil {
+	for i, e := range all {
+		r := &records[i]
+		e.Path = r.Source.Path
+		if r.Err != nil {
 			e.Note = "the record could not be read again"
 			if e.Source != lost {
 				lost = e.Source
-				unread = append(unread, fmt.Sprintf("evidence of %s could not be read again: %v", src.Path, err))
+				unread = append(unread, fmt.Sprintf("evidence of %s could not be read again: %v", r.Source.Path, r.Err))
 			}
 			continue
 		}
-		sum := sha256.Sum256(raw)
-		e.Raw, e.SHA256 = slices.Clone(raw), hex.EncodeToString(sum[:])
+		sum := sha256.Sum256(r.Raw)
+		e.Raw, e.SHA256 = r.Raw, hex.EncodeToString(sum[:])
 	}
-	return unread
+	return unread, nil
 }
 
 // guesses are the sources whose zone or year nobody named: their provenance

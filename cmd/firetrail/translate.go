@@ -87,3 +87,25 @@ func behindQuery(f *firetrail.Finding) firetrail.Query {
 	}
 	return firetrail.And(q...)
 }
+
+// gatewayHosts is from how many inside addresses on an outside one is a gateway's.
+const gatewayHosts = 3
+
+// gateways are the addresses that several others are translated to, sorted.
+func gateways(nat []firetrail.NAT) []netip.Addr {
+	behind := map[netip.Addr]map[netip.Addr]bool{}
+	for _, n := range nat {
+		if behind[n.OutsideIP] == nil {
+			behind[n.OutsideIP] = map[netip.Addr]bool{}
+		}
+		behind[n.OutsideIP][n.InsideIP] = true
+	}
+	var out []netip.Addr
+	for a, inside := range behind {
+		if len(inside) >= gatewayHosts {
+			out = append(out, a)
+		}
+	}
+	slices.SortFunc(out, netip.Addr.Compare)
+	return out
+}

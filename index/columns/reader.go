@@ -276,7 +276,7 @@ func (r *Reader) put(row, column int, ev *firetrail.Event) error {
 	}
 	switch {
 	case info.Field == nil && info.Name == "time_guess":
-		ev.Guess = guessOf(text)
+		ev.Guess = GuessNamed(text)
 	case info.Field == nil:
 		name, _ := isX(info.Name)
 		ev.Put(name, text)
@@ -304,7 +304,8 @@ func (r *Reader) putInt(info *Info, n int64, ev *firetrail.Event) {
 	}
 }
 
-func guessOf(s string) firetrail.Guess {
+// GuessNamed is the guess that prints as s, none for anything else.
+func GuessNamed(s string) firetrail.Guess {
 	for g := firetrail.Guess(0); g < 4; g++ {
 		if g.String() == s {
 			return g

@@ -64,6 +64,8 @@ func Compile(q firetrail.Query, env Env) (*Predicate, error) {
 		if len(q.Args) != 1 {
 			return nil, errors.New("a negation needs one argument")
 		}
+	case firetrail.OpOr:
+		p.Args, q.Args = fuse(q.Args)
 	}
 	for _, a := range q.Args {
 		c, err := Compile(a, env)
@@ -298,7 +300,7 @@ func bareTest(q firetrail.Query) (func(string) bool, Need, error) {
 		if err != nil {
 			return nil, Need{}, err
 		}
-		return re.MatchString, needFragment(literal), nil
+		return matcher(q.Value, re), needFragment(literal), nil
 	}
 	return nil, Need{}, errors.New("a comparison needs a field: field:>value")
 }

@@ -44,7 +44,7 @@ func (l *Leaf) text(q firetrail.Query) error {
 		if err != nil {
 			return err
 		}
-		l.Text = re.MatchString
+		l.Text = matcher(q.Value, re)
 		l.Need = needTest(l.Field, "", func(s string) bool { return strings.Contains(s, literal) })
 	default:
 		l.order(q)

@@ -24,12 +24,18 @@ type matcher struct {
 // Judge scores results against the truth.
 func Judge(t Truth, r firetrail.Results) Score {
 	m := matcher{truth: t, hits: make([][]int, len(t.Planted)), owner: make([][]int, len(r.Findings))}
-	for i := range t.Planted {
-		for k := range r.Findings {
-			if t.Planted[i].Records > 0 && belongs(&t.Planted[i], &r.Findings[k]) {
-				m.hits[i] = append(m.hits[i], k)
+	for k := range r.Findings {
+		f := &r.Findings[k]
+		most := 0
+		for i := range t.Planted {
+			if t.Planted[i].Records > 0 && belongs(&t.Planted[i], f) {
 				m.owner[k] = append(m.owner[k], i)
+				most = max(most, t.Planted[i].aimed(f))
 			}
+		}
+		m.owner[k] = slices.DeleteFunc(m.owner[k], func(i int) bool { return 2*t.Planted[i].aimed(f) < most })
+		for _, i := range m.owner[k] {
+			m.hits[i] = append(m.hits[i], k)
 		}
 	}
 	s := Score{}
@@ -79,6 +85,19 @@ func (p *Planted) peers(f *firetrail.Finding) bool {
 		return slices.ContainsFunc(p.Targets, n.Contains)
 	}
 	return !named
+}
+
+// aimed counts the finding's peers that are the behaviour's. Of several behaviours a finding
+// belongs to those whose peers are most of its own: what happened beside them on the same
+// address at the same time is in its records by the way.
+func (p *Planted) aimed(f *firetrail.Finding) int {
+	n := 0
+	for _, t := range f.Targets {
+		if slices.Contains(p.Targets, t.IP) {
+			n++
+		}
+	}
+	return n
 }
 
 // from reports whether the address is one of the behaviour's.

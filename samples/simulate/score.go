@@ -3,7 +3,8 @@ package simulate
 // Score compares the results of a correlation with the truth. A finding belongs
 // to a planted behaviour when its detector is the behaviour's class or one of its
 // also classes, one of its sources is one of the behaviour's (inside or
-// translated), one of its peers is, and the times meet within two minutes.
+// translated), one of its peers is, and the times meet within two minutes; of several
+// behaviours, to those that have most of its peers.
 type Score struct {
 	Detectors    []DetectorScore  `json:"detectors"`
 	Incidents    IncidentScore    `json:"incidents"`

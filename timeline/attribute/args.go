@@ -160,10 +160,19 @@ func (c *content) read(text string) {
 // command reads the words of one command.
 func (c *content) command(text string) {
 	secure := false // within an ssh command
+	script := false // the next word is the file that an interpreter runs
 	last := ""      // the word before
 	for w := range strings.FieldsFuncSeq(text, separates) {
 		lower := strings.ToLower(w)
 		program := lower[strings.LastIndexByte(lower, '/')+1:]
+		if script && !strings.HasPrefix(w, "-") {
+			script = false
+			if hostName(lower) { // train.py and run.sh have the form of names
+				last = lower
+				continue
+			}
+		}
+		script = interpreters[program] || script && lower != "-c" && lower != "-m"
 		switch {
 		case program == "ssh" || program == "ssh.exe":
 			secure = true
@@ -180,6 +189,11 @@ func (c *content) command(text string) {
 		c.word(lower, last)
 		last = lower
 	}
+}
+
+// interpreters run the file that is their first argument.
+var interpreters = map[string]bool{
+	"bash": true, "sh": true, "zsh": true, "dash": true, "python": true, "python2": true, "python3": true, "perl": true, "ruby": true, "node": true, "source": true,
 }
 
 // sshOptions reads a bundle of short options, "fNR8080:…": whether it asks for a

@@ -58,10 +58,14 @@ func Findings(inv firetrail.Inventory, findings []firetrail.Finding, opt Options
 
 // Findings fills the Attribution and the Offset of each finding; see the function.
 func (x *Index) Findings(findings []firetrail.Finding) {
-	habits := observeHabits(x, findings)
+	bursts := make([][]burst, len(findings))
+	for i := range findings {
+		bursts[i] = x.bursts(&findings[i])
+	}
+	habits := observeHabits(x, findings, bursts)
 	for i := range findings {
 		f := &findings[i]
-		f.Attribution = x.attribute(f, habits.of(f))
+		f.Attribution = x.attribute(f, habits.of(f), bursts[i])
 		f.Offset, _ = x.opt.clock(f)
 	}
 	recur(findings)
@@ -87,6 +91,7 @@ type weight struct {
 	call    int     // of the run's calls, -1 for none
 	why     string  // of the content match
 	lasting bool    // by a process that an earlier call left running
+	base    float64 // of the lease: its quality, its share, how far the burst lies in it
 }
 
 // matched reports a call in time whose content fits.
@@ -99,6 +104,7 @@ type burst struct {
 	at      firetrail.Interval // by the inventory's clock
 	weights []weight
 	bg      float64 // before the factor B
+	follows bool    // goes on what the burst before began: one process, which follows no call
 }
 
 // hit is a call whose content has to do with the finding.
@@ -117,6 +123,9 @@ func (x *Index) bursts(f *firetrail.Finding) []burst {
 	for _, at := range burstsOf(f) {
 		at = firetrail.Interval{Start: add(at.Start, -shift), End: add(at.End, -shift)}
 		b := burst{at: at}
+		if n := len(out); n > 0 && at.Start <= add(out[n-1].at.End, pause(f.Detector)) {
+			b.follows = true
+		}
 		for _, c := range x.claims(f, at, eps) {
 			id := c.lease.Run
 			if _, known := hits[id]; !known {
@@ -132,6 +141,9 @@ func (x *Index) bursts(f *firetrail.Finding) []burst {
 				b.weights[i] = w
 			}
 		}
+		if b.follows {
+			b.goOn(&out[len(out)-1])
+		}
 		slices.SortFunc(b.weights, func(a, c weight) int { return cmp.Compare(a.claim.lease.Run, c.claim.lease.Run) })
 		for i := range b.weights {
 			if w := &b.weights[i]; w.matched() && !w.lasting {
@@ -143,6 +155,35 @@ func (x *Index) bursts(f *firetrail.Finding) []burst {
 		out = append(out, b)
 	}
 	return out
+}
+
+// pause is how far the bursts of one process may lie apart, of those that a detector sees: what
+// a process keeps doing once it was started follows its own clock, and tool calls only by its
+// beginning. Single acts, and what lies further apart, stand for themselves.
+func pause(detector string) int64 {
+	switch detector {
+	case policyBurst, portScan, metadata:
+		return -1
+	case beacon: // its rhythm is what it was found by
+		return forever
+	}
+	return quarter
+}
+
+// goOn gives a burst of a standing process the call that explains the burst before it, where
+// that does so better: who began it did this as well.
+func (b *burst) goOn(before *burst) {
+	for i := range b.weights {
+		w := &b.weights[i]
+		n := slices.IndexFunc(before.weights, func(o weight) bool { return o.claim.lease.Run == w.claim.lease.Run })
+		if n < 0 {
+			continue
+		}
+		if o := &before.weights[n]; o.timing*o.k > w.timing*w.k {
+			w.timing, w.k, w.call, w.why, w.lasting = o.timing, o.k, o.call, o.why, true
+			w.w = w.base * w.timing * w.k
+		}
+	}
 }
 
 // clock is the correction and the slack for the source of a finding's evidence.
@@ -198,7 +239,9 @@ const (
 	timeActive  = 1.0
 	timeLasting = 0.8
 	timeIdle    = 0.05
-	peerLater   = 20.0 // K of a named peer outside of the call's time: times 0.05 it weighs as much as a call without arguments
+	timeOwnPod  = 0.5     // idle, at an address that nobody but the run has
+	peerEarly   = quarter // before the call: clocks that nobody compared
+	peerLater   = 20.0    // K of a named peer outside of the call's time: times 0.05 it weighs as much as a call without arguments
 )
 
 // weigh finds the call that explains a burst best, or what the lack of one says.
@@ -208,7 +251,10 @@ func (t *trace) weigh(at firetrail.Interval, eps int64, c *claim, hits, done []h
 	if q <= 0 || q > 1 || math.IsNaN(q) {
 		q = 1
 	}
-	base := q * c.share * w.member
+	w.base = q * c.share * w.member
+	if ownPod(c) {
+		w.timing = timeOwnPod
+	}
 	better := func(timing, k float64, call int, why string, lasting bool) {
 		if timing*k > w.timing*w.k {
 			w.timing, w.k, w.call, w.why, w.lasting = timing, k, call, why, lasting
@@ -241,7 +287,7 @@ func (t *trace) weigh(at firetrail.Interval, eps int64, c *claim, hits, done []h
 			better(timeLasting, h.k, h.call, h.why, true)
 		}
 	}
-	w.w = base * w.timing * w.k
+	w.w = w.base * w.timing * w.k
 	return w
 }
 
@@ -268,7 +314,7 @@ func (t *trace) hit(h hit, at firetrail.Interval, eps int64, c *claim, better fu
 	if call.Start-call.Unc <= at.Start+eps && (say.background || say.families.lasting()) && h.k >= contentMatches {
 		better(timeLasting, h.k, h.call, h.why, true)
 	}
-	if h.k >= contentPeer {
+	if h.k >= contentPeer && at.Start >= call.Start-call.Unc-peerEarly {
 		better(timeIdle, peerLater, h.call, h.why, false)
 	}
 }
@@ -302,6 +348,8 @@ type habit struct {
 	runs    int          // distinct runs that held the address during others
 	sources []netip.Addr // distinct sources of the same behaviour, whatever the address
 	timed   bool         // over all sources and runs it keeps falling into tool calls: see pool
+	alone   int          // beginnings at this source that no call's content explains
+	span    float64      // seconds in which they came
 }
 
 type habitKey struct {
@@ -343,9 +391,16 @@ func peerOf(f *firetrail.Finding) string {
 const idleMargin = minute
 
 // observeHabits counts for each behaviour how often it came while no run, or
-// several, held the address, and from how many sources.
-func observeHabits(x *Index, findings []firetrail.Finding) habits {
+// several, held the address, how often no call explains it, and from how many sources.
+func observeHabits(x *Index, findings []firetrail.Finding, bursts [][]burst) habits {
 	all := habits{}
+	first, last := int64(forever), int64(firetrail.Absent)
+	for _, list := range bursts {
+		for i := range list {
+			first, last = min(first, list[i].at.Start), max(last, list[i].at.End)
+		}
+	}
+	span := max(float64(last)-float64(first), float64(hour)) / 1e9
 	get := func(k habitKey) *habit {
 		if all[k] == nil {
 			all[k] = &habit{}
@@ -370,15 +425,20 @@ func observeHabits(x *Index, findings []firetrail.Finding) habits {
 		if held[k] == nil {
 			held[k] = map[string]bool{}
 		}
-		shift, eps := x.opt.clock(f)
-		for _, b := range burstsOf(f) {
-			b.Start, b.End = add(b.Start, -shift), add(b.End, -shift)
+		_, eps := x.opt.clock(f)
+		for n := range bursts[i] {
+			b := &bursts[i][n]
 			h.bursts++
-			claims := x.claims(f, b, max(eps, idleMargin))
+			if !b.follows && !slices.ContainsFunc(b.weights, func(w weight) bool { return w.matched() }) {
+				h.alone, h.span = h.alone+1, span
+			}
+			claims := x.claims(f, b.at, max(eps, idleMargin))
 			if len(claims) == 0 {
 				h.idle++
 			}
-			pools[sortOf(f)].add(b, eps, claims)
+			if !b.follows {
+				pools[sortOf(f)].add(b.at, eps, claims)
+			}
 			for _, c := range claims {
 				held[k][c.lease.Run] = true
 			}

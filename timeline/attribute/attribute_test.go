@@ -105,7 +105,11 @@ func TestFindings(t *testing.T) {
 		{name: "skewed clock, corrected", inv: firetrail.Inventory{Runs: []firetrail.Run{wide(pod)}, Calls: []firetrail.ToolCall{call("r-1", "", noon, noon+10*second, 8)}},
 			f: found(sshTunnel, src, dst, 443, noon+95*second), opt: skew(90), run: "r-1", level: "A3", low: .9, high: .95},
 		{name: "skewed clock, not corrected", inv: firetrail.Inventory{Runs: []firetrail.Run{wide(pod)}, Calls: []firetrail.ToolCall{call("r-1", "", noon, noon+10*second, 8)}},
+			f: found(sshTunnel, src, dst, 443, noon+95*second), run: "r-1", level: "A2", low: .8, high: .89, says: "no burst falls into a tool call"},
+		{name: "skewed clock, not corrected, on a machine", inv: firetrail.Inventory{Runs: []firetrail.Run{wide(job)}, Calls: []firetrail.ToolCall{call("r-1", "", noon, noon+10*second, 8)}},
 			f: found(sshTunnel, src, dst, 443, noon+95*second), low: 0, high: .5, says: "likelier"},
+		{name: "a pod whose calls have nothing to do with it", inv: firetrail.Inventory{Runs: []firetrail.Run{wide(pod)}, Calls: []firetrail.ToolCall{call("r-1", "pip install torch", noon-hour, noon, 8)}},
+			f: found(sshTunnel, src, dst, 443, noon+hour), run: "r-1", level: "A2", low: .55, high: .65, says: "nothing in the arguments"},
 		{name: "skewed clock, but the peer is named", inv: firetrail.Inventory{Runs: []firetrail.Run{wide(pod)}, Calls: []firetrail.ToolCall{call("r-1", "curl https://203.0.113.9/", noon, noon+10*second, 8)}},
 			f: found(sshTunnel, src, dst, 443, noon+95*second), run: "r-1", level: "A2", low: .8, high: .92, says: "was not active"},
 		{name: "zone error that was found", inv: firetrail.Inventory{Runs: []firetrail.Run{pod("r-1", at(3600), noon), pod("r-2", noon, at(80000))}},
@@ -127,6 +131,11 @@ func TestFindings(t *testing.T) {
 			return l
 		}())}, Hosts: []firetrail.Lease{host(src, "gpu-7")}, Calls: []firetrail.ToolCall{call("r-1", tunnel, noon-5*second, noon, 8)}},
 			f: found(sshTunnel, src, dst, 443, noon), run: "r-1", level: "A4", low: .99, high: 1, says: "ran on node gpu-7"},
+		{name: "a process that a call began", inv: firetrail.Inventory{Runs: []firetrail.Run{wide(pod)}, Calls: []firetrail.ToolCall{call("r-1", "bash run.sh", noon-second, noon+second, 8)}},
+			f: found(beacon, src, dst, 443, every(noon, 5*minute, 40)...), run: "r-1", level: "A3", low: .9, high: .95, says: "trace.jsonl:8"},
+		{name: "what comes all the time would have come during the call as well", inv: firetrail.Inventory{Runs: []firetrail.Run{wide(job)}, Hosts: []firetrail.Lease{host(src, "gpu-7")},
+			Calls: []firetrail.ToolCall{call("r-1", "curl http://203.0.113.9/", noon-5*second, noon+20*second, 8)}},
+			f: found(metadata, src, dst, 443, append(every(at(7200), 2*minute, 200), noon)...), low: 0, high: .5, says: "likelier"},
 		{name: "evidence before the run began", inv: firetrail.Inventory{Runs: []firetrail.Run{pod("r-1", noon, at(80000))}},
 			f: found(sshTunnel, src, dst, 443, noon-2*hour, noon-hour, noon+hour), low: 0, high: .4, says: "no run held"},
 		{name: "call on another node of the run", inv: firetrail.Inventory{

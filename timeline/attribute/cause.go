@@ -187,6 +187,7 @@ type moment struct {
 	named   bool   // a call that was active then names the peer, or runs the tool on its port
 	lasting bool
 	idle    bool // no run held the address
+	follows bool // goes on what one process began before: no witness of its own for what its time says
 }
 
 // inquiry is the work on one incident.
@@ -221,6 +222,9 @@ func (c *caseFile) cause(inc *firetrail.Incident) firetrail.Cause {
 			return cause
 		}
 		return undetermined("no inventory of runs was imported, so neither runs nor tool calls can be laid against it")
+	}
+	if !slices.ContainsFunc(q.findings, func(f *firetrail.Finding) bool { return !hasPart(f, "resolver") }) && len(q.findings) > 0 {
+		return undetermined("a resolver asks for others: who asked it is not recorded")
 	}
 	q.run = c.suspect(inc)
 	q.gather()
@@ -280,7 +284,7 @@ func (q *inquiry) gather() {
 			if n := len(q.moments); i > 0 && m.at.Start <= add(q.moments[n-1].at.End, burstGap) {
 				o := &q.moments[n-1]
 				o.at.End = max(o.at.End, m.at.End)
-				o.matched, o.lasting, o.named = o.matched || m.matched, o.lasting || m.lasting, o.named || m.named
+				o.matched, o.lasting, o.named, o.follows = o.matched || m.matched, o.lasting || m.lasting, o.named || m.named, o.follows && m.follows
 				continue
 			}
 			q.moments = append(q.moments, m)
@@ -304,7 +308,7 @@ func split(f *firetrail.Finding) []firetrail.Finding {
 }
 
 func (q *inquiry) moment(src netip.Addr, b *burst, eps int64) moment {
-	m := moment{at: b.at, src: src, idle: len(b.weights) == 0}
+	m := moment{at: b.at, src: src, idle: len(b.weights) == 0, follows: b.follows}
 	for i := range b.weights {
 		w := &b.weights[i]
 		if q.run == nil || w.claim.lease.Run != q.run.run.ID || w.member < 0.5 {
@@ -393,7 +397,7 @@ func (q *inquiry) why(p [3]float64) {
 	case p[byAgent] >= verdictPosterior:
 		q.fact("undetermined: the shift test gives p = %.3g, above %.2f, and no tool call in time names the peer; %d bursts match loosely, fewer than %d", q.shift, verdictShift, q.matches, verdictMatches)
 	case p[byHost] >= verdictPosterior:
-		q.fact("undetermined: a run without a usable trace held the address at every burst, so it cannot be told from the host")
+		q.fact("undetermined: nothing points to the host itself: no way in, fewer than two bursts in idle time, and no trace that would have shown the act")
 	default:
 		q.fact("undetermined: no cause reaches a posterior of %.2f", verdictPosterior)
 	}

@@ -66,6 +66,14 @@ func quiet(int, int) string { return "python step.py" }
 // Calls come irregularly: against a clockwork a shift by its period means nothing.
 func callAt(c int64) int64 { return at(7205 + c*600 + c*c*37%420) }
 
+// every lists n times from one on.
+func every(from, step int64, n int) (out []int64) {
+	for i := range int64(n) {
+		out = append(out, from+i*step)
+	}
+	return out
+}
+
 func TestCauses(t *testing.T) {
 	few := func(addr, name string) []int64 { // a daemon's times: every three hours, all day
 		var out []int64
@@ -123,6 +131,16 @@ func TestCauses(t *testing.T) {
 			}
 			return inv
 		}(), []firetrail.Finding{found(sshTunnel, "10.20.3.1", dst, 443, callAt(3), callAt(9), callAt(14))}, firetrail.VerdictUndetermined, "timing says nothing"},
+		{"a process that runs by its own clock", lab(6, func(int, int) string { return "bash run.sh" }),
+			[]firetrail.Finding{found(beacon, "10.20.3.1", dst, 443, every(callAt(3)+40*second, 5*minute, 60)...)}, firetrail.VerdictUndetermined, "59 bursts go on"},
+		{"a slow scan is one act", lab(6, func(int, int) string { return "bash run.sh" }),
+			[]firetrail.Finding{found(firstContact, "10.20.3.1", "10.20.4.0/24", 22, every(callAt(3), 150*second, 50)...)}, firetrail.VerdictUndetermined, "49 bursts go on"},
+		{"one burst in idle time", lab(6, quiet), []firetrail.Finding{found(sshTunnel, "10.20.3.2", dst, 443, at(80000))}, firetrail.VerdictUndetermined, "nothing points to the host itself"},
+		{"a resolver asks for others", lab(6, quiet), func() []firetrail.Finding {
+			f := found(mining, "10.20.3.2", "198.51.100.53", 53, at(1000), at(80000))
+			f.Why = []firetrail.Part{{Part: "lookup"}, {Part: "resolver"}}
+			return []firetrail.Finding{f}
+		}(), firetrail.VerdictUndetermined, "who asked it is not recorded"},
 		{"no inventory", firetrail.Inventory{}, []firetrail.Finding{found(sshTunnel, "10.20.3.1", dst, 443, callAt(3))}, firetrail.VerdictUndetermined, "no inventory"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -56,20 +56,27 @@ func (q *inquiry) circumstances() {
 
 // idleTime: what happens while no run holds the address was no run's doing.
 func (q *inquiry) idleTime() {
-	own, unknown := 0, 0
+	own, unknown, apart := 0, 0, 0 // apart: of one process that went on, one for each time without a run
+	never, quiet := true, map[netip.Addr]bool{}
 	for _, m := range q.moments {
+		was := quiet[m.src]
+		quiet[m.src] = false
 		switch {
 		case !m.idle || q.x.byAddr[m.src] == nil || !q.farFromRuns(m.src, m.at):
 		case q.x.podOnly(m.src):
 			unknown++
 		default:
 			own++
+			if quiet[m.src] = true; !m.follows || !was {
+				apart++
+			}
+			never = never && q.x.neverHeld(m.src)
 		}
 	}
 	if unknown > 0 {
 		q.doubts = append(q.doubts, fmt.Sprintf("nothing says who held %s during %d of %d bursts: an address of pods, which the inventory may not all list", q.sources(), unknown, len(q.moments)))
 	}
-	q.shown = q.shown || own > 0
+	q.shown = q.shown || apart > 1 || own > 0 && never
 	if own > 0 && own == len(q.moments) {
 		text := fmt.Sprintf("no run held %s during any of %d bursts", q.sources(), own)
 		q.contrary = append(q.contrary, text)
@@ -86,9 +93,9 @@ func (q *inquiry) idleTime() {
 	if idle == 0 && own == 0 {
 		return
 	}
-	idle = max(idle, own)
-	q.shown = true
-	text := fmt.Sprintf("%d of %d bursts of the same behaviour came while no run held the address", idle, q.cells.all)
+	idle = max(idle, apart)
+	q.shown = q.shown || idle > 1
+	text := fmt.Sprintf("the same behaviour, of %d bursts, came or went on %d times while no run held the address", q.cells.seen, idle)
 	q.term(byAgent, "idle", float64(idle), -float64(idle), termBound, text)
 	q.term(byHost, "idle", float64(idle), 0.7*float64(idle), termBound, text)
 	if len(q.cells.host) >= manySources {
@@ -134,12 +141,22 @@ func (q *inquiry) beforeRuns() {
 	}
 }
 
-// wayInLasts is how long after a way in what happens may still come from it.
-const wayInLasts = 6 * hour
+// wayInLasts is how long after a way in what happens may still come from it, and onwardLasts
+// how long after it went on to another host, which others enter from there as well.
+const (
+	wayInLasts  = 6 * hour
+	onwardLasts = 2 * hour
+)
 
-// inbound looks for a way in: a finding that has a source of this incident as
-// its target, from elsewhere, before the incident began there.
-func (q *inquiry) inbound() {
+// way is how a source of an incident may have been entered.
+type way struct {
+	by  *firetrail.Finding
+	src netip.Addr
+}
+
+// waysIn looks for findings that have a source of this incident as their target, from
+// elsewhere, before the incident began there.
+func (q *inquiry) waysIn() (out []way) {
 	began := map[netip.Addr]int64{}
 	for _, f := range q.findings {
 		if t, ok := began[f.SrcIP]; f.Start != firetrail.Absent && (!ok || f.Start < t) {
@@ -152,33 +169,63 @@ func (q *inquiry) inbound() {
 			continue
 		}
 		for _, src := range q.inc.Sources {
-			t, ok := began[src]
-			if !ok || f.SrcIP == src || f.Start >= t || t > add(max(f.Start, f.End), wayInLasts) || !aims(f, src) {
-				continue
+			if t, ok := began[src]; ok && f.SrcIP != src && leads(f, src, t) {
+				out = append(out, way{f, src})
 			}
-			text := fmt.Sprintf("%s was reached from %s (%s, finding %s) before it began: a way in for someone else", src, f.SrcIP, f.Detector, f.ID)
-			points := 1.0
-			if entered(f) {
-				text = fmt.Sprintf("somebody logged in to %s from %s after many attempts (finding %s) before it began", src, f.SrcIP, f.ID)
-				points = 1.5
-			}
-			q.doubts = append(q.doubts, text)
-			q.term(byHost, "inbound", points, points, termBound, text)
-			q.shown = true
-			return
 		}
 	}
+	return out
+}
+
+// inbound tells of the first way in.
+func (q *inquiry) inbound() {
+	ways := q.waysIn()
+	if len(ways) == 0 {
+		return
+	}
+	f, src, points := ways[0].by, ways[0].src, 1.0
+	text := fmt.Sprintf("%s was reached from %s (%s, finding %s) before it began: a way in for someone else", src, f.SrcIP, f.Detector, f.ID)
+	if entered(f) {
+		text = fmt.Sprintf("somebody logged in to %s from %s after many attempts (finding %s) before it began", src, f.SrcIP, f.ID)
+		points = 1.5
+	}
+	q.doubts = append(q.doubts, text)
+	q.term(byHost, "inbound", points, points, termBound, text)
+	q.shown = true
+}
+
+// invaded lists the sources that somebody who had got in reached before the incident began there.
+func (q *inquiry) invaded() (out []netip.Addr) {
+	for _, w := range q.waysIn() {
+		if src := w.src.Unmap().WithZone(""); entered(w.by) && !slices.Contains(out, src) {
+			out = append(out, src)
+		}
+	}
+	return out
 }
 
 // entered reports a finding of a login that succeeded after guessing.
-func entered(f *firetrail.Finding) bool {
-	return slices.ContainsFunc(f.Why, func(p firetrail.Part) bool { return p.Part == "entered" })
+func entered(f *firetrail.Finding) bool { return hasPart(f, "entered") }
+
+func hasPart(f *firetrail.Finding, name string) bool {
+	return slices.ContainsFunc(f.Why, func(p firetrail.Part) bool { return p.Part == name })
 }
 
-// aims reports whether a finding has an address among its peers.
-func aims(f *firetrail.Finding, a netip.Addr) bool {
-	dst, _ := parseDst(f.Dst)
-	return dst == a || slices.ContainsFunc(f.Targets, func(t firetrail.Target) bool { return t.IP == a })
+// leads reports whether what began at an address at t may come from its having been reached by
+// a finding.
+func leads(f *firetrail.Finding, a netip.Addr, t int64) bool {
+	if dst, _ := parseDst(f.Dst); dst == a {
+		return f.Start < t && t <= add(max(f.Start, f.End), wayInLasts)
+	}
+	return slices.ContainsFunc(f.Targets, func(o firetrail.Target) bool {
+		if o.IP != a {
+			return false
+		}
+		if o.First == 0 || o.First == firetrail.Absent {
+			return f.Start < t && t <= add(max(f.Start, f.End), wayInLasts)
+		}
+		return o.First < t && t <= add(o.First, onwardLasts)
+	})
 }
 
 // manySources is from how many sources the same thing has a common cause.

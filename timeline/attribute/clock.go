@@ -154,7 +154,8 @@ func slope(pairs []Pair) float64 {
 	p := slices.Clone(pairs)
 	slices.SortFunc(p, func(a, b Pair) int { return cmp.Or(cmp.Compare(a.A, b.A), cmp.Compare(a.B, b.B)) })
 	step := max(1, len(p)/slopeSize)
-	var slopes []float64
+	n := (len(p) + step - 1) / step
+	slopes := make([]float64, 0, n*(n-1)/2)
 	for i := 0; i < len(p); i += step {
 		for j := i + step; j < len(p); j += step {
 			if dt := p[j].A - p[i].A; dt > 0 {
@@ -174,14 +175,45 @@ func (o Offset) slack() int64 {
 	return max(3*o.Spread+3*second, 5*second)
 }
 
-// median orders v and takes its middle.
+// median takes the middle of v, which it puts into another order: sorting all of it would
+// take many times as long.
 func median(v []float64) float64 {
-	slices.Sort(v)
 	n := len(v)
+	high := nth(v, n/2)
 	if n%2 == 1 {
-		return v[n/2]
+		return high
 	}
-	return (v[n/2-1] + v[n/2]) / 2
+	return (slices.Max(v[:n/2]) + high) / 2
+}
+
+// nth moves the value that would stand at place k of the sorted v there, lower ones before it
+// and higher ones behind (Hoare's selection, by the median of three).
+func nth(v []float64, k int) float64 {
+	for lo, hi := 0, len(v)-1; lo < hi; {
+		pivot := max(min(v[lo], v[lo+(hi-lo)/2]), min(max(v[lo], v[lo+(hi-lo)/2]), v[hi]))
+		i, j := lo, hi
+		for i <= j {
+			for v[i] < pivot {
+				i++
+			}
+			for v[j] > pivot {
+				j--
+			}
+			if i <= j {
+				v[i], v[j] = v[j], v[i]
+				i, j = i+1, j-1
+			}
+		}
+		switch {
+		case k <= j:
+			hi = j
+		case k >= i:
+			lo = i
+		default:
+			return v[k]
+		}
+	}
+	return v[k]
 }
 
 func abs(n int64) int64 {

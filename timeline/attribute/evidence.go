@@ -15,7 +15,8 @@ const timingUseless = 0.9
 
 // timing lays the bursts against the run's tool calls: the run is its own
 // control (Maclure 1991, case-crossover). Bursts of a process that an earlier
-// call left running are left out: they follow no call.
+// call left running are left out, and so is what goes on after the beginning of a
+// process: they follow no call.
 func (q *inquiry) timing() {
 	if q.run == nil {
 		q.fact("no run is a candidate, so no tool calls can be laid against the bursts")
@@ -43,16 +44,21 @@ func (q *inquiry) timing() {
 		exposed += w[1] - w[0]
 	}
 	var times []float64
-	wake := 0
+	wake, going := 0, 0
 	for _, m := range q.moments {
 		at, ok := axis.at(m.at.Start)
 		switch {
 		case !ok || m.run == "":
+		case m.follows:
+			going++
 		case m.lasting:
 			wake++
 		default:
 			times = append(times, at)
 		}
+	}
+	if going > 0 {
+		q.fact("%d bursts go on what one process began before; the beginning alone is counted in the timing", going)
 	}
 	if wake > 0 {
 		q.fact("%d bursts are in the wake of a call that left a process running; they are not counted in the timing", wake)
@@ -186,16 +192,20 @@ func (q *inquiry) content() {
 	}
 }
 
-// outside reports that most bursts fall outside the run's tool calls: what it
-// did in them, a script may hide.
+// outside reports that most bursts, two at least, fall outside the run's tool calls: what it
+// did in them, a script may hide, and one may come from what a script left running.
 func (q *inquiry) outside() bool {
-	n := 0
+	in, out := 0, 0
 	for _, m := range q.moments {
-		if m.inside {
-			n++
+		switch {
+		case m.follows || m.run == "":
+		case m.inside:
+			in++
+		default:
+			out++
 		}
 	}
-	return 2*n < len(q.moments)
+	return out >= 2 && in < out
 }
 
 // related are the findings of the case that show the same behaviour: the same
@@ -215,11 +225,13 @@ func (q *inquiry) related() []*firetrail.Finding {
 
 // cells counts the bursts of a behaviour by where they fell.
 type cells struct {
-	all   int
+	all   int // what is counted below; bursts that go on what one process began are not
+	seen  int // bursts, those included
 	host  map[netip.Addr]int
 	tool  map[string]int // within tool calls of a run; all of its time where it has no trace
 	runs  map[string]bool
-	idle  int // while no run held the address, at addresses that a run held at some time or a host's
+	idle  int  // while no run held the address, at addresses that a run held at some time or a host's: times without a run, for one process
+	quiet bool // the burst before, of the same source, was one of those
 	idles []netip.Addr
 }
 
@@ -243,6 +255,7 @@ func (q *inquiry) count() cells {
 		all := bySrc[src]
 		slices.SortStableFunc(all, func(a, b burst) int { return compareIntervals(a.at, b.at) })
 		end := int64(firetrail.Absent)
+		c.quiet = false
 		for i := range all {
 			b := &all[i]
 			if i > 0 && b.at.Start <= add(end, burstGap) {
@@ -257,17 +270,24 @@ func (q *inquiry) count() cells {
 }
 
 func (q *inquiry) cell(c *cells, src netip.Addr, b *burst) {
-	c.all++
-	c.host[src]++
+	c.seen++
+	if !b.follows {
+		c.all++
+		c.host[src]++
+	}
 	var best *weight
 	for i := range b.weights {
 		if w := &b.weights[i]; best == nil || w.w > best.w {
 			best = w
 		}
 	}
+	quiet := c.quiet
+	c.quiet = best == nil
 	if best == nil {
 		if q.x.byAddr[src] != nil && !q.x.podOnly(src) && q.farFromRuns(src, b.at) {
-			c.idle++
+			if !b.follows || !quiet {
+				c.idle++
+			}
 			if !slices.Contains(c.idles, src) {
 				c.idles = append(c.idles, src)
 			}
@@ -276,6 +296,9 @@ func (q *inquiry) cell(c *cells, src netip.Addr, b *burst) {
 	}
 	id := best.claim.lease.Run
 	c.runs[id] = true
+	if b.follows {
+		return
+	}
 	if best.claim.trace.clocked == 0 || best.call >= 0 && best.timing >= timeLasting {
 		c.tool[id]++
 	}
@@ -321,7 +344,15 @@ func (q *inquiry) factors() {
 	if n := len(c.host); n >= manySources { // the rule may hold for some hosts only: which ones is a choice that has its price
 		configuration = logMean([]float64{m.alike, m.apart(c.all, m.scope) - logChoose(m.places, n)})
 	}
-	models := []float64{agent, logMean(m.hosts), configuration}
+	one := logMean(m.hosts)
+	if into := q.invaded(); len(into) > 1 { // an intruder takes several hosts
+		n := 0
+		for _, src := range into {
+			n += c.host[src]
+		}
+		one = max(one, m.apart(n, float64(len(into))*hours(q.observed)))
+	}
+	models := []float64{agent, one, configuration}
 	mean := logMean(models)
 	text := fmt.Sprintf("%d bursts at %d sources, %d of them in tool calls of %d agentic runs (%.1f h), over %d addresses (%.0f h)", c.all, len(c.host), n, agents, t, len(q.places), m.hours)
 	for h, name := range [...]string{"tool calls of agentic runs carry them", "one host carries them", "all hosts alike"} {

@@ -323,6 +323,12 @@ func (x *Index) podOnly(a netip.Addr) bool {
 	})
 }
 
+// neverHeld reports an address that no run of the inventory ever held.
+func (x *Index) neverHeld(a netip.Addr) bool {
+	h := x.byAddr[a.Unmap().WithZone("")]
+	return h == nil || !slices.ContainsFunc(h.leases, func(l firetrail.Lease) bool { return l.Run != "" })
+}
+
 // membership is how far a burst lies within a lease, 0 to 1: 1 well inside, a
 // straight line over the uncertainty at either end. A burst that began before
 // the lease and reached into it counts a tenth: who began it held the address then.

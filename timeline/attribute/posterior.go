@@ -36,11 +36,11 @@ type verdict struct {
 }
 
 // attribute answers for one finding.
-func (x *Index) attribute(f *firetrail.Finding, h habit) firetrail.Attribution {
+func (x *Index) attribute(f *firetrail.Finding, h habit, bursts []burst) firetrail.Attribution {
 	if why := x.hopeless(f); why != "" {
 		return firetrail.Attribution{Unattributed: why}
 	}
-	v := &verdict{x: x, f: f, habit: h, bursts: x.bursts(f), weights: map[string]bool{}, share: map[string]float64{}}
+	v := &verdict{x: x, f: f, habit: h, bursts: bursts, weights: map[string]bool{}, share: map[string]float64{}}
 	v.weigh()
 	var a firetrail.Attribution
 	if len(v.order) == 0 {
@@ -71,6 +71,7 @@ func (x *Index) hopeless(f *firetrail.Finding) string {
 
 // weigh computes the mean posterior over the bursts.
 func (v *verdict) weigh() {
+	v.temper()
 	for i := range v.bursts {
 		for j := range v.bursts[i].weights {
 			w := &v.bursts[i].weights[j]
@@ -106,6 +107,31 @@ func (v *verdict) weigh() {
 	slices.SortStableFunc(v.order, func(a, b string) int { return cmp.Compare(v.share[b], v.share[a]) })
 }
 
+// temper bounds what the content of a call weighs by how surprising it is that the burst falls
+// into it, or near it: where the same comes all the time without any such call, it
+// would have come during this one as well.
+func (v *verdict) temper() {
+	_, eps := v.x.opt.clock(v.f)
+	for i := range v.bursts {
+		for j := range v.bursts[i].weights {
+			w := &v.bursts[i].weights[j]
+			others, length := v.habit.alone-1, hour // of a peer that was named at another time
+			if w.timing == timeActive && w.call >= 0 {
+				window := w.claim.trace.windows.iv[w.call]
+				others, length = v.habit.alone, window.End-window.Start+2*eps
+			}
+			if w.call < 0 || w.lasting || w.k <= 1 || others <= 0 {
+				continue
+			}
+			chance := -math.Expm1(-float64(others) / v.habit.span * float64(length) / 1e9)
+			if most := 1 / chance; w.k > most {
+				w.k = most
+				w.w = w.base * w.timing * w.k
+			}
+		}
+	}
+}
+
 // coincidence is the chance below which bursts that keep falling into a run's
 // tool calls are taken to come from them, and coincideCalls the fewest calls.
 const (
@@ -122,6 +148,9 @@ func (v *verdict) coincide() {
 	outside := map[string]int{}
 	leases := map[string]*firetrail.Lease{}
 	for i := range v.bursts {
+		if v.bursts[i].follows {
+			continue
+		}
 		for j := range v.bursts[i].weights {
 			w := &v.bursts[i].weights[j]
 			id := w.claim.lease.Run

@@ -23,8 +23,8 @@ func (l *Lab) allow(drafts []*Draft) ([]*Draft, []firetrail.Suppressed) {
 	counts := newSuppressed(l.cfg.Allow, l.End(), func(a firetrail.Allow) bool { return a.Run == "" })
 	kept := slices.DeleteFunc(drafts, func(d *Draft) bool {
 		sub := subject{src: d.src, complete: d.trail.crowded == 0, host: d.host, title: d.title}
-		for k, host := range d.trail.targets {
-			sub.targets = append(sub.targets, firetrail.Target{IP: k.ip, Port: k.port, Host: host})
+		for k, x := range d.trail.targets {
+			sub.targets = append(sub.targets, firetrail.Target{IP: k.ip, Port: k.port, Host: x.host})
 		}
 		return counts.take(&sub, l.names.byDst, "")
 	})

@@ -1,9 +1,11 @@
 package detect
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"firetrail"
 )
@@ -15,7 +17,7 @@ import (
 var beacon = Detector{
 	Name:   "beacon",
 	Title:  "contacts at regular intervals",
-	Doc:    "RITA's beacon score of a source and an external peer over the last day; NTP, DNS and what much of the lab contacts are left out.",
+	Doc:    "RITA's beacon score of a source and an external peer over the last day of their contacts, or over their own life of two hours or more; NTP, DNS and what much of the lab contacts are left out.",
 	Attack: []string{"T1071"},
 	Needs:  []Need{NeedAddress},
 	Defaults: []Setting{
@@ -25,57 +27,118 @@ var beacon = Detector{
 		{"common", 0.3, "share of inside hosts that contact the peer, from which it is the lab's own service"},
 	},
 	New: func(l *Lab, d *Detector) State {
-		return &beaconState{lab: l, d: d, peers: map[peerKey]*beaconPeer{}}
+		return &beaconState{lab: l, d: d, seen: map[peerKey]beaconSpan{}, peers: map[peerKey]*beaconPeer{}}
 	},
 }
 
 const (
-	beaconWindow  = int64(86400)
-	maxContacts   = 6000 // a contact every 14 s for a day; more often is no beacon but a stream
-	maxCandidates = 2000
+	beaconWindow = int64(86400)
+	maxContacts  = 6000      // a contact every 14 s for a day; more often is no beacon but a stream
+	beaconRoom   = 192 << 20 // bytes for the contacts of all candidates
+	maxSpans     = 1 << 19   // peers of phase 1, some 150 bytes each
+	beaconLeast  = 600       // seconds from the first to the last contact, at least
 )
+
+// beaconSpan is what flows say of a peer's contacts.
+type beaconSpan struct {
+	host        string
+	events      int64
+	first, last int64 // seconds
+}
 
 type beaconPeer struct {
 	peerKey
-	host  string
-	named bool
-	times []int64 // seconds, in order
-	sizes []int64 // bytes sent, where recorded
+	beaconSpan
+	times []uint32 // seconds since the beginning of the data, by session
+	sizes []uint32 // bytes sent, where recorded
 	trail trail
-	last  int64
 }
 
 type beaconState struct {
 	lab   *Lab
 	d     *Detector
+	seen  map[peerKey]beaconSpan // in phase 1
 	peers map[peerKey]*beaconPeer
-	full  bool
+	left  int // candidates that there was no room for
 }
 
-// Channel keeps outbound peers with enough contacts, over time enough, that mostly
-// succeed; beyond maxCandidates it says so instead of following more.
+// Channel keeps outbound peers with enough contacts, over time enough, that mostly succeed.
 func (s *beaconState) Channel(c *Channel) {
-	if !c.Out || c.Port == 123 || c.Port == 53 || c.Port == 853 || c.Proto == "icmp" || c.Proto == "icmpv6" || 2*c.Failed > c.Events ||
-		float64(c.Events) < s.lab.threshold(s.d, "contacts") || c.Events > maxContacts || c.First == firetrail.Absent || c.Last-c.First < 600e9 {
+	if !c.Out || c.Port == 123 || c.Port == 53 || c.Port == 853 || isICMP(c.Proto) || 2*c.Failed > c.Events || c.First == firetrail.Absent {
 		return
 	}
-	if len(s.peers) == maxCandidates {
-		s.full = true
+	enough := float64(c.Most.Events) >= s.lab.threshold(s.d, "contacts") && c.Last/1e9-c.First/1e9 >= beaconLeast
+	k := peerKey{c.Src, c.Dst, c.Port}
+	p, known := s.seen[k]
+	switch {
+	case !known && (!enough || s.lab.visits.many(c.Dst)) && !s.lab.all:
 		return
+	case !known && len(s.seen) == maxSpans:
+		s.left++
+		return
+	case !known:
+		p.first = c.First / 1e9
 	}
-	p := &beaconPeer{peerKey: peerKey{c.Src, c.Dst, c.Port}, named: len(c.Hosts) > 0, trail: newTrail(), last: c.Last / 1e9}
-	if p.named {
-		p.host = c.Hosts[0]
+	p.first, p.last, p.events = min(p.first, c.First/1e9), max(p.last, c.Last/1e9), p.events+c.Most.Events
+	if len(c.Hosts) > 0 && p.host == "" {
+		p.host = strings.Clone(c.Hosts[0])
 	}
-	s.peers[p.peerKey] = p
+	s.seen[k] = p
 }
 
-func (s *beaconState) Wants() []Want {
-	var out []Want
-	for k := range s.peers {
-		out = append(out, Want{Src: k.src, Dst: k.dst, Port: k.port})
+// worth reports whether contacts that go on for so long can score. RITA's histogram and
+// duration are 0 with less than six bins of its window in use, which leaves half of the
+// score, so that what lives for less has to be scored over its own life.
+func (s *beaconState) worth(p *beaconSpan) bool {
+	lo, hi := s.window(p.last)
+	return p.last-p.first >= min(beaconLife, 4*(hi-lo)/beaconBins)
+}
+
+// window is the last day of the data, or the day up to a last contact that lies before, seconds.
+func (s *beaconState) window(last int64) (lo, hi int64) {
+	hi = s.lab.End() / 1e9
+	if last < hi-beaconWindow {
+		hi = last
+	}
+	return max(hi-beaconWindow, s.lab.First/1e9), hi
+}
+
+// Wants leaves out what much of the lab contacts, and, where there is no room for all
+// contacts of the rest, the peers with most visitors first, of those the ones of the shortest life.
+func (s *beaconState) Wants() []firetrail.Traffic {
+	var chosen []*beaconPeer
+	for k, p := range s.seen {
+		if s.worth(&p) && !s.common(s.lab.leastPrevalence(k.dst)) || s.lab.all {
+			chosen = append(chosen, &beaconPeer{peerKey: k, beaconSpan: p, trail: newTrail()})
+		}
+	}
+	s.seen = nil
+	slices.SortFunc(chosen, func(a, b *beaconPeer) int {
+		return cmp.Or(cmp.Compare(s.lab.Prevalence(a.dst), s.lab.Prevalence(b.dst)), cmp.Compare(b.last-b.first, a.last-a.first), a.compare(b.peerKey))
+	})
+	var out []firetrail.Traffic
+	room := int64(beaconRoom)
+	for _, p := range chosen {
+		if room -= p.size(); room < 0 {
+			s.left++
+			continue
+		}
+		s.peers[p.peerKey] = p
+		from := (p.last-beaconWindow)*1e9 - 3600e9 // an hour more, so that no session is cut
+		out = append(out, firetrail.Traffic{Src: p.src, Dst: p.dst, Port: p.port, From: max(from, 0)})
+	}
+	if s.left > 0 {
+		s.lab.cut[s.d.Name] = fmt.Sprintf("left out %s: there was no room to follow more", plural(int64(s.left), "pair", "pairs"))
 	}
 	return out
+}
+
+// size is about the memory that the peer may take: its contacts of a day, their bursts.
+func (p *beaconPeer) size() int64 { return 1024 + 24*min(p.events, maxContacts) }
+
+// common reports so many visitors as the lab's own services have.
+func (s *beaconState) common(n int64) bool {
+	return n >= 3 && float64(n) >= s.lab.threshold(s.d, "common")*float64(s.lab.Hosts) || n >= manyHosts
 }
 
 // Session notes a contact of the last day.
@@ -84,9 +147,9 @@ func (s *beaconState) Session(x *Session) {
 	if p == nil || x.Reply && !x.Settled && x.Conn || len(p.times) == maxContacts || x.Start/1e9 < p.last-beaconWindow {
 		return
 	}
-	p.times = append(p.times, x.Start/1e9)
+	p.times = append(p.times, uint32(x.Start/1e9-s.lab.First/1e9))
 	if x.BytesOut >= 0 {
-		p.sizes = append(p.sizes, x.BytesOut)
+		p.sizes = append(p.sizes, uint32(min(x.BytesOut, math.MaxUint32)))
 	}
 	p.trail.add(x, 0, "")
 }
@@ -108,7 +171,7 @@ func (s *beaconState) judge(p *beaconPeer) *Draft {
 	if !ok || float64(b.contacts) < t("contacts") || b.score < t("score") || b.time < t("time") {
 		return nil
 	}
-	if n := s.lab.Prevalence(p.dst); n >= 3 && float64(n) >= t("common")*float64(s.lab.Hosts) || n >= manyHosts {
+	if s.common(s.lab.Prevalence(p.dst)) {
 		return nil
 	}
 	d := &Draft{src: p.src, dst: p.dst.String(), port: p.port, host: p.host, trail: p.trail}
@@ -123,8 +186,8 @@ func (s *beaconState) judge(p *beaconPeer) *Draft {
 		d.part("life", float64(own), float64(beaconLife), 0, "scored over its own life of %s, which is less than a day", span(float64(own)))
 	}
 	d.part("ordinary", 1, 1, -3, "most regular traffic is a program checking in with its own service")
-	s.lab.prevalenceParts(d, p.peerKey)
-	if !p.named && s.lab.have[NeedNames] {
+	s.lab.prevalenceParts(d, p.dst)
+	if p.host == "" && s.lab.have[NeedNames] {
 		d.part("nameless", 1, 1, 0.5, "no record names the peer")
 	}
 	if d.points() < 1 {
@@ -135,8 +198,8 @@ func (s *beaconState) judge(p *beaconPeer) *Draft {
 	if len(p.sizes) == 0 {
 		d.untested = []string{"the regularity of sizes: these logs count no bytes"}
 	}
-	if s.full {
-		d.untested = append(d.untested, "further pairs: more candidates than are followed")
+	if s.left > 0 {
+		d.untested = append(d.untested, plural(int64(s.left), "further pair", "further pairs")+": there was no room to follow more")
 	}
 	return d
 }
@@ -147,30 +210,47 @@ func (s *beaconState) judge(p *beaconPeer) *Draft {
 const (
 	beaconLife     = int64(7200) // seconds, at least
 	beaconContacts = 20
-	beaconPlain    = 0.85 // its score and that of its intervals, at least
+	beaconPlain    = 0.85 // its score, at least
 )
 
 // score is RITA's score over the last day of the data, or over the day up to the
 // last contact where that lies before. Own is the life in seconds of a beacon that
 // was scored over that instead, else 0.
 func (s *beaconState) score(p *beaconPeer) (b beaconParts, own int64, ok bool) {
-	if len(p.times) == 0 {
+	if len(p.times) == 0 || len(p.times) == maxContacts {
 		return b, 0, false
 	}
-	end := s.lab.End() / 1e9
-	last := slices.Max(p.times)
-	if last < end-beaconWindow {
-		end = last
+	times, sizes := s.seconds(p), wide(p.sizes)
+	first, last := slices.Min(times), slices.Max(times)
+	lo, hi := s.window(last)
+	life := last - first
+	if b, ok = beaconScore(times, sizes, lo, hi); life < beaconLeast {
+		return b, 0, false
 	}
-	b, ok = beaconScore(p.times, p.sizes, max(end-beaconWindow, s.lab.First/1e9), end)
-	first := slices.Min(p.times)
-	if life := last - first; life >= beaconLife && 3*life <= 2*beaconWindow && len(p.times) >= beaconContacts {
-		plain, fits := beaconScore(p.times, p.sizes, first, last)
-		if fits && plain.time >= beaconPlain && plain.score >= beaconPlain && plain.score > b.score {
+	if life >= beaconLife && 3*life <= 2*beaconWindow && len(times) >= beaconContacts {
+		plain, fits := beaconScore(times, sizes, first, last)
+		if fits && plain.score >= beaconPlain && plain.score > b.score {
 			return plain, life, true
 		}
 	}
 	return b, 0, ok
+}
+
+// seconds are the times of a peer's contacts.
+func (s *beaconState) seconds(p *beaconPeer) []int64 {
+	out := wide(p.times)
+	for i := range out {
+		out[i] += s.lab.First / 1e9
+	}
+	return out
+}
+
+func wide(v []uint32) []int64 {
+	out := make([]int64, len(v))
+	for i, n := range v {
+		out[i] = int64(n)
+	}
+	return out
 }
 
 // beaconParts are RITA's sub-scores, each 0 to 1 with three decimals.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"firetrail"
 )
@@ -14,7 +15,7 @@ import (
 var bulkEgress = Detector{
 	Name:   "bulk_egress",
 	Title:  "a large volume sent to one peer in the internet",
-	Doc:    "Bytes sent to one external peer: over a volume in any hour, or far beyond what this source sends to its other peers. Checkpoint stores belong on the allow list.",
+	Doc:    "Bytes sent to one external peer: over a volume in any hour, or far beyond what this source sends to its other peers. A store that many hosts send to is told once; checkpoint stores belong on the allow list.",
 	Attack: []string{"T1041", "T1048", "T1567"},
 	Needs:  []Need{NeedBytes},
 	Defaults: []Setting{
@@ -37,6 +38,7 @@ const (
 type bulkPeer struct {
 	src, dst netip.Addr
 	total    int64
+	most     int64 // by all sensors together
 	p99      int64 // over the source's other peers, 0 unknown
 	hosts    []string
 	steps    map[int64]float64 // bytes by step of time
@@ -56,6 +58,7 @@ func newBulkPeer(known bulkPeer) *bulkPeer {
 }
 
 type bulkState struct {
+	quota quota
 	lab   *Lab
 	d     *Detector
 	peers map[[2]netip.Addr][]*bulkPeer // episodes of a peer, in time order
@@ -63,6 +66,7 @@ type bulkState struct {
 	src     netip.Addr
 	dst     netip.Addr
 	sum     int64
+	most    int64 // the same by all sensors together
 	names   []string
 	volumes []int64 // by peer
 	big     []*bulkPeer
@@ -79,7 +83,7 @@ func (s *bulkState) Channel(c *Channel) {
 		s.dst = c.Dst
 	}
 	if c.Out {
-		s.sum += c.BytesOut
+		s.sum, s.most = s.sum+c.BytesOut, s.most+c.Most.BytesOut
 		s.names = union(s.names, c.Hosts)
 	}
 }
@@ -89,10 +93,10 @@ func (s *bulkState) closePeer() {
 	if s.sum > 0 {
 		s.volumes = append(s.volumes, s.sum)
 	}
-	if float64(s.sum) >= s.lab.threshold(s.d, "floor") {
-		s.big = append(s.big, newBulkPeer(bulkPeer{src: s.src, dst: s.dst, total: s.sum, hosts: slices.Clone(s.names)}))
+	if float64(s.most) >= s.lab.threshold(s.d, "floor") || s.lab.all && s.most > 0 {
+		s.big = append(s.big, newBulkPeer(bulkPeer{src: s.src, dst: s.dst, total: s.sum, most: s.most, hosts: slices.Clone(s.names)}))
 	}
-	s.sum, s.dst, s.names = 0, netip.Addr{}, s.names[:0]
+	s.sum, s.most, s.dst, s.names = 0, 0, netip.Addr{}, s.names[:0]
 }
 
 // closeSource keeps those peers of the source that can satisfy a rule.
@@ -105,19 +109,19 @@ func (s *bulkState) closeSource() {
 			others := slices.Delete(slices.Clone(s.volumes), i, i+1)
 			p.p99 = others[(len(others)-1)*99/100]
 		}
-		outlier := p.p99 > 0 && float64(p.total) > s.lab.threshold(s.d, "factor")*float64(p.p99)
-		if outlier || float64(p.total) > s.lab.threshold(s.d, "bytes") {
+		outlier := p.p99 > 0 && float64(p.most) > s.lab.threshold(s.d, "factor")*float64(p.p99)
+		if (outlier || float64(p.most) > s.lab.threshold(s.d, "bytes") || s.lab.all) && s.quota.take(s.lab, s.d, p.src) {
 			s.peers[[2]netip.Addr{p.src, p.dst}] = []*bulkPeer{p}
 		}
 	}
 	s.volumes, s.big = s.volumes[:0], s.big[:0]
 }
 
-func (s *bulkState) Wants() []Want {
+func (s *bulkState) Wants() []firetrail.Traffic {
 	s.closeSource()
-	var out []Want
+	var out []firetrail.Traffic
 	for k := range s.peers {
-		out = append(out, Want{Src: k[0], Dst: k[1], Port: firetrail.Absent})
+		out = append(out, firetrail.Traffic{Src: k[0], Dst: k[1], Port: firetrail.Absent})
 	}
 	return out
 }
@@ -131,12 +135,12 @@ func (s *bulkState) Session(x *Session) {
 	}
 	p := episodes[len(episodes)-1]
 	if p.trail.paused(x, episodeGap) {
-		p = newBulkPeer(bulkPeer{src: p.src, dst: p.dst, total: p.total, p99: p.p99, hosts: p.hosts})
+		p = newBulkPeer(bulkPeer{src: p.src, dst: p.dst, p99: p.p99, hosts: p.hosts})
 		s.peers[k] = append(episodes, p)
 	}
 	sent := x.BytesOut - p.counted[x.UID] // a connection that runs stands in several rows
 	if x.UID != "" && (x.Listed || len(p.counted) < 1024) {
-		p.counted[x.UID] = max(x.BytesOut, p.counted[x.UID])
+		p.counted[strings.Clone(x.UID)] = max(x.BytesOut, p.counted[x.UID])
 	}
 	if sent <= 0 {
 		return
@@ -176,14 +180,76 @@ func (s *bulkState) Findings() []*Draft {
 			}
 		}
 	}
+	callAlike(all)
 	routine := routinesOf(all)
 	var out []*Draft
+	stores := map[string][]*bulkPeer{}
 	for _, p := range all {
-		if d := s.judge(p, routine[p.name()]); d != nil {
+		if r := routine[p.name()]; len(r.sources) >= manyHosts {
+			stores[p.name()] = append(stores[p.name()], p)
+		} else if d := s.judge(p, r); d != nil {
 			out = append(out, d)
 		}
 	}
+	for _, name := range sortedKeys(stores) {
+		out = append(out, s.store(stores[name], routine[name])...)
+	}
 	return out
+}
+
+// callAlike gives the peers that no record of their own names the lowest name that others use
+// for the address.
+func callAlike(all []*bulkPeer) {
+	names := map[netip.Addr]string{}
+	for _, p := range all {
+		if old, known := names[p.dst]; len(p.hosts) > 0 && (!known || p.hosts[0] < old) {
+			names[p.dst] = p.hosts[0]
+		}
+	}
+	for _, p := range all {
+		if name, known := names[p.dst]; known && len(p.hosts) == 0 {
+			p.hosts = []string{name}
+		}
+	}
+}
+
+// store tells once of the volumes that many hosts send to one peer: a store of the lab. What
+// goes far beyond the usual of them is told by itself.
+func (s *bulkState) store(all []*bulkPeer, r *routine) []*Draft {
+	peaks := make([]float64, 0, len(all))
+	for _, p := range all {
+		peaks = append(peaks, p.peak())
+	}
+	slices.Sort(peaks)
+	usual := s.lab.threshold(s.d, "factor") * peaks[(len(peaks)-1)*95/100]
+	var out []*Draft
+	var lead *Draft
+	var others []*trail
+	for _, p := range all {
+		d := s.judge(p, r)
+		switch {
+		case d == nil:
+		case p.peak() > usual:
+			d.part("beyond", p.peak(), usual, 2, "over %g times as much as 95 of 100 such volumes", s.lab.threshold(s.d, "factor"))
+			out = append(out, d)
+		case lead == nil || d.points() > lead.points():
+			if lead != nil {
+				others = append(others, &lead.trail)
+			}
+			lead = d
+		default:
+			others = append(others, &d.trail)
+		}
+	}
+	if lead == nil {
+		return out
+	}
+	lead.trail.merge(others...)
+	lead.sources = slices.DeleteFunc(sortedBy(r.sources, netip.Addr.Compare), s.lab.translated)
+	lead.title = plural(int64(len(lead.sources)), "inside host sends", "inside hosts send") + " large volumes to " + cmp.Or(lead.host, lead.dst) + ", " +
+		plural(int64(len(others)+1), "time", "times") + ": a store of the lab"
+	lead.src, lead.open = netip.Addr{}, false
+	return append(out, lead)
 }
 
 // routine is what is known of the volumes sent to one name, whatever its addresses:
@@ -201,9 +267,6 @@ func routinesOf(all []*bulkPeer) map[string]*routine {
 	slices.SortStableFunc(sorted, func(a, b *bulkPeer) int { return cmp.Compare(a.trail.start, b.trail.start) })
 	for _, p := range sorted {
 		name := p.name()
-		if name == "" {
-			continue
-		}
 		if out[name] == nil {
 			out[name] = &routine{map[netip.Addr]int{}}
 		}
@@ -216,9 +279,10 @@ func routinesOf(all []*bulkPeer) map[string]*routine {
 	return out
 }
 
+// name is what the peer is called, its address if nothing calls it anything.
 func (p *bulkPeer) name() string {
 	if len(p.hosts) == 0 {
-		return ""
+		return p.dst.String()
 	}
 	return p.hosts[0]
 }
@@ -233,11 +297,12 @@ var objectStores = map[string]bool{
 
 // usual scores what speaks for an upload that the lab makes all the time.
 func (r *routine) usual(d *Draft, p *bulkPeer) {
-	if r == nil {
-		return
-	}
 	if n := len(r.sources); n >= 3 {
-		d.part("shared", float64(n), 3, -1.5, "%d inside hosts send such volumes to %s: a store of the lab", n, p.name())
+		points := -1.5
+		if n >= manyHosts {
+			points = -3
+		}
+		d.part("shared", float64(n), 3, points, "%d inside hosts send such volumes to %s: a store of the lab", n, p.name())
 	}
 	if n := r.sources[p.src]; n >= 3 {
 		d.part("routine", float64(n), 3, -1.5, "this host sent such volumes to %s %d times", p.name(), n)
@@ -271,7 +336,7 @@ func (s *bulkState) judge(p *bulkPeer, usual *routine) *Draft {
 		return nil
 	}
 	switch n := s.lab.Prevalence(p.dst); {
-	case n == 1 && (usual == nil || len(usual.sources) == 1):
+	case n == 1 && len(usual.sources) == 1:
 		d.part("prevalence", 1, 1, 1, "no other inside host contacts %s", p.dst)
 	case n >= 4 && 2*n >= s.lab.Hosts:
 		d.part("prevalence", float64(n), float64(s.lab.Hosts)/2, -1.5, "%d of %d inside hosts contact it: a service of the lab", n, s.lab.Hosts)

@@ -3,6 +3,7 @@ package detect
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -30,11 +31,18 @@ type Channel struct {
 	BytesOut, BytesIn int64
 	Longest           int64 // nanoseconds
 	Duration          int64 // sum
+	Most              Sums  // over all sensors: no less than what their sessions can add up to
 	First, Last       int64 // Absent where undated
 
 	Hosts, Apps, Services []string
 	both                  []string // Services and Apps
 	More                  bool     // there are more names than these
+}
+
+// Sums add up what all sensors recorded. Sensors in a row record a connection each, those
+// side by side one each: the truth lies between the fullest view and the sum.
+type Sums struct {
+	Events, Denied, Failed, Passed, BytesOut, BytesIn, Duration int64
 }
 
 // words lists what the sensors call the protocol and the application.
@@ -50,14 +58,17 @@ func (k peerKey) compare(o peerKey) int {
 	return cmp.Or(k.src.Compare(o.src), k.dst.Compare(o.dst), cmp.Compare(k.port, o.port))
 }
 
-// quota bounds the candidates that one source may give to a detector: a source that
+// quota bounds the candidates of a detector, in all and of each source: a source that
 // tries the whole internet is told all the same. Channels come source by source.
 type quota struct {
-	src netip.Addr
-	n   int
+	src    netip.Addr
+	n, all int
 }
 
-const maxPeers = 2000
+const (
+	maxPeers      = 2000
+	maxCandidates = 1 << 16
+)
 
 // take reports whether the source may have one more, and notes where not.
 func (q *quota) take(l *Lab, d *Detector, src netip.Addr) bool {
@@ -65,10 +76,11 @@ func (q *quota) take(l *Lab, d *Detector, src netip.Addr) bool {
 		q.src, q.n = src, 0
 	}
 	q.n++
-	if q.n > maxPeers {
-		l.cut[d.Name] = true
+	if q.n > maxPeers || q.all == maxCandidates {
+		l.cut[d.Name] = fmt.Sprintf("followed the first %d peers of a source, and %d in all: there were more", maxPeers, maxCandidates)
 		return false
 	}
+	q.all++
 	return true
 }
 
@@ -106,6 +118,9 @@ func (l *Lab) readChannels(ctx context.Context, view View, states []State) error
 			return
 		}
 		l.settle(&c, views)
+		if c.Out {
+			l.visits.add(c.Src, c.Dst, l.held)
+		}
 		for _, s := range states {
 			s.Channel(&c)
 		}
@@ -205,6 +220,13 @@ func (l *Lab) settle(c *Channel, views []tally) {
 		c.BytesOut = max(c.BytesOut, t.out)
 		c.BytesIn = max(c.BytesIn, t.in)
 		c.Duration = max(c.Duration, t.spent)
+		c.Most.Events += t.events
+		c.Most.Denied += t.denied
+		c.Most.Failed += t.failed
+		c.Most.Passed += t.events - t.failed
+		c.Most.BytesOut += t.out
+		c.Most.BytesIn += t.in
+		c.Most.Duration += t.spent
 	}
 	c.both = append(append(c.both[:0], c.Services...), c.Apps...)
 	inside := l.Internal(c.Src) && Unicast(c.Src)

@@ -5,9 +5,12 @@
 //  0. names: the events that name a host which some detector (or the allow list)
 //     has in its table, so that addresses can be called by name;
 //  1. candidates: one pass over the flows in key order; the flows of one source,
-//     destination, port and protocol make a Channel, whatever sensors saw it;
-//  2. scores: the events of the candidates in time order, folded into Sessions,
-//     so that a connection which several sensors recorded is counted once.
+//     destination, port and protocol make a Channel, whatever sensors saw it. What a
+//     detector leaves out here could never have become a finding;
+//  2. scores: the traffic of all candidates in one pass in time order, folded into
+//     Sessions, so that a connection which several sensors recorded is counted once.
+//
+// A detector follows maxCandidates candidates at most, and says so where it had more.
 //
 // Scores are sums of named parts (firetrail.Part); see Severity for their scale.
 package detect
@@ -24,11 +27,13 @@ import (
 )
 
 // View is what detectors ask of a store. Flows come in key order, events in the
-// total order of firetrail.Compare; both values are valid until the next. Where
-// fields are named, the other fields of events may be missing.
+// total order of firetrail.Compare; both values are valid until the next, the text of
+// events for as long as it is needed. The other fields than those that are named may be
+// missing.
 type View interface {
 	Flows(context.Context, firetrail.Query) iter.Seq2[*firetrail.Flow, error]
 	Events(ctx context.Context, q firetrail.Query, fields ...string) iter.Seq2[*firetrail.Event, error]
+	Traffic(ctx context.Context, list []firetrail.Traffic, fields ...string) iter.Seq2[*firetrail.Event, error]
 }
 
 // Config says how a case is to be judged. The zero value works: internal
@@ -36,6 +41,7 @@ type View interface {
 type Config struct {
 	Internal   []netip.Prefix     // our own networks; nil: DefaultInternal
 	Sandboxes  []netip.Prefix     // addresses of pods and sandboxes, where known
+	Held       []netip.Addr       // addresses that runs held at some time
 	Bastions   []netip.Addr       // SSH gateways that people are meant to use
 	NAT        []firetrail.NAT    // translations, so that what was seen behind one is not told twice
 	Allow      []firetrail.Allow  // known and wanted traffic
@@ -69,36 +75,32 @@ type Detector struct {
 	Attack   []string
 	Needs    []Need // each must be met by some record of the case
 	Defaults []Setting
-	Names    []string // DNS suffixes whose events it wants to see named
+	Names    []string // DNS suffixes that it tells of, also where they are only looked up
+	Known    []string // DNS suffixes by which it wants addresses to be called, and no more
 	Labels   []string // words of DNS names (between dots, hyphens, underscores; digits behind them do not count)
 	Words    []string // words of alarms (IDS messages, threat names) it wants to see
 	New      func(*Lab, *Detector) State
+
+	limits map[string]float64 // the settings in force, of those at work
 }
 
 // State is a detector at work on one case. The engine calls Channel for every
-// channel in key order, then Wants once, then Session for the sessions that any
-// detector wanted (source by source or mixed, in time order for each source),
-// then Findings once. A State must ignore what it did not want, and must not keep
-// a Channel or a Session: both are used again. Wants may come in any order; drafts
-// must come in a fixed one.
+// channel in key order, then Wants once, then Session for the sessions of all traffic
+// that any detector wanted, by start, then Findings once. At Wants the visitors of all
+// peers are known. A State must ignore what it did not want, and must not keep a Channel
+// or a Session: both are used again. Wants may come in any order; drafts must come in a
+// fixed one.
 type State interface {
 	Channel(*Channel)
-	Wants() []Want
+	Wants() []firetrail.Traffic
 	Session(*Session)
 	Findings() []*Draft
 }
 
-// observer is a State that looks at single events of phase 2 as well, those of
-// other detectors' wants included: each is given before it is folded.
-type observer interface {
-	Event(*firetrail.Event)
-}
-
-// Want asks for events in phase 2. An invalid Dst, an Absent Port mean any.
-type Want struct {
-	Src, Dst netip.Addr
-	Port     int64
-	Denied   bool // only refused ones
+// reader is a State that reads events for itself, after the flows and before the
+// sessions.
+type reader interface {
+	Read(context.Context, View) error
 }
 
 // All are the detectors in the order in which they are listed. Read-only.
@@ -120,6 +122,11 @@ func Named(name string) (Detector, bool) {
 // Run judges a case. It reads the view a bounded number of times and stops at
 // the first error, which it returns wrapped.
 func Run(ctx context.Context, view View, cfg Config) (Result, error) {
+	return run(ctx, view, cfg, false)
+}
+
+// run judges a case; with all set, amounts do not keep any channel from being a candidate.
+func run(ctx context.Context, view View, cfg Config, all bool) (Result, error) {
 	chosen, err := choose(cfg.Only)
 	if err != nil {
 		return Result{}, err
@@ -128,21 +135,26 @@ func Run(ctx context.Context, view View, cfg Config) (Result, error) {
 		return Result{}, err
 	}
 	lab := newLab(cfg)
+	lab.all = all
 	if err := lab.readNames(ctx, view, chosen); err != nil {
 		return Result{}, fmt.Errorf("names: %w", err)
 	}
 	states := make([]State, len(chosen))
 	for i := range chosen {
+		chosen[i].settle(cfg.Thresholds)
 		states[i] = chosen[i].New(lab, &chosen[i])
 	}
 	if err := lab.readChannels(ctx, view, states); err != nil {
 		return Result{}, fmt.Errorf("flows: %w", err)
 	}
-	wants := gather(states)
-	if err := lab.readPrevalence(ctx, view, wants); err != nil {
-		return Result{}, fmt.Errorf("prevalence: %w", err)
+	for _, s := range states {
+		if r, ok := s.(reader); ok {
+			if err := r.Read(ctx, view); err != nil {
+				return Result{}, fmt.Errorf("events: %w", err)
+			}
+		}
 	}
-	if err := lab.readSessions(ctx, view, wants, states); err != nil {
+	if err := lab.readSessions(ctx, view, gather(states), states); err != nil {
 		return Result{}, fmt.Errorf("events: %w", err)
 	}
 	return lab.conclude(ctx, view, chosen, states)

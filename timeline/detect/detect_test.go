@@ -205,7 +205,7 @@ func TestCover(t *testing.T) {
 	} {
 		tr := newTrail()
 		for _, ip := range c.ips {
-			tr.aim(netip.MustParseAddr(ip), 22, "")
+			tr.aim(netip.MustParseAddr(ip), 22, "", t0)
 		}
 		if got := tr.cover(); got != c.want {
 			t.Errorf("%v: %s, want %s", c.ips, got, c.want)

@@ -2,7 +2,8 @@ package detect
 
 import (
 	"cmp"
-	"hash/fnv"
+	"context"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -36,7 +37,7 @@ var dnsTunnel = Detector{
 		{"bytes", 10e6, "bytes sent to one resolver outside within an hour, where only volumes are known"},
 	},
 	New: func(l *Lab, d *Detector) State {
-		return &dnsState{lab: l, d: d, sources: map[netip.Addr]bool{}, zones: map[zoneKey]*zone{}, crowd: map[string]int64{}, volumes: map[peerKey]*dnsVolume{}}
+		return &dnsState{lab: l, d: d, zones: map[zoneKey]*zone{}, crowd: map[string]int64{}, volumes: map[peerKey]*dnsVolume{}}
 	},
 }
 
@@ -63,30 +64,29 @@ type zone struct {
 }
 
 const (
-	maxZones = 100_000
-	maxNames = 4096 // four times the highest bound
+	maxZones = 10_000  // that are looked into
+	maxNames = 4096    // of one of them: four times the highest bound
+	maxHeld  = 1 << 21 // of all of them
 )
 
 type dnsState struct {
+	quota   quota
 	lab     *Lab
 	d       *Detector
-	sources map[netip.Addr]bool
 	zones   map[zoneKey]*zone
 	volumes map[peerKey]*dnsVolume
+	held    int              // names of all zones
 	crowd   map[string]int64 // inside sources that ask a lot under a domain
 }
 
-// Channel keeps sources with many questions, and outside resolvers by volume where no
-// record has names.
+// Channel keeps outside resolvers by volume where no record has names.
 func (s *dnsState) Channel(c *Channel) {
-	if len(c.Hosts) > 0 && (c.Port == 53 || c.Port == 5353 && Unicast(c.Dst)) && s.lab.Internal(c.Src) &&
-		float64(c.Events) >= s.lab.threshold(s.d, "base") {
-		s.sources[c.Src] = true
-	}
 	if len(c.Hosts) == 0 && c.Out && (c.Port == 53 || dnsTunnelApp(c)) && (c.Timed || dnsTunnelApp(c)) {
-		k := peerKey{c.Src, c.Dst, c.Port}
-		large := c.Events >= int64(s.lab.threshold(s.d, "questions")) && float64(c.BytesOut) >= s.lab.threshold(s.d, "size")*float64(c.Events)
-		if large || c.Longest >= int64(60e9*s.lab.threshold(s.d, "minutes")) || float64(c.BytesOut) >= s.lab.threshold(s.d, "bytes") || dnsTunnelApp(c) {
+		t := func(name string) float64 { return s.lab.threshold(s.d, name) }
+		large := float64(c.Events) >= t("questions") && float64(c.BytesOut) >= t("size")*float64(c.Events)
+		much := c.Longest >= int64(60e9*t("minutes")) || float64(c.Most.BytesOut) >= t("bytes") || s.lab.all
+		if (large || much || dnsTunnelApp(c)) && s.quota.take(s.lab, s.d, c.Src) {
+			k := peerKey{c.Src, c.Dst, c.Port}
 			s.volumes[k] = &dnsVolume{peerKey: k, large: large, questions: c.Events, mean: c.BytesOut / max(c.Events, 1), named: dnsTunnelApp(c), trail: newTrail(), hours: map[int64]int64{}}
 		}
 	}
@@ -115,13 +115,10 @@ func dnsTunnelApp(c *Channel) bool {
 	})
 }
 
-func (s *dnsState) Wants() []Want {
-	var out []Want
-	for src := range s.sources {
-		out = append(out, Want{Src: src, Port: 53})
-	}
+func (s *dnsState) Wants() []firetrail.Traffic {
+	var out []firetrail.Traffic
 	for k := range s.volumes {
-		out = append(out, Want{Src: k.src, Dst: k.dst, Port: k.port})
+		out = append(out, firetrail.Traffic{Src: k.src, Dst: k.dst, Port: k.port})
 	}
 	return out
 }
@@ -169,30 +166,66 @@ func (s *dnsState) judgeVolume(v *dnsVolume) *Draft {
 	return d
 }
 
-// Event counts a question. Sessions would hide questions that share a socket.
-func (s *dnsState) Event(ev *firetrail.Event) {
-	if !s.sources[ev.SrcIP] || ev.DstPort != 53 || ev.Host == "" || connKind(ev.Kind) {
-		return
-	}
-	name := lowerHost(ev.Host)
-	domain := registered(name)
-	if domain == "" || domain == name {
-		return
-	}
-	k := zoneKey{ev.SrcIP, domain}
-	z := s.zones[k]
-	if z == nil {
-		if len(s.zones) == maxZones {
-			return
+// Read looks for the domains under which a source asks for many names, and then into
+// their questions. Sessions would hide questions that share a socket.
+func (s *dnsState) Read(ctx context.Context, view View) error {
+	count := newNameCount(int(s.lab.threshold(s.d, "base")))
+	for ev, err := range view.Events(ctx, questions(), "src_ip", "host") {
+		if err != nil {
+			return err
 		}
-		k.domain = strings.Clone(domain)
-		z = &zone{zoneKey: k, resolver: ev.DstIP, names: map[uint64]bool{}, first: ev.Time, trail: newTrail()}
-		s.zones[k] = z
+		if s.lab.Internal(ev.SrcIP) {
+			count.add(ev.SrcIP, lowerHost(ev.Host))
+		}
 	}
-	h := fnv.New64a()
-	h.Write([]byte(name))
-	if len(z.names) < maxNames {
-		z.names[h.Sum64()] = true
+	found := count.reached
+	if count.full || len(found) > maxZones {
+		s.lab.cut[s.d.Name] = fmt.Sprintf("counted names under the first %d domains of sources, and looked into %d: there were more", maxCounted, maxZones)
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	var sources []firetrail.Query
+	var last netip.Addr
+	for _, k := range found[:min(len(found), maxZones)] {
+		s.zones[k] = &zone{zoneKey: k, names: map[uint64]bool{}, trail: newTrail()}
+		if k.src != last {
+			last = k.src
+			sources = append(sources, firetrail.Exactly("src_ip", last.String()))
+		}
+	}
+	for ev, err := range view.Events(ctx, firetrail.And(questions(), firetrail.Or(sources...)), questionFields...) {
+		if err != nil {
+			return err
+		}
+		if ev.Time != firetrail.Absent {
+			s.question(ev)
+		}
+	}
+	return nil
+}
+
+var questionFields = []string{"time", "end", "src_ip", "dst_ip", "host", "x.qtype_name", "x.qtype", "x.rcode_name"}
+
+// questions selects the records that name what was asked for.
+func questions() firetrail.Query {
+	has := firetrail.Query{Op: firetrail.OpMatch, Field: "host", Match: firetrail.MatchHas}
+	return firetrail.And(has, firetrail.Exactly("dst_port", "53"), firetrail.Not(kinds("iptables", "pf", "paloalto.traffic", "zeek.conn", "zeek.open_conn")))
+}
+
+// question takes one of a zone that is looked into.
+func (s *dnsState) question(ev *firetrail.Event) {
+	name := lowerHost(ev.Host)
+	z := s.zones[zoneKey{ev.SrcIP, registered(name)}]
+	if z == nil || z.domain == name {
+		return
+	}
+	if z.questions == 0 {
+		z.resolver, z.first = ev.DstIP, ev.Time
+	}
+	if h := hashOf(name); !z.names[h] && len(z.names) < maxNames && s.held < maxHeld {
+		z.names[h] = true
+		s.held++
 	}
 	z.questions++
 	z.length += int64(len(name))
@@ -215,7 +248,7 @@ func (s *dnsState) Event(ev *firetrail.Event) {
 	z.trail.span(ev.Time, ev.Last())
 	z.trail.count++
 	z.trail.sessions++
-	z.trail.aim(ev.DstIP, 53, "")
+	z.trail.aim(ev.DstIP, 53, "", ev.Time)
 	z.trail.prove(proofOf(ev, ""), weight)
 }
 

@@ -3,6 +3,7 @@ package detect
 import (
 	"math"
 	"net/netip"
+	"slices"
 
 	"firetrail"
 )
@@ -29,6 +30,8 @@ var firstContact = Detector{
 
 type walk struct {
 	src      netip.Addr
+	hosts    int64    // inside hosts that it contacted in all
+	met      []target // whom it met on which ports; beyond maxMet all of it is looked at
 	seen     map[netip.Addr]bool
 	ratio    float64
 	failures int64
@@ -37,14 +40,19 @@ type walk struct {
 	trail    trail
 }
 
+// maxMet bounds the hosts and ports by which a source's contacts are asked for.
+const maxMet = 4096
+
 type walkState struct {
+	quota  quota
 	lab    *Lab
 	d      *Detector
 	src    netip.Addr
 	dst    netip.Addr
 	failed int64 // inside hosts of the source at hand that only failed
 	hosts  int64
-	bad    bool // of the host at hand
+	met    []target // of the source at hand
+	bad    bool     // of the host at hand
 	good   bool
 	walks  map[netip.Addr]*walk
 }
@@ -58,7 +66,10 @@ func (s *walkState) Channel(c *Channel) {
 		}
 		s.src, s.dst = c.Src, c.Dst
 	}
-	if c.Inside && c.Settled > 0 {
+	if c.Inside && c.Settled > 0 && !noise(c.Proto, c.Port) {
+		if len(s.met) <= maxMet {
+			s.met = append(s.met, target{c.Dst, c.Port})
+		}
 		s.bad = s.bad || c.Failed > 0
 		s.good = s.good || c.Failed < c.Settled
 	}
@@ -76,18 +87,24 @@ func (s *walkState) closeHost() {
 
 // closeSource keeps a source if its failures could carry the walk to the end.
 func (s *walkState) closeSource() {
-	if float64(s.failed) >= s.lab.threshold(s.d, "contacts") && 5*s.failed >= s.hosts {
-		s.walks[s.src] = &walk{src: s.src, seen: map[netip.Addr]bool{}, ratio: 1, trail: newTrail()}
+	if (float64(s.failed) >= s.lab.threshold(s.d, "contacts") && 5*s.failed >= s.hosts || s.lab.all && s.hosts > 0) && s.quota.take(s.lab, s.d, s.src) {
+		s.walks[s.src] = &walk{src: s.src, hosts: s.hosts, met: slices.Clone(s.met), seen: map[netip.Addr]bool{}, ratio: 1, trail: newTrail()}
 	}
-	s.failed, s.hosts = 0, 0
+	s.failed, s.hosts, s.met = 0, 0, s.met[:0]
 }
 
-func (s *walkState) Wants() []Want {
+func (s *walkState) Wants() []firetrail.Traffic {
 	s.closeHost()
 	s.closeSource()
-	var out []Want
-	for src := range s.walks {
-		out = append(out, Want{Src: src, Port: firetrail.Absent})
+	var out []firetrail.Traffic
+	for src, w := range s.walks {
+		if len(w.met) > maxMet {
+			out = append(out, firetrail.Traffic{Src: src, Port: firetrail.Absent})
+			continue
+		}
+		for _, k := range w.met {
+			out = append(out, firetrail.Traffic{Src: src, Dst: k.ip, Port: k.port})
+		}
 	}
 	return out
 }
@@ -116,7 +133,7 @@ func (s *walkState) Findings() []*Draft {
 	var out []*Draft
 	for _, src := range sortedBy(s.walks, netip.Addr.Compare) {
 		w := s.walks[src]
-		if !w.told {
+		if !w.told || 5*w.failures < w.hosts { // monitoring meets hosts that are down, among many that are not
 			continue
 		}
 		d := &Draft{src: src, dst: w.trail.cover(), port: firetrail.Absent, trail: w.trail}
@@ -126,7 +143,7 @@ func (s *walkState) Findings() []*Draft {
 			d.part("many", float64(w.failures), 20, round3(min(2, math.Log10(float64(w.failures)/2))), "that many hosts were new to it")
 		}
 		if s.lab.resolvers[src] {
-			d.part("resolver", 1, 1, -2, "%s serves others", src)
+			d.part("server", 1, 1, -2, "%s serves others", src)
 		}
 		if d.points() < 1 {
 			continue

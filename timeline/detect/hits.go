@@ -20,16 +20,19 @@ type hitGroup struct {
 }
 
 // newHitGroups gathers the hits that pass, by source and name, in a fixed order.
-// A lookup by a resolver is left out where a client's own lookup is known.
+// A lookup by a resolver is left out where a client's own use of the name is known.
 func newHitGroups(l *Lab, pass func(*hit) bool) []*hitGroup {
 	var out []*hitGroup
 	asked := map[string]bool{}
-	for _, h := range l.names.sorted() {
+	all := l.names.sorted()
+	for _, h := range all {
+		if !l.resolvers[h.src] && l.Internal(h.src) {
+			asked[h.name] = true
+		}
+	}
+	for _, h := range all {
 		if !pass(h) {
 			continue
-		}
-		if !l.resolvers[h.src] {
-			asked[h.name] = true
 		}
 		n := len(out)
 		if n == 0 || out[n-1].src != h.src || out[n-1].name != h.name {
@@ -45,11 +48,11 @@ func newHitGroups(l *Lab, pass func(*hit) bool) []*hitGroup {
 		g.trail.merge(&h.trail)
 		if !h.dns {
 			g.peers = append(g.peers, target{h.dst, h.port})
-			g.trail.aim(h.dst, h.port, h.name)
+			g.trail.aim(h.dst, h.port, h.name, firetrail.Absent)
 			continue
 		}
 		for _, a := range h.answers {
-			g.trail.aim(a, firetrail.Absent, h.name)
+			g.trail.aim(a, firetrail.Absent, h.name, firetrail.Absent)
 		}
 	}
 	return slices.DeleteFunc(out, func(g *hitGroup) bool { return g.alarm == "" && g.dns && l.resolvers[g.src] && asked[g.name] })

@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"context"
 	"net/netip"
 	"strconv"
 
@@ -47,8 +48,7 @@ func isICMP(proto string) bool { return proto == "icmp" || proto == "icmpv6" || 
 
 // Channel keeps outbound ICMP of some volume or number.
 func (s *icmpState) Channel(c *Channel) {
-	packets := s.lab.threshold(s.d, "packets")
-	if !c.Out || !isICMP(c.Proto) || float64(c.Events) < packets/3 && float64(c.BytesOut+c.BytesIn) < packets*s.lab.threshold(s.d, "payload") {
+	if !c.Out || !isICMP(c.Proto) || !s.sustained(c.Most.Events, c.Most.BytesOut+c.Most.BytesIn) && !s.lab.all {
 		return
 	}
 	key := [2]netip.Addr{c.Src, c.Dst}
@@ -57,19 +57,38 @@ func (s *icmpState) Channel(c *Channel) {
 	}
 }
 
-func (s *icmpState) Wants() []Want {
-	var out []Want
+// sustained reports whether so many records, or so many bytes, are more than a few pings.
+func (s *icmpState) sustained(events, bytes int64) bool {
+	packets := s.lab.threshold(s.d, "packets")
+	return float64(events) >= packets/3 || float64(bytes) >= packets*s.lab.threshold(s.d, "payload")
+}
+
+func (s *icmpState) Wants() []firetrail.Traffic {
+	var out []firetrail.Traffic
 	for _, p := range s.peers {
-		out = append(out, Want{Src: p.src, Dst: p.dst, Port: firetrail.Absent})
+		out = append(out, firetrail.Traffic{Src: p.src, Dst: p.dst, Port: firetrail.Absent})
 	}
 	return out
 }
 
-// Event takes the length of a packet, which only single records give.
-func (s *icmpState) Event(ev *firetrail.Event) {
-	if !isICMP(ev.Proto) {
-		return
+// Read takes the lengths of packets, which only single records give.
+func (s *icmpState) Read(ctx context.Context, view View) error {
+	wants := s.Wants()
+	if len(wants) == 0 {
+		return nil
 	}
+	for ev, err := range view.Traffic(ctx, wants, "time", "src_ip", "dst_ip", "proto", "x.LEN", "x.length", "x.datalen") {
+		if err != nil {
+			return err
+		}
+		if isICMP(ev.Proto) && ev.Time != firetrail.Absent {
+			s.measure(ev)
+		}
+	}
+	return nil
+}
+
+func (s *icmpState) measure(ev *firetrail.Event) {
 	p := s.peers[[2]netip.Addr{ev.SrcIP, ev.DstIP}]
 	v, ok := "", false
 	for _, name := range [...]string{"LEN", "length", "datalen"} {
@@ -121,7 +140,7 @@ func (s *icmpState) Findings() []*Draft {
 func (s *icmpState) judge(p *icmpPeer) *Draft {
 	t := func(name string) float64 { return s.lab.threshold(s.d, name) }
 	d := &Draft{src: p.src, dst: p.dst.String(), port: firetrail.Absent, trail: p.trail}
-	if p.trail.start == firetrail.Absent {
+	if p.trail.start == firetrail.Absent || !s.sustained(max(p.trail.count, p.logged), p.bytes) {
 		return nil
 	}
 	mean := float64(p.bytes) / float64(max(p.pkts, 1))
@@ -143,7 +162,7 @@ func (s *icmpState) judge(p *icmpPeer) *Draft {
 	if len(d.parts) == 0 {
 		return nil
 	}
-	s.lab.prevalenceParts(d, peerKey{src: p.src, dst: p.dst})
+	s.lab.prevalenceParts(d, p.dst)
 	if d.points() < 1 {
 		return nil
 	}

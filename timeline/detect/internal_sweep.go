@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"firetrail"
 )
@@ -44,6 +45,14 @@ func (k sweepKey) compare(o sweepKey) int {
 // sweepCount is phase 1's count for the source at hand.
 type sweepCount struct{ failed, unsure, hosts int64 }
 
+// worth reports whether so many hosts can satisfy a rule: enough of them failed, or
+// nobody knows of enough on a port that leads into a host.
+func (s *sweepState) worth(n *sweepCount, port int64) bool {
+	t := func(name string) float64 { return s.lab.threshold(s.d, name) }
+	return float64(n.hosts) >= t("few") && s.enough(n.failed, port) ||
+		remotePorts[port] && float64(n.hosts) >= t("hosts") && float64(n.unsure) >= 0.8*t("hosts")
+}
+
 // sweep is a candidate in phase 2.
 type sweep struct {
 	sweepKey
@@ -65,6 +74,7 @@ const (
 )
 
 type sweepState struct {
+	quota   quota
 	lab     *Lab
 	d       *Detector
 	src     netip.Addr
@@ -77,6 +87,12 @@ type sweepState struct {
 var remotePorts = map[int64]bool{
 	21: true, 22: true, 23: true, 111: true, 135: true, 139: true, 389: true, 445: true, 873: true, 2049: true, 2375: true, 2376: true, 2379: true,
 	3306: true, 3389: true, 5432: true, 5900: true, 5985: true, 5986: true, 6379: true, 6443: true, 8500: true, 9200: true, 10250: true, 11211: true, 27017: true,
+}
+
+// enough reports whether so many hosts failed that their share says something; on a port that
+// leads into a host it takes few.
+func (s *sweepState) enough(failed int64, port int64) bool {
+	return float64(failed) >= s.lab.threshold(s.d, "failed")*s.lab.threshold(s.d, "few") || remotePorts[port] && failed >= 3
 }
 
 // Channel counts, for the source at hand, the inside hosts of each port. Channels are
@@ -99,28 +115,35 @@ func (s *sweepState) Channel(c *Channel) {
 		s.ports[k] = n
 	}
 	n.hosts++
-	if c.Failed > 0 {
+	if c.Most.Failed > 0 {
 		n.failed++
-	} else if c.Settled < c.Events && remotePorts[c.Port] {
+	} else if c.Settled < c.Most.Events {
 		n.unsure++
 	}
 }
 
 // closeSource keeps those ports of the source that enough hosts refused.
 func (s *sweepState) closeSource() {
+	var worth []sweepKey
 	for k, n := range s.ports {
-		if n.failed >= int64(s.lab.threshold(s.d, "few")) || n.unsure >= int64(s.lab.threshold(s.d, "hosts")) {
+		if s.worth(n, k.port) || s.lab.all {
+			worth = append(worth, k)
+		}
+	}
+	slices.SortFunc(worth, sweepKey.compare)
+	for _, k := range worth {
+		if s.quota.take(s.lab, s.d, k.src) {
 			s.sources[k] = &sweep{sweepKey: k, day: sweepEpisode{trail: newTrail(), state: map[netip.Addr]uint8{}}}
 		}
 	}
 	clear(s.ports)
 }
 
-func (s *sweepState) Wants() []Want {
+func (s *sweepState) Wants() []firetrail.Traffic {
 	s.closeSource()
-	var out []Want
+	var out []firetrail.Traffic
 	for k := range s.sources {
-		out = append(out, Want{Src: k.src, Port: k.port})
+		out = append(out, firetrail.Traffic{Src: k.src, Port: k.port})
 	}
 	return out
 }
@@ -214,7 +237,8 @@ func (s *sweepState) judge(w *sweep, e *sweepEpisode, slow bool) *Draft {
 	settled := hosts - unsure
 	blind := settled == 0 || float64(settled) < 0.2*float64(hosts) // a packet filter that lets all pass
 	share := float64(failed) / float64(max(settled, 1))
-	if slow && (hosts < int64(t("slow_hosts")) || blind) || blind && e.peak < int64(t("hosts")) || !blind && share < t("failed") {
+	if slow && (hosts < int64(t("slow_hosts")) || blind) || blind && (e.peak < int64(t("hosts")) || !remotePorts[w.port]) ||
+		!blind && (share < t("failed") || !s.enough(failed, w.port)) {
 		return nil
 	}
 	d := &Draft{src: w.src, dst: e.trail.cover(), port: w.port, trail: e.trail}

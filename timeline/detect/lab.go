@@ -2,7 +2,6 @@ package detect
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"math"
 	"net/netip"
@@ -27,25 +26,29 @@ var DefaultInternal = []netip.Prefix{
 // Lab is what detectors may know of the case while they judge it. It is filled
 // by the phases: names before flows, bounds and hosts after phase 1.
 type Lab struct {
-	cfg        Config
-	limits     map[string]map[string]float64 // detector → setting → value
-	names      book
-	First      int64 // bounds of the dated flows, Absent if none
-	Last       int64
-	Hosts      int64 // internal sources seen
-	have       [needCount]bool
-	prevalence map[netip.Addr]*visitors
-	resolvers  map[netip.Addr]bool // internal addresses that others ask on port 53
-	outside    map[netip.Addr]bool // what our addresses are translated to, from the inventory
-	nat        map[netip.Addr]bool // the same, from the records of phase 2
-	undated    int64
-	cut        map[string]bool // detectors that did not follow every candidate
-	ends       map[string]bool // sensors that record the end of a connection
+	cfg       Config
+	names     book
+	First     int64 // bounds of the dated flows, Absent if none
+	Last      int64
+	Hosts     int64 // internal sources seen
+	have      [needCount]bool
+	visits    visits
+	held      map[netip.Addr]bool // addresses that runs held
+	resolvers map[netip.Addr]bool // internal addresses that others ask on port 53
+	outside   map[netip.Addr]bool // what our addresses are translated to, from the inventory
+	nat       map[netip.Addr]bool // the same, from the records of phase 2
+	undated   int64
+	cut       map[string]string // how detectors that did not follow every candidate chose
+	ends      map[string]bool   // sensors that record the end of a connection
+	all       bool              // tests: whatever amounts phase 1 sees, every channel is a candidate
 }
 
 func newLab(cfg Config) *Lab {
-	l := &Lab{cfg: cfg, limits: limitsOf(cfg.Thresholds), First: firetrail.Absent, Last: firetrail.Absent,
-		prevalence: map[netip.Addr]*visitors{}, resolvers: map[netip.Addr]bool{}, outside: map[netip.Addr]bool{}, nat: map[netip.Addr]bool{}, cut: map[string]bool{}, ends: map[string]bool{}}
+	l := &Lab{cfg: cfg, First: firetrail.Absent, Last: firetrail.Absent,
+		visits: newVisits(), held: map[netip.Addr]bool{}, resolvers: map[netip.Addr]bool{}, outside: map[netip.Addr]bool{}, nat: map[netip.Addr]bool{}, cut: map[string]string{}, ends: map[string]bool{}}
+	for _, a := range cfg.Held {
+		l.held[a.Unmap().WithZone("")] = true
+	}
 	for _, n := range cfg.NAT {
 		l.outside[n.OutsideIP] = n.OutsideIP.IsValid()
 	}
@@ -97,54 +100,28 @@ func (l *Lab) External(a netip.Addr) bool {
 	return Unicast(a) && !l.Internal(a) && !isMetadata(a)
 }
 
-// Prevalence is the number of internal sources that contacted a candidate's
-// destination, translated addresses left out; 0 is unknown.
-func (l *Lab) Prevalence(dst netip.Addr) int64 {
-	v := l.prevalence[dst]
-	if v == nil {
-		return 0
-	}
-	n := v.n
-	for _, a := range v.few {
-		if n > 1 && l.translated(a) {
-			n--
-		}
-	}
-	return n
-}
-
-// translated reports whether the address is what others of ours are translated to.
-func (l *Lab) translated(a netip.Addr) bool { return l.outside[a] || l.nat[a] }
-
-// visitors are the inside sources that contacted a destination.
-type visitors struct {
-	n   int64
-	few []netip.Addr // the first eight, in order
-}
-
 // threshold is a detector's setting, as configured or by default; NaN, which
 // compares false with everything, for a name it does not have.
 func (l *Lab) threshold(d *Detector, name string) float64 {
-	if v, ok := l.limits[d.Name][name]; ok {
+	if v, ok := d.limits[name]; ok {
 		return v
 	}
 	return math.NaN()
 }
 
-// limitsOf resolves the settings of all detectors once.
-func limitsOf(given map[string]float64) map[string]map[string]float64 {
-	out := map[string]map[string]float64{}
-	for _, d := range All {
-		out[d.Name] = map[string]float64{}
-		for _, s := range d.Defaults {
-			v, ok := given[d.Name+"."+s.Name]
-			if !ok {
-				v = s.Value
-			}
-			out[d.Name][s.Name] = v
+// translated reports whether the address is what others of ours are translated to.
+func (l *Lab) translated(a netip.Addr) bool { return l.outside[a] || l.nat[a] }
+
+// settle resolves a detector's settings.
+func (d *Detector) settle(given map[string]float64) {
+	d.limits = map[string]float64{}
+	for _, s := range d.Defaults {
+		v, ok := given[d.Name+"."+s.Name]
+		if !ok {
+			v = s.Value
 		}
+		d.limits[s.Name] = v
 	}
-	return out
 }
 
 // parameters lists what the results were computed with, in a fixed order.
@@ -171,123 +148,24 @@ func (l *Lab) parameters(chosen []Detector) []string {
 		for _, s := range d.Defaults {
 			out = append(out, fmt.Sprintf("%s.%s %g", d.Name, s.Name, l.threshold(&d, s.Name)))
 		}
-		if l.cut[d.Name] {
-			out = append(out, fmt.Sprintf("%s followed the first %d peers of a source that had more", d.Name, maxPeers))
+		if why := l.cut[d.Name]; why != "" {
+			out = append(out, d.Name+" "+why)
 		}
 	}
 	return out
 }
 
-// readPrevalence counts, for the external destinations of candidates, the
-// internal sources that contacted them: flows come in source order, so one
-// remembered source per destination is enough.
-func (l *Lab) readPrevalence(ctx context.Context, view View, wants []Want) error {
-	last := map[netip.Addr]netip.Addr{}
-	var args []firetrail.Query
-	for _, w := range wants {
-		if w.Dst.IsValid() && l.External(w.Dst) && l.prevalence[w.Dst] == nil {
-			l.prevalence[w.Dst] = &visitors{}
-			args = append(args, firetrail.Exactly("dst_ip", w.Dst.String()))
-		}
-	}
-	if len(l.prevalence) == 0 {
-		return nil
-	}
-	var q firetrail.Query // beyond some hundred addresses one plain pass is cheaper
-	if len(args) <= maxTerms {
-		q = firetrail.Or(args...)
-	}
-	for f, err := range view.Flows(ctx, q) {
-		if err != nil {
-			return err
-		}
-		v := l.prevalence[f.DstIP]
-		if v == nil || f.SrcIP == last[f.DstIP] || !l.Internal(f.SrcIP) {
-			continue
-		}
-		last[f.DstIP] = f.SrcIP
-		if v.n++; len(v.few) < 8 {
-			v.few = append(v.few, f.SrcIP)
-		}
-	}
-	return nil
-}
-
-// maxTerms bounds the alternatives of one query.
-const maxTerms = 256
-
 // gather collects what the detectors want, sorted and without doubles.
-func gather(states []State) []Want {
-	var out []Want
+func gather(states []State) []firetrail.Traffic {
+	var out []firetrail.Traffic
 	for _, s := range states {
 		out = append(out, s.Wants()...)
 	}
-	slices.SortFunc(out, func(a, b Want) int {
-		return cmp.Or(a.Src.Compare(b.Src), a.Dst.Compare(b.Dst), cmp.Compare(a.Port, b.Port), boolCompare(a.Denied, b.Denied))
+	slices.SortFunc(out, func(a, b firetrail.Traffic) int {
+		return cmp.Or(a.Src.Compare(b.Src), a.Dst.Compare(b.Dst), cmp.Compare(a.Port, b.Port), cmp.Compare(a.From, b.From))
 	})
 	return slices.Compact(out)
 }
-
-func boolCompare(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case b:
-		return -1
-	}
-	return 1
-}
-
-// queries makes of the wants the questions of phase 2: each covers whole sources,
-// so that the events of one source stay in one time order.
-func queries(wants []Want) []firetrail.Query {
-	var all, batch []firetrail.Query
-	for len(wants) > 0 {
-		n := 1
-		for n < len(wants) && wants[n].Src == wants[0].Src {
-			n++
-		}
-		batch = append(batch, sourceQuery(wants[:n]))
-		wants = wants[n:]
-		if len(batch) == maxTerms || len(wants) == 0 {
-			all = append(all, firetrail.Or(batch...))
-			batch = nil
-		}
-	}
-	return all
-}
-
-// sourceQuery selects what is wanted of one source, or more than that where the
-// exact question would be long.
-func sourceQuery(wants []Want) firetrail.Query {
-	src := firetrail.Exactly("src_ip", wants[0].Src.String())
-	var terms []firetrail.Query
-	for _, w := range wants {
-		var t []firetrail.Query
-		if w.Dst.IsValid() {
-			t = append(t, firetrail.Exactly("dst_ip", w.Dst.String()))
-		}
-		if w.Port != firetrail.Absent {
-			t = append(t, firetrail.Exactly("dst_port", fmt.Sprint(w.Port)))
-		}
-		if w.Denied {
-			t = append(t, deniedQuery)
-		}
-		if len(t) == 0 {
-			return src
-		}
-		terms = append(terms, firetrail.And(t...))
-	}
-	if len(terms) > 32 {
-		return src
-	}
-	return firetrail.And(src, firetrail.Or(terms...))
-}
-
-// deniedQuery is Event.Denied as a query.
-var deniedQuery = firetrail.Or(
-	firetrail.Exactly("action", firetrail.ActionDeny), firetrail.Exactly("action", firetrail.ActionDrop),
-	firetrail.Exactly("action", firetrail.ActionReject), firetrail.Exactly("action", firetrail.ActionReset))
 
 func denied(action string) bool {
 	ev := firetrail.Event{Action: action}

@@ -28,10 +28,14 @@ const (
 )
 
 // fake is a small case in memory: its events and the rollups of them.
-type fake struct{ events []firetrail.Event }
+type fake struct {
+	events []firetrail.Event
+	sorted []firetrail.Event // the same in their total order, once they were asked for
+}
 
 // add appends an event and gives it an origin by its position.
 func (f *fake) add(ev firetrail.Event) *firetrail.Event {
+	f.sorted = nil
 	ev.Source, ev.Line = "00000000000000aa", int64(len(f.events)+1)
 	ev.Offset, ev.Length = int64(len(f.events))*100, 99
 	f.events = append(f.events, ev)
@@ -95,11 +99,28 @@ func (f *fake) background() *fake {
 }
 
 func (f *fake) Events(_ context.Context, q firetrail.Query, fields ...string) iter.Seq2[*firetrail.Event, error] {
-	sorted := slices.Clone(f.events)
-	slices.SortFunc(sorted, func(a, b firetrail.Event) int { return firetrail.Compare(&a, &b) })
+	if len(f.sorted) != len(f.events) {
+		f.sorted = slices.Clone(f.events)
+		slices.SortFunc(f.sorted, func(a, b firetrail.Event) int { return firetrail.Compare(&a, &b) })
+	}
+	sorted := f.sorted
 	return func(yield func(*firetrail.Event, error) bool) {
 		for i := range sorted {
 			if selects(q, &sorted[i]) && !yield(only(&sorted[i], fields), nil) {
+				return
+			}
+		}
+	}
+}
+
+func (f *fake) Traffic(ctx context.Context, list []firetrail.Traffic, fields ...string) iter.Seq2[*firetrail.Event, error] {
+	of := map[netip.Addr][]firetrail.Traffic{}
+	for _, t := range list {
+		of[t.Src] = append(of[t.Src], t)
+	}
+	return func(yield func(*firetrail.Event, error) bool) {
+		for ev := range f.Events(ctx, firetrail.Query{}) {
+			if slices.ContainsFunc(of[ev.SrcIP], func(t firetrail.Traffic) bool { return t.Selects(ev) }) && !yield(only(ev, fields), nil) {
 				return
 			}
 		}
@@ -126,7 +147,7 @@ func only(ev *firetrail.Event, fields []string) *firetrail.Event {
 		}
 	}
 	for _, x := range ev.X {
-		if slices.Contains(fields, "x."+x.Name) {
+		if slices.Contains(fields, "x."+x.Name) || slices.Contains(fields, "x.*") {
 			out.X = append(out.X, x)
 		}
 	}
@@ -173,7 +194,7 @@ func selects(q firetrail.Query, ev *firetrail.Event) bool {
 		return ok
 	}
 	if q.Match == firetrail.MatchRegexp {
-		re := regexp.MustCompile(q.Value)
+		re := expression(q.Value)
 		if q.Field != "" {
 			v, ok := ev.Value(q.Field)
 			return ok && re.MatchString(v)
@@ -195,6 +216,15 @@ func selects(q firetrail.Query, ev *firetrail.Event) bool {
 	}
 	v, ok := ev.Value(q.Field)
 	return ok && v == q.Value
+}
+
+var expressions = map[string]*regexp.Regexp{}
+
+func expression(s string) *regexp.Regexp {
+	if expressions[s] == nil {
+		expressions[s] = regexp.MustCompile(s)
+	}
+	return expressions[s]
 }
 
 // judge runs one detector over the events.

@@ -57,6 +57,7 @@ type metaEpisode struct {
 }
 
 type metaState struct {
+	quota quota
 	lab   *Lab
 	d     *Detector
 	peers map[[2]netip.Addr]*metaPeer
@@ -68,16 +69,16 @@ func (s *metaState) Channel(c *Channel) {
 	if !isMetadata(c.Dst) || !s.lab.Internal(c.Src) || !Unicast(c.Src) || isMetadata(c.Src) || c.Port == 53 || c.Port == 123 {
 		return // port 53 and 123: the same address serves DNS and time on some clouds
 	}
-	if key := [2]netip.Addr{c.Src, c.Dst}; s.peers[key] == nil {
+	if key := [2]netip.Addr{c.Src, c.Dst}; s.peers[key] == nil && s.quota.take(s.lab, s.d, c.Src) {
 		s.peers[key] = &metaPeer{src: c.Src, dst: c.Dst, hours: map[int64]bool{}}
 		s.hosts[c.Dst]++
 	}
 }
 
-func (s *metaState) Wants() []Want {
-	var out []Want
+func (s *metaState) Wants() []firetrail.Traffic {
+	var out []firetrail.Traffic
 	for _, p := range s.peers {
-		out = append(out, Want{Src: p.src, Dst: p.dst, Port: firetrail.Absent})
+		out = append(out, firetrail.Traffic{Src: p.src, Dst: p.dst, Port: firetrail.Absent})
 	}
 	return out
 }

@@ -85,16 +85,31 @@ type minePeer struct {
 	episodes []*mineEpisode
 }
 
+// alone reports a peer that nothing but the shape of its traffic can make suspect.
+func (p *minePeer) alone() bool {
+	return p.name == "" && p.app == "" && p.alarm == "" && !minePorts[p.port]
+}
+
+// fewMiners is the number of inside hosts up to which the shape alone is told: a service
+// that the lab uses has it too.
+const fewMiners = 3
+
 type mineEpisode struct {
 	trail       trail
 	host        string
 	passed      int64
 	denied      int64
 	longest     float64
-	shape       *Session // the session that shows it best, copied
+	shape       stratumShape // of the session that shows it best
 	settled     bool
 	established bool
 	open        bool
+}
+
+// stratumShape is a connection of the shape of stratum; zero for none.
+type stratumShape struct {
+	seconds float64
+	out, in int64
 }
 
 type mineState struct {
@@ -131,7 +146,7 @@ func (s *mineState) Channel(c *Channel) {
 		}
 	}
 	port := minePorts[c.Port] && !c.hidesNothing()
-	shape := c.Proto == "tcp" && c.Longest >= int64(60e9*s.lab.threshold(s.d, "alone")) && !wellPorts[c.Port] && s.slow(c)
+	shape := c.Proto == "tcp" && !wellPorts[c.Port] && !c.hidesNothing() && (c.Longest >= int64(60e9*s.lab.threshold(s.d, "alone")) || s.lab.all)
 	if p.name == "" && p.app == "" && p.alarm == "" && !port && !shape {
 		return
 	}
@@ -156,20 +171,14 @@ func (c *Channel) hidesNothing() bool {
 	return false
 }
 
-// slow is the gate of phase 1 for the shape: the sums of the channel.
-func (s *mineState) slow(c *Channel) bool {
-	if c.BytesOut == 0 || c.BytesIn == 0 || c.hidesNothing() {
-		return false
-	}
-	ratio := float64(c.BytesIn) / float64(c.BytesOut)
-	return ratio >= s.lab.threshold(s.d, "ratio_low") && ratio <= s.lab.threshold(s.d, "ratio_high") &&
-		float64(c.BytesIn+c.BytesOut) <= s.lab.threshold(s.d, "rate")*float64(c.Longest)/1e9*float64(c.Events)
-}
-
-func (s *mineState) Wants() []Want {
-	var out []Want
-	for k := range s.peers {
-		out = append(out, Want{Src: k.src, Dst: k.dst, Port: k.port})
+func (s *mineState) Wants() []firetrail.Traffic {
+	var out []firetrail.Traffic
+	for k, p := range s.peers {
+		if p.alone() && s.lab.leastPrevalence(k.dst) > fewMiners && !s.lab.all {
+			delete(s.peers, k)
+			continue
+		}
+		out = append(out, firetrail.Traffic{Src: k.src, Dst: k.dst, Port: k.port})
 	}
 	return out
 }
@@ -188,7 +197,7 @@ func (s *mineState) Session(x *Session) {
 	e := p.episodes[n-1]
 	weight := x.Seconds()
 	if x.Host != "" {
-		e.host = x.Host
+		e.host = strings.Clone(x.Host)
 	}
 	if x.Denied {
 		e.denied++
@@ -201,10 +210,8 @@ func (s *mineState) Session(x *Session) {
 	e.longest = max(e.longest, x.Seconds())
 	if s.stratum(x) {
 		weight += 1e6
-		if e.shape == nil || x.Seconds() > e.shape.Seconds() {
-			c := *x
-			c.Proofs, c.views = nil, nil
-			e.shape = &c
+		if x.Seconds() > e.shape.seconds {
+			e.shape = stratumShape{x.Seconds(), x.BytesOut, x.BytesIn}
 		}
 	}
 	e.trail.add(x, weight, "")
@@ -241,8 +248,8 @@ func (s *mineState) Findings() []*Draft {
 // judge scores an episode; nil where the shape alone is too little.
 func (s *mineState) judge(p *minePeer, e *mineEpisode) *Draft {
 	d := &Draft{src: p.src, dst: p.dst.String(), port: p.port, host: cmp.Or(e.host, p.name), trail: e.trail, open: e.open}
-	alone := p.name == "" && p.app == "" && p.alarm == "" && !minePorts[p.port]
-	if alone && (e.shape == nil || e.longest < 60*s.lab.threshold(s.d, "alone")) {
+	alone := p.alone()
+	if alone && (e.shape.seconds == 0 || e.longest < 60*s.lab.threshold(s.d, "alone")) {
 		return nil
 	}
 	switch {
@@ -262,11 +269,11 @@ func (s *mineState) judge(p *minePeer, e *mineEpisode) *Draft {
 	if minePorts[p.port] {
 		d.part("port", float64(p.port), 0, 1.6, "port %d is customary for mining (other software uses it too)", p.port)
 	}
-	if x := e.shape; x != nil {
-		d.part("shape", round3(float64(x.BytesIn)/float64(x.BytesOut)), s.lab.threshold(s.d, "ratio_low"), 2,
-			"%s of slow traffic, %s sent and %s received: the shape of stratum", span(x.Seconds()), size(x.BytesOut), size(x.BytesIn))
-		if x.Seconds() >= 3600 {
-			d.part("duration", round3(x.Seconds()), 3600, 1, "it lasted over an hour")
+	if x := e.shape; x.seconds > 0 {
+		d.part("shape", round3(float64(x.in)/float64(x.out)), s.lab.threshold(s.d, "ratio_low"), 2,
+			"%s of slow traffic, %s sent and %s received: the shape of stratum", span(x.seconds), size(x.out), size(x.in))
+		if x.seconds >= 3600 {
+			d.part("duration", round3(x.seconds), 3600, 1, "it lasted over an hour")
 		}
 	} else if !e.settled && e.passed >= 3 && e.trail.end-e.trail.start >= 600e9 {
 		d.part("persistence", float64(e.passed), 3, 1, "%d contacts over %s", e.passed, span(float64(e.trail.end-e.trail.start)/1e9))
@@ -274,11 +281,10 @@ func (s *mineState) judge(p *minePeer, e *mineEpisode) *Draft {
 	if e.passed == 0 {
 		d.part(partRefused, float64(e.denied), 1, -1, "every attempt was refused")
 	}
-	if n := s.lab.Prevalence(p.dst); n == 1 && p.nameless && p.name == "" {
-		d.part("prevalence", 1, 1, 1, "no other inside host contacts this address, and no record names it")
-	} else if alone && n > 3 {
-		return nil // a service that the lab uses has this shape too
+	if alone && s.lab.Prevalence(p.dst) > fewMiners {
+		return nil
 	}
+	s.rare(d, p)
 	if alone && !p.nameless {
 		d.part("named", 1, 1, -1.5, "the peer has a name that has nothing to do with mining")
 	}
@@ -298,6 +304,17 @@ func (s *mineState) judge(p *minePeer, e *mineEpisode) *Draft {
 		d.title += ", refused"
 	}
 	return d
+}
+
+// rare adds what it means that one inside host alone contacts the peer.
+func (s *mineState) rare(d *Draft, p *minePeer) {
+	switch {
+	case s.lab.Prevalence(p.dst) != 1:
+	case p.nameless && p.name == "":
+		d.part("prevalence", 1, 1, 1, "no other inside host contacts this address, and no record names it")
+	case p.alone() && s.lab.held[p.src]:
+		d.part("prevalence", 1, 1, 1, "no other inside host contacts this address, and it is a run's that does")
+	}
 }
 
 // lookups makes findings of names that were asked for without a connection that

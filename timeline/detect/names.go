@@ -42,14 +42,21 @@ const (
 	maxAnswers = 16
 )
 
-// readNames is phase 0.
+// nameFields are what phase 0 looks at.
+var nameFields = []string{"time", "end", "kind", "src_ip", "dst_ip", "dst_port", "app", "service", "host", "x.answers"}
+
+// readNames is phase 0: what detectors tell of, with the records that prove it, and what
+// addresses are called by. Only records that may hold alarms are read whole.
 func (l *Lab) readNames(ctx context.Context, view View, chosen []Detector) error {
 	l.names = book{hits: map[hitKey]*hit{}, bySrc: map[[2]netip.Addr][]string{}, byDst: map[netip.Addr][]string{}, alarm: map[[2]netip.Addr]string{}}
-	wanted, labels := map[string]bool{}, map[string]bool{}
+	told, known, labels := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	var words []string
 	for _, d := range chosen {
 		for _, n := range d.Names {
-			wanted[n] = true
+			told[n] = true
+		}
+		for _, n := range d.Known {
+			known[n] = true
 		}
 		for _, w := range d.Labels {
 			labels[w] = true
@@ -58,29 +65,52 @@ func (l *Lab) readNames(ctx context.Context, view View, chosen []Detector) error
 	}
 	for _, a := range l.cfg.Allow {
 		if a.Name != "" {
-			wanted[strings.ToLower(a.Name)] = true
+			known[lowerHost(a.Name)] = true
 		}
 	}
-	if len(wanted)+len(labels)+len(words) == 0 {
-		return nil
-	}
-	var args []firetrail.Query
-	for _, n := range sortedKeys(wanted) {
-		args = append(args, firetrail.Is("host", n))
-	}
+	texts := []firetrail.Query{}
 	if len(labels) > 0 {
-		args = append(args, anyOf("host", sortedKeys(labels)))
+		texts = append(texts, anyOf("host", sortedKeys(labels)))
 	}
+	alarms := texts
 	if len(words) > 0 {
-		args = append(args, anyOf("app", words), firetrail.And(firetrail.Not(wordless()), anyOf("", words)))
+		texts = append(texts, anyOf("app", words))
+		alarms = append(slices.Clip(texts), anyOf("", words))
 	}
-	for ev, err := range view.Events(ctx, firetrail.Or(args...)) {
-		if err != nil {
-			return err
+	tells := func(ev *firetrail.Event) { l.names.add(ev, told, known, labels, words) }
+	binds := func(ev *firetrail.Event) { l.names.bindAll(ev, lowerHost(ev.Host)) }
+	bulk := wordless()
+	for _, r := range []struct {
+		kinds  firetrail.Query
+		any    []firetrail.Query
+		fields []string
+		take   func(*firetrail.Event)
+	}{
+		{bulk, append(hostsAmong(told, known), texts...), nameFields, tells},
+		{firetrail.Not(bulk), append(hostsAmong(told), alarms...), append(slices.Clip(nameFields), "x.*"), tells},
+		{firetrail.Not(bulk), hostsAmong(known), nameFields, binds},
+	} {
+		if len(r.any) == 0 {
+			continue
 		}
-		l.names.add(ev, wanted, labels, words)
+		for ev, err := range view.Events(ctx, firetrail.And(r.kinds, firetrail.Or(r.any...)), r.fields...) {
+			if err != nil {
+				return err
+			}
+			r.take(ev)
+		}
 	}
 	return nil
+}
+
+// hostsAmong selects events that name one of the hosts, or one below it.
+func hostsAmong(sets ...map[string]bool) (args []firetrail.Query) {
+	for _, names := range sets {
+		for _, n := range sortedKeys(names) {
+			args = append(args, firetrail.Is("host", n))
+		}
+	}
+	return args
 }
 
 // anyOf selects events in whose field (any text for "") one of the words occurs: one
@@ -96,21 +126,29 @@ func anyOf(field string, words []string) firetrail.Query {
 // wordless selects the kinds that hold no alarms and are the bulk of a case: their
 // texts are what clients and servers wrote, and alarmOf does not look at them.
 func wordless() firetrail.Query {
-	var kinds []firetrail.Query
-	for _, k := range []string{"iptables", "pf", "paloalto.traffic", "zeek.conn", "zeek.open_conn", "zeek.dns", "zeek.ssl", "zeek.http",
-		"zeek.files", "zeek.x509", "zeek.ssh", "zeek.ntp", "zeek.dhcp"} {
-		kinds = append(kinds, firetrail.Is("kind", k))
-	}
-	return firetrail.Or(kinds...)
+	return kinds("iptables", "pf", "paloalto.traffic", "zeek.conn", "zeek.open_conn", "zeek.dns", "zeek.ssl", "zeek.http",
+		"zeek.files", "zeek.x509", "zeek.ssh", "zeek.ntp", "zeek.dhcp")
 }
 
-func (b *book) add(ev *firetrail.Event, wanted, labels map[string]bool, words []string) {
-	name := ""
-	if _, ok := suffixOf(ev.Host, wanted); ok || hasLabel(ev.Host, labels) {
+// kinds selects records of the kinds.
+func kinds(names ...string) firetrail.Query {
+	var args []firetrail.Query
+	for _, k := range names {
+		args = append(args, firetrail.Is("kind", k))
+	}
+	return firetrail.Or(args...)
+}
+
+// add takes a record that has a name or an alarm that somebody asks about.
+func (b *book) add(ev *firetrail.Event, told, known, labels map[string]bool, words []string) {
+	name, alarm := "", alarmOf(ev, words)
+	if _, ok := suffixOf(ev.Host, told); ok || hasLabel(ev.Host, labels) {
 		name = lowerHost(ev.Host)
 	}
-	alarm := alarmOf(ev, words)
 	if name == "" && alarm == "" {
+		if _, ok := suffixOf(ev.Host, known); ok {
+			b.bindAll(ev, lowerHost(ev.Host))
+		}
 		return
 	}
 	key := hitKey{ev.SrcIP, ev.DstIP, name, ev.DstPort}
@@ -134,16 +172,25 @@ func (b *book) add(ev *firetrail.Event, wanted, labels map[string]bool, words []
 	}
 	h.count++
 	h.trail.addEvent(ev)
-	if !h.dns {
-		b.bind(ev.SrcIP, ev.DstIP, name)
-		return
-	}
-	for _, a := range answersOf(ev) {
-		b.bind(ev.SrcIP, a, name)
+	for _, a := range b.bindAll(ev, name) {
 		if len(h.answers) < maxAnswers && !slices.Contains(h.answers, a) {
 			h.answers = append(h.answers, a)
 		}
 	}
+}
+
+// bindAll notes what the event says of a name's addresses: its destination, or the answers of
+// a DNS record, which it returns.
+func (b *book) bindAll(ev *firetrail.Event, name string) (answers []netip.Addr) {
+	if !isDNS(ev) {
+		b.bind(ev.SrcIP, ev.DstIP, name)
+		return nil
+	}
+	answers = answersOf(ev)
+	for _, a := range answers {
+		b.bind(ev.SrcIP, a, name)
+	}
+	return answers
 }
 
 func (b *book) bind(src, dst netip.Addr, name string) {

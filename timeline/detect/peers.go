@@ -15,36 +15,37 @@ import (
 func (l *Lab) callByName(ctx context.Context, view View, drafts []*Draft) error {
 	nameless := map[netip.Addr]bool{}
 	for _, d := range drafts {
-		if a, err := netip.ParseAddr(d.dst); err == nil && d.host == "" && l.External(a) && len(nameless) < maxTerms {
+		if a, err := netip.ParseAddr(d.dst); err == nil && d.host == "" && l.External(a) {
 			nameless[a] = true
 		}
 	}
 	if len(nameless) == 0 {
 		return nil
 	}
+	names := book{bySrc: map[[2]netip.Addr][]string{}, byDst: map[netip.Addr][]string{}}
 	var peers []firetrail.Query
-	var answers []string
 	for _, a := range sortedBy(nameless, netip.Addr.Compare) {
 		peers = append(peers, firetrail.Exactly("dst_ip", a.String()))
-		answers = append(answers, a.String())
 	}
-	has := firetrail.Query{Op: firetrail.OpMatch, Field: "host", Match: firetrail.MatchHas}
-	query := firetrail.Or(firetrail.And(has, firetrail.Or(peers...)), anyOf("x.answers", answers))
-	names := book{bySrc: map[[2]netip.Addr][]string{}, byDst: map[netip.Addr][]string{}}
-	for ev, err := range view.Events(ctx, query) {
-		if err != nil {
-			return err
-		}
-		name := lowerHost(ev.Host)
-		if _, err := netip.ParseAddr(name); err == nil {
-			continue
-		}
-		if !isDNS(ev) && nameless[ev.DstIP] {
-			names.bind(ev.SrcIP, ev.DstIP, name)
-		}
-		for _, a := range answersOf(ev) {
-			if nameless[a] {
-				names.bind(ev.SrcIP, a, name)
+	has := func(field string) firetrail.Query {
+		return firetrail.Query{Op: firetrail.OpMatch, Field: field, Match: firetrail.MatchHas}
+	}
+	for _, q := range []firetrail.Query{firetrail.And(firetrail.Or(peers...), has("host")), firetrail.And(has("x.answers"), has("host"))} {
+		for ev, err := range view.Events(ctx, q, nameFields[2:]...) {
+			if err != nil {
+				return err
+			}
+			name := lowerHost(ev.Host)
+			if _, err := netip.ParseAddr(name); err == nil {
+				continue
+			}
+			if !isDNS(ev) && nameless[ev.DstIP] {
+				names.bind(ev.SrcIP, ev.DstIP, name)
+			}
+			for _, a := range answersOf(ev) {
+				if nameless[a] {
+					names.bind(ev.SrcIP, a, name)
+				}
 			}
 		}
 	}

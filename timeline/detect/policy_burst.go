@@ -15,7 +15,7 @@ import (
 var policyBurst = Detector{
 	Name:   "policy_burst",
 	Title:  "a burst of policy violations",
-	Doc:    "Refused attempts of one inside source within five minutes: improbable against its own trailing day, or spread over several targets.",
+	Doc:    "Refused attempts of one inside source within five minutes: improbable against its own trailing day, or spread over several targets. What many hosts are refused is told apart from it, and once.",
 	Attack: nil,
 	Needs:  []Need{NeedAction},
 	Defaults: []Setting{
@@ -29,7 +29,7 @@ var policyBurst = Detector{
 		{"shared_share", 0.25, "share of inside hosts that makes it a matter of policy"},
 	},
 	New: func(l *Lab, d *Detector) State {
-		return &burstState{lab: l, d: d, sources: map[netip.Addr]*burstSource{}, shared: map[target]int64{}}
+		return &burstState{lab: l, d: d, sources: map[netip.Addr]*burstSource{}, common: map[netip.Addr]*burstSource{}, shared: map[target]int64{}, kept: map[target]int64{}}
 	},
 }
 
@@ -40,12 +40,14 @@ const burstBuckets = 288 // five minutes each: a trailing day
 
 type burstSource struct {
 	src      netip.Addr
-	total    int64 // refused attempts in phase 1
+	total    int64    // refused attempts in phase 1
+	most     int64    // the same by all sensors together
+	refused  []target // what it was refused; beyond maxRefused everything is looked at
 	first    int64
 	last     int64
 	window   window
-	past     [burstBuckets]int64 // refused attempts by five minutes
-	pastAt   int64               // bucket of the newest entry
+	past     []int64 // refused attempts by five minutes, burstBuckets of them
+	pastAt   int64   // bucket of the newest entry
 	begun    bool
 	episodes []*burstEpisode
 }
@@ -62,11 +64,17 @@ type burstEpisode struct {
 	keen    int64
 }
 
+// maxRefused bounds the targets by which a source's refusals are asked for.
+const maxRefused = 4096
+
 type burstState struct {
+	quota   quota
 	lab     *Lab
 	d       *Detector
 	sources map[netip.Addr]*burstSource
-	shared  map[target]int64 // inside sources that were refused it
+	common  map[netip.Addr]*burstSource // the same sources at targets that much of the lab is refused
+	shared  map[target]int64            // inside sources that were refused it
+	kept    map[target]int64            // of those, the ones that kept trying
 }
 
 // noise are ports of discovery and broadcast chatter that firewalls refuse all day.
@@ -88,7 +96,10 @@ func (s *burstState) Channel(c *Channel) {
 		b = &burstSource{src: c.Src, first: c.First, last: c.Last}
 		s.sources[c.Src] = b
 	}
-	b.total += c.Denied
+	b.total, b.most = b.total+c.Denied, b.most+c.Most.Denied
+	if len(b.refused) <= maxRefused {
+		b.refused = append(b.refused, target{c.Dst, c.Port})
+	}
 	if c.First != firetrail.Absent {
 		if b.first == firetrail.Absent || c.First < b.first {
 			b.first = c.First
@@ -96,18 +107,28 @@ func (s *burstState) Channel(c *Channel) {
 		b.last = max(b.last, c.Last)
 	}
 	if k := (target{c.Dst, c.Port}); len(s.shared) < 1<<18 || s.shared[k] > 0 {
-		s.shared[k]++
+		if s.shared[k]++; float64(c.Denied) >= s.lab.threshold(s.d, "count") {
+			s.kept[k]++
+		}
 	}
 }
 
-func (s *burstState) Wants() []Want {
-	var out []Want
-	for src, b := range s.sources {
-		if float64(b.total) < s.lab.threshold(s.d, "least") {
+func (s *burstState) Wants() []firetrail.Traffic {
+	var out []firetrail.Traffic
+	for _, src := range sortedBy(s.sources, netip.Addr.Compare) {
+		b := s.sources[src]
+		if float64(b.most) < s.lab.threshold(s.d, "least") && !s.lab.all || !s.quota.take(s.lab, s.d, src) {
 			delete(s.sources, src)
 			continue
 		}
-		out = append(out, Want{Src: src, Port: firetrail.Absent, Denied: true})
+		if len(b.refused) > maxRefused {
+			out = append(out, firetrail.Traffic{Src: src, Port: firetrail.Absent})
+		} else {
+			for _, k := range b.refused {
+				out = append(out, firetrail.Traffic{Src: src, Dst: k.ip, Port: k.port})
+			}
+		}
+		b.refused = nil
 	}
 	return out
 }
@@ -116,6 +137,12 @@ func (s *burstState) Wants() []Want {
 // against the past; retransmissions of one attempt are one session.
 func (s *burstState) Session(x *Session) {
 	b := s.sources[x.Src]
+	if b != nil && s.policyOf(target{x.Dst, x.DstPort}) {
+		if s.common[x.Src] == nil {
+			s.common[x.Src] = &burstSource{src: b.src, total: b.total, first: b.first, last: b.last}
+		}
+		b = s.common[x.Src]
+	}
 	if b == nil || !x.Denied || x.Reply || !Unicast(x.Dst) || x.Dst.IsLinkLocalUnicast() && !isMetadata(x.Dst) || noise(x.Proto, x.DstPort) {
 		return
 	}
@@ -184,11 +211,11 @@ func (e *burstEpisode) note(ip netip.Addr, port int64, l *Lab) {
 func (b *burstSource) remember(t, step int64) {
 	now := t / step
 	if !b.begun {
-		b.begun, b.pastAt = true, now
+		b.begun, b.pastAt, b.past = true, now, make([]int64, burstBuckets)
 	}
 	for ; b.pastAt < now; b.pastAt++ {
 		if now-b.pastAt > burstBuckets {
-			b.past = [burstBuckets]int64{}
+			clear(b.past)
 			b.pastAt = now
 			break
 		}
@@ -242,8 +269,14 @@ func poissonTail(k int64, mean float64) float64 {
 func (s *burstState) Findings() []*Draft {
 	var out []*Draft
 	common := map[target]*sharedBurst{}
+	var all []*burstSource
 	for _, src := range sortedBy(s.sources, netip.Addr.Compare) {
-		b := s.sources[src]
+		if all = append(all, s.sources[src]); s.common[src] != nil {
+			all = append(all, s.common[src])
+		}
+	}
+	for _, b := range all {
+		src := b.src
 		for _, e := range b.episodes {
 			if k, ok := s.policy(e); ok {
 				g := common[k]
@@ -274,7 +307,7 @@ func (s *burstState) policy(e *burstEpisode) (target, bool) {
 	for _, k := range sortedBy(e.targets, target.compare) {
 		n, hosts := e.targets[k], s.shared[k]
 		total += n
-		if float64(hosts) >= max(s.lab.threshold(s.d, "shared_hosts"), s.lab.threshold(s.d, "shared_share")*float64(s.lab.Hosts)) || hosts >= 8 {
+		if s.policyOf(k) || hosts >= manyHosts {
 			shared += n
 			if n > most {
 				foremost, most = k, n
@@ -282,6 +315,13 @@ func (s *burstState) policy(e *burstEpisode) (target, bool) {
 		}
 	}
 	return foremost, total > 0 && 10*shared >= 9*total
+}
+
+// policyOf reports a target that so much of the lab is refused, or so many hosts again and
+// again, that it is no part of what a single source tries.
+func (s *burstState) policyOf(k target) bool {
+	return float64(s.shared[k]) >= max(s.lab.threshold(s.d, "shared_hosts"), s.lab.threshold(s.d, "shared_share")*float64(s.lab.Hosts)) ||
+		s.kept[k] >= manyHosts
 }
 
 // sharedBurst is what many hosts are refused alike.

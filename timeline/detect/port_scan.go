@@ -48,13 +48,40 @@ type scanState struct {
 	d     *Detector
 	src   netip.Addr
 	dst   netip.Addr
-	ports int64 // of the pair at hand: failed, or well known with no known outcome
-	keen  int64 // sensitive ports
+	ports portCount // of the pair at hand
+	keen  portCount // of those, what leads into a host
 	pairs map[[2]netip.Addr]*scan
 }
 
-// Channel counts, for the pair at hand, the ports that failed, and those below 1024 or
-// leading into a host whose outcome nobody knows.
+// portCount counts ports of a pair: all, those that failed, and those of which nobody
+// knows the outcome and that programs do not draw.
+type portCount struct{ all, failed, unsure int64 }
+
+func (n *portCount) add(failed, unsure bool) {
+	n.all++
+	if failed {
+		n.failed++
+	}
+	if unsure {
+		n.unsure++
+	}
+}
+
+const (
+	scanSettled = 0.2   // share of ports whose outcome has to be known for it to count
+	drawnPorts  = 10000 // from here on programs draw ports
+)
+
+// worth reports whether the ports of the pair at hand, and those of them that lead into
+// a host, can satisfy a rule.
+func (s *scanState) worth() bool {
+	t := func(name string) float64 { return s.lab.threshold(s.d, name) }
+	least := scanSettled * t("failed")
+	return float64(s.ports.all) >= t("ports") && (float64(s.ports.failed) >= least*t("ports") || float64(s.ports.unsure) >= 0.3*t("ports")) ||
+		float64(s.keen.all) >= t("sensitive") && (float64(s.keen.failed) >= t("sensitive_failed") || s.keen.unsure > 0)
+}
+
+// Channel counts the ports of the pair at hand.
 func (s *scanState) Channel(c *Channel) {
 	if c.Src != s.src || c.Dst != s.dst {
 		s.closePair()
@@ -63,32 +90,26 @@ func (s *scanState) Channel(c *Channel) {
 	if !c.Inside && !c.Out || c.Port == firetrail.Absent {
 		return
 	}
-	if c.Failed == 0 && (c.Settled > 0 || c.Port >= 1024 && !remotePorts[c.Port]) {
-		return
-	}
-	s.ports++
+	failed, unsure := c.Most.Failed > 0, c.Settled < c.Events && c.Port < drawnPorts
+	s.ports.add(failed, unsure)
 	if remotePorts[c.Port] {
-		s.keen++
+		s.keen.add(failed, c.Settled < c.Events)
 	}
 }
 
 // closePair keeps the pair if it could satisfy a rule.
 func (s *scanState) closePair() {
-	if s.ports >= int64(s.lab.threshold(s.d, "ports")) || s.keen >= int64(s.lab.threshold(s.d, "sensitive_failed")) {
-		if !s.quota.take(s.lab, s.d, s.src) {
-			s.ports, s.keen = 0, 0
-			return
-		}
+	if s.ports.all > 0 && (s.worth() || s.lab.all) && s.quota.take(s.lab, s.d, s.src) {
 		s.pairs[[2]netip.Addr{s.src, s.dst}] = &scan{src: s.src, dst: s.dst, day: scanEpisode{trail: newTrail(), state: map[int64]uint8{}}}
 	}
-	s.ports, s.keen = 0, 0
+	s.ports, s.keen = portCount{}, portCount{}
 }
 
-func (s *scanState) Wants() []Want {
+func (s *scanState) Wants() []firetrail.Traffic {
 	s.closePair()
-	var out []Want
+	var out []firetrail.Traffic
 	for _, p := range s.pairs {
-		out = append(out, Want{Src: p.src, Dst: p.dst, Port: firetrail.Absent})
+		out = append(out, firetrail.Traffic{Src: p.src, Dst: p.dst, Port: firetrail.Absent})
 	}
 	return out
 }
@@ -192,7 +213,7 @@ func (s *scanState) judge(p *scan, e *scanEpisode, slow bool) *Draft {
 	t := func(name string) float64 { return s.lab.threshold(s.d, name) }
 	ports, failed, unsure, keen, keenFailed := e.outcome()
 	settled := ports - unsure
-	blind := settled == 0 || float64(settled) < 0.2*float64(ports)
+	blind := settled == 0 || float64(settled) < scanSettled*float64(ports)
 	share := float64(failed) / float64(max(settled, 1))
 	if slow && (ports < int64(t("slow_ports")) || blind) || !blind && share < t("failed") || blind && ephemeral(e) {
 		return nil
@@ -236,7 +257,7 @@ func (s *scanState) judge(p *scan, e *scanEpisode, slow bool) *Draft {
 func ephemeral(e *scanEpisode) bool {
 	high := 0
 	for p := range e.state {
-		if p >= 10000 {
+		if p >= drawnPorts {
 			high++
 		}
 	}

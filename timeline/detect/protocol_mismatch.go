@@ -61,7 +61,7 @@ type mismatchState struct {
 // Channel keeps outbound peers on well-known ports whose protocol does not belong.
 func (s *mismatchState) Channel(c *Channel) {
 	proper, ok := portProtocols[c.Port]
-	if !c.Out || !ok || c.Failed == c.Events && c.Events > 0 {
+	if !c.Out || !ok || c.Most.Passed == 0 && !s.lab.all {
 		return
 	}
 	p := mismatchPeer{peerKey: peerKey{c.Src, c.Dst, c.Port}}
@@ -75,8 +75,7 @@ func (s *mismatchState) Channel(c *Channel) {
 			p.unknown = p.unknown || w == "unknown-tcp" || w == "unknown-udp"
 		}
 	}
-	floor := int64(s.lab.threshold(s.d, "bytes"))
-	if p.protocol == "" && (fits || !p.unknown || c.BytesOut < floor || c.BytesIn < floor) {
+	if p.protocol == "" && (fits || !p.unknown || !s.enough(c.Most.BytesOut, c.Most.BytesIn) && !s.lab.all) {
 		return
 	}
 	if !s.quota.take(s.lab, s.d, c.Src) {
@@ -87,10 +86,16 @@ func (s *mismatchState) Channel(c *Channel) {
 	s.peers[p.peerKey] = []*mismatchPeer{&kept}
 }
 
-func (s *mismatchState) Wants() []Want {
-	var out []Want
+// enough reports whether so much each way is worth telling though nobody knows what it is.
+func (s *mismatchState) enough(out, in int64) bool {
+	floor := int64(s.lab.threshold(s.d, "bytes"))
+	return out >= floor && in >= floor
+}
+
+func (s *mismatchState) Wants() []firetrail.Traffic {
+	var out []firetrail.Traffic
 	for k := range s.peers {
-		out = append(out, Want{Src: k.src, Dst: k.dst, Port: k.port})
+		out = append(out, firetrail.Traffic{Src: k.src, Dst: k.dst, Port: k.port})
 	}
 	return out
 }
@@ -131,7 +136,7 @@ func (s *mismatchState) Findings() []*Draft {
 
 // judge scores an episode.
 func (s *mismatchState) judge(p *mismatchPeer) *Draft {
-	if p.trail.start == firetrail.Absent {
+	if p.trail.start == firetrail.Absent || p.protocol == "" && !s.enough(p.out, p.in) {
 		return nil
 	}
 	d := &Draft{src: p.src, dst: p.dst.String(), port: p.port, trail: p.trail, open: p.open}
@@ -145,7 +150,7 @@ func (s *mismatchState) judge(p *mismatchPeer) *Draft {
 	if p.longest >= 600 {
 		d.part("duration", p.longest, 600, 1, "a connection stood %s", span(p.longest))
 	}
-	s.lab.prevalenceParts(d, p.peerKey)
+	s.lab.prevalenceParts(d, p.dst)
 	if d.points() < 1 {
 		return nil
 	}

@@ -1,5 +1,7 @@
 package detect
 
+import "firetrail"
+
 // refusedEgress looks for a source that keeps trying one peer in vain: a call home
 // that the policy stops, or a server that is gone. Five attempts is Slips' value
 // for reconnects.
@@ -43,15 +45,15 @@ type refusedState struct {
 	shared map[target]int64           // inside sources that fail at it
 }
 
-// Channel keeps outbound peers most of whose attempts failed.
+// Channel keeps outbound peers most of whose attempts failed, over all of the data.
 func (s *refusedState) Channel(c *Channel) {
-	if !c.Out || float64(c.Failed) < 1 || float64(c.Failed) < s.lab.threshold(s.d, "failed")*float64(c.Settled) {
+	if !c.Out || c.Failed == 0 || float64(c.Failed) < s.lab.threshold(s.d, "failed")*float64(c.Settled) {
 		return
 	}
 	if k := (target{c.Dst, c.Port}); len(s.shared) < 1<<18 || s.shared[k] > 0 {
 		s.shared[k]++
 	}
-	if float64(c.Failed) >= s.lab.threshold(s.d, "attempts") && s.quota.take(s.lab, s.d, c.Src) {
+	if (float64(c.Most.Failed) >= s.lab.threshold(s.d, "attempts") || s.lab.all) && s.quota.take(s.lab, s.d, c.Src) {
 		p := &refusedPeer{peerKey: peerKey{c.Src, c.Dst, c.Port}, proto: protoName(c.Proto), trail: newTrail()}
 		if len(c.Hosts) > 0 {
 			p.host = c.Hosts[0]
@@ -60,10 +62,10 @@ func (s *refusedState) Channel(c *Channel) {
 	}
 }
 
-func (s *refusedState) Wants() []Want {
-	var out []Want
+func (s *refusedState) Wants() []firetrail.Traffic {
+	var out []firetrail.Traffic
 	for k := range s.peers {
-		out = append(out, Want{Src: k.src, Dst: k.dst, Port: k.port})
+		out = append(out, firetrail.Traffic{Src: k.src, Dst: k.dst, Port: k.port})
 	}
 	return out
 }

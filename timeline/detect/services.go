@@ -114,10 +114,10 @@ func (c *Channel) otherThanTLS() bool {
 	return false
 }
 
-func (s *serviceState) Wants() []Want {
-	var out []Want
+func (s *serviceState) Wants() []firetrail.Traffic {
+	var out []firetrail.Traffic
 	for k := range s.peers {
-		out = append(out, Want{Src: k.src, Dst: k.dst, Port: k.port})
+		out = append(out, firetrail.Traffic{Src: k.src, Dst: k.dst, Port: k.port})
 	}
 	return out
 }
@@ -146,7 +146,7 @@ func (s *serviceState) Session(x *Session) {
 		e.passed++
 	}
 	if x.Host != "" {
-		e.host = x.Host
+		e.host = strings.Clone(x.Host)
 	}
 	e.settled = e.settled || x.Settled
 	e.open = x.Open()

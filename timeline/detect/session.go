@@ -15,7 +15,8 @@ import (
 const sameSession = int64(120e9)
 
 // Session is one connection, or one attempt, as all sensors together saw it.
-// Numbers come from the record that says most; they are Absent where none does.
+// Numbers come from the record that says most; they are Absent where none does. Texts
+// are those of events: what is kept of them for long is copied.
 type Session struct {
 	Src, Dst          netip.Addr
 	SrcPort, DstPort  int64
@@ -68,12 +69,8 @@ func (w *witness) counted(ev *firetrail.Event) bool {
 	return w.uid != "" && w.uid == ev.UID || begun && !w.begun
 }
 
-// proofOf keeps an event's origin. The source's id is copied: the event's own text
-// is only good until the next event.
 func proofOf(ev *firetrail.Event, note string) Proof {
-	p := Proof{Origin: ev.Origin, Time: ev.Time, Note: note}
-	p.Source = strings.Clone(ev.Source)
-	return p
+	return Proof{Origin: ev.Origin, Time: ev.Time, Note: note}
 }
 
 // maxProofs bounds the records a session keeps: one a sensor and kind.
@@ -90,49 +87,36 @@ type tuple struct {
 type sessions struct {
 	lab   *Lab
 	open  map[tuple]*Session
-	queue []*Session
+	queue []*Session // by start, from head on
+	head  int
 	free  []*Session
 	emit  func(*Session)
 }
 
-// sessionFields are all that phase 2 looks at: candidates may be most of a case, and
-// reading whole events would take three times as long.
+// sessionFields are all that sessions are made of.
 var sessionFields = []string{
-	"time", "end", "duration", "kind", "sensor", "action", "reason", "direction", "proto", "src_ip", "src_port", "dst_ip", "dst_port",
-	"nat_src_ip", "nat_src_port", "bytes_out", "bytes_in", "packets_out", "packets_in", "rule", "app", "service", "host", "url", "flags", "state", "uid",
-	"source", "line", "offset", "length", "x.answers", "x.rcode_name", "x.qtype_name", "x.qtype", "x.inferences", "x.LEN", "x.length", "x.datalen",
+	"time", "end", "duration", "kind", "sensor", "action", "proto", "src_ip", "src_port", "dst_ip", "dst_port", "nat_src_ip",
+	"bytes_out", "bytes_in", "packets_out", "packets_in", "app", "service", "host", "flags", "state", "uid", "x.inferences",
 }
 
 // readSessions is phase 2.
-func (l *Lab) readSessions(ctx context.Context, view View, wants []Want, states []State) error {
-	emit := func(s *Session) {
+func (l *Lab) readSessions(ctx context.Context, view View, wants []firetrail.Traffic, states []State) error {
+	fold := sessions{lab: l, open: map[tuple]*Session{}, emit: func(s *Session) {
 		for _, st := range states {
 			st.Session(s)
 		}
-	}
-	var observers []observer
-	for _, st := range states {
-		if o, ok := st.(observer); ok {
-			observers = append(observers, o)
+	}}
+	for ev, err := range view.Traffic(ctx, wants, sessionFields...) {
+		if err != nil {
+			return err
 		}
-	}
-	for _, q := range queries(wants) {
-		fold := sessions{lab: l, open: map[tuple]*Session{}, emit: emit}
-		for ev, err := range view.Events(ctx, q, sessionFields...) {
-			if err != nil {
-				return err
-			}
-			if ev.Time == firetrail.Absent {
-				l.undated++
-				continue
-			}
-			for _, o := range observers {
-				o.Event(ev)
-			}
-			fold.add(ev)
+		if ev.Time == firetrail.Absent {
+			l.undated++
+			continue
 		}
-		fold.expire(1<<63 - 1)
+		fold.add(ev)
 	}
+	fold.expire(1<<63 - 1)
 	return nil
 }
 
@@ -168,20 +152,22 @@ func protoName(p string) string {
 
 // expire emits the sessions that began before t: nothing can join them now.
 func (f *sessions) expire(t int64) {
-	n := 0
-	for n < len(f.queue) && f.queue[n].Start < t {
-		s := f.queue[n]
+	for f.head < len(f.queue) && f.queue[f.head].Start < t {
+		s := f.queue[f.head]
 		key := tuple{s.Src, s.Dst, s.SrcPort, s.DstPort, s.Proto}
 		if f.open[key] == s {
 			delete(f.open, key)
 		}
 		f.lab.stands(s)
 		f.emit(s)
+		clear(s.views)
+		*s = Session{Proofs: s.Proofs[:0], views: s.views[:0]} // the texts of its events are no longer needed
 		f.free = append(f.free, s)
-		n++
+		f.head++
 	}
-	if n > 0 {
-		f.queue = f.queue[:copy(f.queue, f.queue[n:])]
+	if f.head > 1024 && f.head > len(f.queue)/2 {
+		f.queue = f.queue[:copy(f.queue, f.queue[f.head:])]
+		f.head = 0
 	}
 }
 
@@ -190,8 +176,7 @@ func (f *sessions) take() *Session {
 	if n := len(f.free); n > 0 {
 		s, f.free = f.free[n-1], f.free[:n-1]
 	}
-	*s = Session{Duration: firetrail.Absent, BytesOut: firetrail.Absent, BytesIn: firetrail.Absent,
-		PktsOut: firetrail.Absent, PktsIn: firetrail.Absent, Proofs: s.Proofs[:0], views: s.views[:0]}
+	s.Duration, s.BytesOut, s.BytesIn, s.PktsOut, s.PktsIn = firetrail.Absent, firetrail.Absent, firetrail.Absent, firetrail.Absent, firetrail.Absent
 	return s
 }
 
@@ -230,7 +215,7 @@ func (s *Session) observe(ev *firetrail.Event) {
 		s.Conn = true
 		s.Settled = s.Settled || timedKind(ev.Kind) || ev.Denied()
 		if s.UID == "" {
-			s.UID = strings.Clone(ev.UID)
+			s.UID = ev.UID
 		}
 	}
 	for i := range s.views {
@@ -245,9 +230,9 @@ func (s *Session) observe(ev *firetrail.Event) {
 			return
 		}
 	}
-	w := witness{sensor: strings.Clone(ev.Sensor), kind: strings.Clone(ev.Kind), begun: ev.State == stateStart, n: 1}
+	w := witness{sensor: ev.Sensor, kind: ev.Kind, begun: ev.State == stateStart, n: 1}
 	if timedKind(ev.Kind) {
-		w.uid = strings.Clone(ev.UID)
+		w.uid = ev.UID
 	}
 	s.views = append(s.views, w)
 	s.Events = max(s.Events, 1)
@@ -259,23 +244,23 @@ func (s *Session) observe(ev *firetrail.Event) {
 // name takes what the event calls the peer, the application and the protocol.
 func (s *Session) name(ev *firetrail.Event) {
 	if ev.Host != "" && (s.Host == "" || ev.Host < s.Host) {
-		s.Host = strings.Clone(ev.Host)
+		s.Host = ev.Host
 	}
 	if ev.State != "" && connKind(ev.Kind) {
-		s.State = strings.Clone(ev.State)
+		s.State = ev.State
 	}
 	if ev.App != "" && (s.App == "" || s.App == "incomplete") {
-		s.App = strings.Clone(ev.App)
+		s.App = ev.App
 	}
 	if ev.Service != "" {
-		s.Service = strings.Clone(ev.Service)
+		s.Service = ev.Service
 	}
 	if ev.Kind == "zeek.ssh" {
 		if s.Service == "" {
 			s.Service = "ssh"
 		}
 		if v, ok := ev.Get("inferences"); ok && v != "" {
-			s.Inferences = strings.Clone(v)
+			s.Inferences = v
 		}
 	}
 }

@@ -52,7 +52,7 @@ func (s *sshState) guest(c *Channel) {
 	if !s.lab.External(c.Src) || !s.lab.Internal(c.Dst) || s.lab.translated(c.Dst) || c.Proto != "tcp" && c.Proto != "" {
 		return
 	}
-	if named := isSSH(c.Services, c.Apps); c.Events-c.Denied <= guesses || !named && (!sshPort(c.Port) || c.otherProtocol()) {
+	if named := isSSH(c.Services, c.Apps); c.Most.Events-c.Most.Denied <= guesses && !s.lab.all || !named && (!sshPort(c.Port) || c.otherProtocol()) {
 		return
 	}
 	if s.quota.take(s.lab, s.d, c.Src) {

@@ -26,7 +26,7 @@ var sshTunnel = Detector{
 		{"reconnects", 3, "reconnects that look automatic"},
 		{"repeats", 3, "attempts that are more than a trial, where nothing says how long they lasted"},
 	},
-	Names: sortedKeys(gitHosts),
+	Known: sortedKeys(gitHosts),
 	New: func(l *Lab, d *Detector) State {
 		return &sshState{lab: l, d: d, peers: map[peerKey]*sshPeer{}, guests: map[peerKey]*sshGuest{}, hops: map[netip.Addr][]hop{}}
 	},
@@ -150,13 +150,13 @@ func (c *Channel) otherProtocol() bool {
 		slices.ContainsFunc(c.Apps, func(x string) bool { return !vague(x) })
 }
 
-func (s *sshState) Wants() []Want {
-	var out []Want
+func (s *sshState) Wants() []firetrail.Traffic {
+	var out []firetrail.Traffic
 	for k := range s.peers {
-		out = append(out, Want{Src: k.src, Dst: k.dst, Port: k.port})
+		out = append(out, firetrail.Traffic{Src: k.src, Dst: k.dst, Port: k.port})
 	}
 	for k := range s.guests {
-		out = append(out, Want{Src: k.src, Dst: k.dst, Port: k.port}, Want{Src: k.dst, Port: k.port})
+		out = append(out, firetrail.Traffic{Src: k.src, Dst: k.dst, Port: k.port}, firetrail.Traffic{Src: k.dst, Port: k.port})
 	}
 	return out
 }
@@ -189,17 +189,17 @@ func (e *sshEpisode) add(x *Session, s *sshState) {
 		if e.lastEnd != firetrail.Absent && x.Duration > 0 && x.SrcPort != e.lastPort && x.Start >= e.lastEnd-1e9 && float64(x.Start-e.lastEnd) <= 1e9*s.lab.threshold(s.d, "reconnect") {
 			e.reconnects++
 		}
-		e.slice = sliceState{uid: x.UID, bytes: x.BytesOut}
+		e.slice = sliceState{uid: strings.Clone(x.UID), bytes: x.BytesOut}
 	}
 	e.lastEnd, e.lastPort = x.End, x.SrcPort
 	weight := x.Seconds()
 	note := ""
 	if x.Inferences != "" {
-		e.inferences, weight, note = x.Inferences, weight+1e9, "the sensor's inference: "+x.Inferences
+		e.inferences, weight, note = strings.Clone(x.Inferences), weight+1e9, "the sensor's inference: "+x.Inferences
 	}
 	e.trail.add(x, weight, note)
 	if x.Host != "" {
-		e.host = x.Host
+		e.host = strings.Clone(x.Host)
 	}
 	if x.Denied {
 		e.denied++

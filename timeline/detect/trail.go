@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"firetrail"
 )
@@ -15,8 +16,8 @@ type trail struct {
 	count      int64 // events
 	sessions   int64
 	bursts     []firetrail.Interval
-	targets    map[target]string // → name
-	crowded    int64             // targets that no longer fitted
+	targets    map[target]aimed
+	crowded    int64 // targets that no longer fitted
 	first      []Proof
 	last       []Proof
 	telling    []weighted
@@ -43,7 +44,7 @@ const (
 )
 
 func newTrail() trail {
-	return trail{start: firetrail.Absent, end: firetrail.Absent, targets: map[target]string{}}
+	return trail{start: firetrail.Absent, end: firetrail.Absent, targets: map[target]aimed{}}
 }
 
 // add takes a session; weight says how telling its records are (0: ordinary).
@@ -51,7 +52,7 @@ func (t *trail) add(s *Session, weight float64, note string) {
 	t.span(s.Start, s.End)
 	t.count += s.Events
 	t.sessions++
-	t.aim(s.Dst, s.DstPort, s.Host)
+	t.aim(s.Dst, s.DstPort, s.Host, s.Start)
 	for _, p := range s.Proofs {
 		p.Note = note
 		t.prove(p, weight)
@@ -68,14 +69,33 @@ func (t *trail) addEvent(ev *firetrail.Event) {
 	t.prove(proofOf(ev, ""), 0)
 }
 
-func (t *trail) aim(ip netip.Addr, port int64, host string) {
+// aimed is what is known of a target: its name, the lowest of several, and when it was first
+// met, Absent if that is not known.
+type aimed struct {
+	host  string
+	first int64
+}
+
+func (t *trail) aim(ip netip.Addr, port int64, host string, at int64) {
 	k := target{ip, port}
 	old, ok := t.targets[k]
-	switch {
-	case !ok && len(t.targets) >= maxSeen:
+	if !ok && len(t.targets) >= maxSeen {
 		t.crowded++
-	case !ok || old == "" || host != "" && host < old:
-		t.targets[k] = host
+		return
+	}
+	now := old
+	if !ok {
+		now = aimed{first: at}
+	}
+	if at != firetrail.Absent && (now.first == firetrail.Absent || at < now.first) {
+		now.first = at
+	}
+	if now.host == "" || host != "" && host < now.host {
+		now.host = host
+	}
+	if !ok || now != old {
+		now.host = strings.Clone(now.host)
+		t.targets[k] = now
 	}
 }
 
@@ -133,8 +153,8 @@ func (t *trail) merge(others ...*trail) {
 		t.count += o.count
 		t.sessions += o.sessions
 		t.crowded += o.crowded
-		for k, host := range o.targets {
-			t.aim(k.ip, k.port, host)
+		for k, x := range o.targets {
+			t.aim(k.ip, k.port, x.host, x.first)
 		}
 		t.bursts = append(t.bursts, o.bursts...)
 		t.telling = append(t.telling, o.telling...)
@@ -199,7 +219,7 @@ func (t *trail) list() ([]firetrail.Target, int64) {
 	keys := sortedBy(t.targets, target.compare)
 	var out []firetrail.Target
 	for _, k := range keys[:min(len(keys), maxTargets)] {
-		out = append(out, firetrail.Target{IP: k.ip, Port: k.port, Host: t.targets[k]})
+		out = append(out, firetrail.Target{IP: k.ip, Port: k.port, Host: t.targets[k].host, First: t.targets[k].first})
 	}
 	return out, int64(len(keys)) + t.crowded
 }

@@ -1,5 +1,7 @@
 package detect
 
+import "strings"
+
 // window holds the contacts of the last stretch of time and counts the distinct
 // targets among them.
 type window struct {
@@ -28,7 +30,7 @@ func (w *window) push(x *Session, span int64) {
 	if w.count == nil {
 		w.count = map[target]int{}
 	}
-	c := contact{start: x.Start, end: x.End, dst: target{x.Dst, x.DstPort}, host: x.Host, failed: x.Failed, known: x.Settled, events: x.Events}
+	c := contact{start: x.Start, end: x.End, dst: target{x.Dst, x.DstPort}, host: strings.Clone(x.Host), failed: x.Failed, known: x.Settled, events: x.Events}
 	if len(x.Proofs) > 0 {
 		c.proof = x.Proofs[0]
 	}
@@ -61,7 +63,7 @@ func (t *trail) recall(c contact) {
 	t.span(c.start, c.end)
 	t.count += c.events
 	t.sessions++
-	t.aim(c.dst.ip, c.dst.port, c.host)
+	t.aim(c.dst.ip, c.dst.port, c.host, c.start)
 	if c.proof.Length > 0 || c.proof.Source != "" {
 		t.prove(c.proof, 0)
 	}
