@@ -10,7 +10,7 @@
 //	flows/          <source>-<n>.flow: rollup of that segment
 //	blocks/         <source>-<n>.fst: terms of its blocks; derived, may be missing
 //	rejects/        <source>-<n>.jsonl: quarantined records
-//	sums/           <source>-<n>: checksums of each MiB of a source's content
+//	sums/           <source>: chaining values of its SHA-256, behind each MiB
 //	spool/          content that cannot be read again from where it came (stdin)
 //	isolated.json   damaged segments that answers leave out; derived, made by Repair
 //	staging/        what is being written; removed by the next writer
@@ -38,7 +38,7 @@ import (
 
 const (
 	caseFile = "case.json"
-	layout   = 1
+	layout   = 2
 )
 
 // Case is an open case. Its methods may be called from several goroutines.
@@ -102,7 +102,7 @@ func Open(dir string) (*Case, error) {
 		return nil, fmt.Errorf("open case: %s: %w", filepath.Join(dir, caseFile), err)
 	}
 	if info.Firetrail != "case" || info.Layout != layout {
-		return nil, fmt.Errorf("open case: %s has layout %d; this version reads layout %d", dir, info.Layout, layout)
+		return nil, fmt.Errorf("open case: %s has layout %d; this version reads layout %d: take the logs in again, into a new case", dir, info.Layout, layout)
 	}
 	c := &Case{dir: dir}
 	if err := c.Refresh(); err != nil {
@@ -182,8 +182,23 @@ type taken struct {
 	last    commit   // the latest one that took in content
 	also    []string // other paths under which the same content was seen
 	rels    []string // its paths as seen from the folder of the case
+	known   []prefix // what of it each commit took in, oldest first
 	files   int      // number for the next file
 	rejects []rejectFile
+}
+
+// prefix is a beginning of a source.
+type prefix struct {
+	size   int64
+	sha256 string
+}
+
+// standing is what is known of a source where its reading goes on.
+func (t *taken) standing() standing {
+	if t.last.Tail != nil {
+		return t.last.Tail.Before
+	}
+	return standing{Counts: t.Counts, Facts: len(t.Facts), First: t.First, Last: t.Last, Sensor: t.Sensor, Mixed: t.last.Mixed}
 }
 
 // segment is one file of events, as the manifest names it.

@@ -1,6 +1,7 @@
 package index
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,8 +27,16 @@ type IngestOptions struct {
 	Stdin       io.Reader      // what "-" means
 	Workers     int            // sources and row groups worked on at a time; 0: GOMAXPROCS
 	MemoryLimit int64          // bytes that the collected events of a source may take before they are written; 0: 96 MiB
+	CommitEvery int64          // bytes of a source, decompressed, after which what was read of it is committed; 0: 1 GiB
 	Progress    func(Progress) // called now and then from one goroutine, and at the end
 }
+
+const (
+	// defaultMemory is the bound of the collected events of a source: where a segment
+	// is cut short depends on it.
+	defaultMemory = 96 << 20
+	defaultCommit = 1 << 30
+)
 
 // Progress is how far an ingest has come.
 type Progress struct {
@@ -101,20 +110,9 @@ func (c *Case) Ingest(ctx context.Context, paths []string, opt IngestOptions) (I
 	if err := c.tidy(st); err != nil {
 		return Ingested{}, err
 	}
-	in := &ingest{c: c, opt: opt, workers: opt.Workers, state: st, busy: map[string]chan struct{}{}, began: time.Now()}
-	if in.workers <= 0 {
-		in.workers = runtime.GOMAXPROCS(0)
-	}
-	if in.opt.MemoryLimit <= 0 {
-		in.opt.MemoryLimit = 96 << 20
-	}
-	in.slots = make(chan *encoder, in.workers)
-	for range in.workers {
-		e, err := newEncoder()
-		if err != nil {
-			return Ingested{}, err
-		}
-		in.slots <- e
+	in, err := newIngest(c, st, opt)
+	if err != nil {
+		return Ingested{}, err
 	}
 	stop := in.report()
 	res, err := in.all(ctx, paths)
@@ -124,6 +122,25 @@ func (c *Case) Ingest(ctx context.Context, paths []string, opt IngestOptions) (I
 		err = errors.Join(err, c.Log(CustodyEntry{Action: "ingest", Args: paths, Text: res.summary()}))
 	}
 	return res, err
+}
+
+// newIngest is an ingest into a case of which st is the state.
+func newIngest(c *Case, st *state, opt IngestOptions) (*ingest, error) {
+	in := &ingest{c: c, opt: opt, workers: opt.Workers, state: st, busy: map[string]chan struct{}{}, began: time.Now()}
+	if in.workers <= 0 {
+		in.workers = runtime.GOMAXPROCS(0)
+	}
+	in.opt.MemoryLimit = cmp.Or(max(opt.MemoryLimit, 0), defaultMemory)
+	in.opt.CommitEvery = cmp.Or(max(opt.CommitEvery, 0), defaultCommit)
+	in.slots = make(chan *encoder, in.workers)
+	for range in.workers {
+		e, err := newEncoder()
+		if err != nil {
+			return nil, err
+		}
+		in.slots <- e
+	}
+	return in, nil
 }
 
 // summary is one line for the custody log.
@@ -206,7 +223,6 @@ func (c *Case) tidy(st *state) error {
 	}
 	for id, t := range st.byID {
 		known[id] = true
-		known[t.last.Sums.Name] = true
 		for _, r := range t.rejects {
 			known[r.Name] = true
 		}

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -33,10 +31,17 @@ type intake struct {
 	broken error  // why the copy is not complete
 
 	base   *taken // the source it continues, nil if it is new
-	skip   int64  // records that begin before are in the case already
-	writer *sourceWriter
-	clock  *parsers.Clock
-	format string
+	values []byte // chaining values of what is known of it
+
+	id     string   // "" until the first part of a new source is committed
+	from   int64    // bytes that are committed
+	drop   []string // files that the next commit drops
+	now    standing
+	next   int64 // bytes of the source at which it is committed next
+	until  int64 // bytes of which no more than a part that is to be made again has, 0: to the end
+	staged int   // files in staging so far
+	writer *partWriter
+	before chan struct{} // closed when the part before is committed, nil for the first
 }
 
 // begin reads the head of the input. It waits while another input that begins
@@ -124,30 +129,25 @@ func (t *intake) recognise(ctx context.Context) (known bool, err error) {
 		return false, err
 	}
 	defer r.Close()
-	h, size := sha256.New(), int64(0)
+	sum := newSourceSum()
 	for _, c := range candidates {
-		n, err := io.CopyN(h, readerContext{ctx, r}, c.Size-size)
-		size += n
+		_, err := io.CopyN(sum, readerContext{ctx, r}, c.Size-sum.size)
 		if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
 			break
 		} else if err != nil {
 			return false, err
 		}
-		if hex.EncodeToString(h.Sum(nil)) == c.SHA256 {
-			t.base = c
+		if sum.whole() == c.SHA256 {
+			t.base, t.values = c, slices.Clone(sum.values)
 		}
 	}
 	if t.base != nil {
-		t.skip = t.base.Size
-		if tail := t.base.last.Tail; tail != nil {
-			t.skip = tail.Offset
-		}
-		n, _ := io.CopyN(io.Discard, r, t.base.Size-size+1)
-		return size+n <= t.base.Size, nil
+		n, _ := io.CopyN(io.Discard, r, t.base.Size-sum.size+1)
+		return sum.size+n <= t.base.Size && !t.base.last.More, nil
 	}
 	// A shorter copy of a source that has grown since.
 	for _, c := range candidates {
-		if c.Size > size && t.in.c.beginsWith(c, size, h.Sum(nil)) {
+		if c.Size > sum.size && t.in.c.beginsWith(c, sum) {
 			t.base = c
 			return true, nil
 		}
@@ -164,21 +164,88 @@ func (t *intake) seen() (SourceReport, error) {
 	if t.input.Path == t.base.Path || slices.Contains(t.base.also, t.input.Path) {
 		return r, nil
 	}
-	return r, t.in.state.commit(t.in.c.dir, commit{Source: t.base.Source, Also: t.input.Path})
+	return r, t.in.state.commit(t.in.c.dir, commit{Source: firetrail.Source{ID: t.base.ID}, Also: t.input.Path})
+}
+
+// open opens the source where its reading begins, with the sum of what lies before
+// and the state in which its records go on.
+func (t *intake) open(ctx context.Context) (src io.ReadCloser, sum *sourceSum, state *parsers.State, err error) {
+	if t.base == nil {
+		src, err = t.input.Open()
+		return src, newSourceSum(), nil, err
+	}
+	s := t.base.last.State
+	if s.Replay {
+		if s, err = t.relearn(ctx, s); err != nil {
+			return nil, nil, nil, err
+		}
+	}
+	first := s.Offset / partSize
+	if sum, err = sumBehind(t.values[:first*valueLen]); err != nil {
+		return nil, nil, nil, err
+	}
+	if src, err = t.input.Open(); err != nil {
+		return nil, nil, nil, err
+	}
+	if err = skipTo(src, first*partSize); err != nil {
+		src.Close()
+		return nil, nil, nil, err
+	}
+	return src, sum, &s, nil
+}
+
+// relearn reads what is known of a source again, where the commit does not say what
+// its records have said of later ones.
+func (t *intake) relearn(ctx context.Context, s parsers.State) (parsers.State, error) {
+	r, err := t.input.Open()
+	if err != nil {
+		return s, err
+	}
+	defer r.Close()
+	return parsers.Relearn(readerContext{ctx, r}, t.options(), s)
+}
+
+// skipTo moves a stream that has just been opened forward.
+func skipTo(r io.Reader, offset int64) error {
+	if s, ok := r.(io.Seeker); ok {
+		_, err := s.Seek(offset, io.SeekStart)
+		return err
+	}
+	_, err := io.CopyN(io.Discard, r, offset)
+	return err
+}
+
+func (t *intake) options() parsers.Options { return t.input.Options(t.in.opt.Options) }
+
+// reader makes the parser of the source: a new one, or one that goes on.
+func (t *intake) reader(a *readAhead, state *parsers.State) (*parsers.Reader, error) {
+	if state == nil {
+		return parsers.NewReader(a, t.options())
+	}
+	if _, err := io.CopyN(io.Discard, a, state.Offset%partSize); err != nil {
+		return nil, err
+	}
+	return parsers.Resume(a, t.options(), *state)
+}
+
+// parsed is a batch on its way, with the mark behind it where the source is to be
+// committed there.
+type parsed struct {
+	batch *parsers.Batch
+	mark  *mark
 }
 
 // take reads the source through a pipeline: read and hash, parse, collect by
 // column (with row groups encoded on the side), commit.
 func (t *intake) take(ctx context.Context) (SourceReport, error) {
-	src, err := t.input.Open()
+	src, sum, state, err := t.open(ctx)
 	if err != nil {
-		return refused(t.input.Path, err), nil
+		return refused(t.input.Path, err), ctx.Err()
 	}
 	defer src.Close()
 	g, gctx := errgroup.WithContext(ctx)
-	ahead := newReadAhead(gctx, g, src, &t.in.bytes)
-	opt := t.input.Options(t.in.opt.Options)
-	rd, err := parsers.NewReader(ahead, opt)
+	ahead := newReadAhead(gctx, g, src, sum, &t.in.bytes)
+	rd, err := t.reader(ahead, state)
 	if err != nil {
 		ahead.stop()
 		if werr := g.Wait(); ctx.Err() != nil {
@@ -186,114 +253,98 @@ func (t *intake) take(ctx context.Context) (SourceReport, error) {
 		}
 		return refused(t.input.Path, err), nil
 	}
-	t.format, t.clock = rd.Format().Name, rd.Clock()
-	t.writer = newSourceWriter(ctx, t)
-	full := make(chan *parsers.Batch, 2)
+	r := SourceReport{Status: StatusNew}
+	var was firetrail.Counts
+	t.now = newStanding()
+	if k := t.base; k != nil {
+		r.Status, was, t.now = StatusGrown, k.Counts, k.standing()
+		t.id, t.from = k.ID, k.Size
+		if k.last.Tail != nil {
+			t.drop = k.last.Tail.Files
+		}
+	}
+	if t.next = t.until; t.until > 0 {
+		rd.Until(t.until)
+	} else {
+		t.next = rd.State().Offset + t.in.opt.CommitEvery
+	}
+	t.writer = newPartWriter(ctx, t)
+	full := make(chan parsed, 2)
 	free := make(chan *parsers.Batch, 3)
 	for range cap(free) {
 		free <- new(parsers.Batch)
 	}
 	var problem error
+	var last *mark
 	g.Go(func() error {
 		defer close(full)
-		problem = parse(gctx, rd, free, full)
+		problem = t.parse(gctx, rd, ahead, free, full)
 		ahead.stop()
 		return gctx.Err()
 	})
 	g.Go(func() error {
-		for b := range full {
-			if err := t.writer.add(b); err != nil {
+		for p := range full {
+			if err := t.writer.add(p.batch); err != nil {
 				return err
 			}
-			t.in.events.Add(int64(len(b.Events)))
-			t.in.records.Add(b.Counts.Records)
-			free <- b
+			t.in.events.Add(int64(len(p.batch.Events)))
+			t.in.records.Add(p.batch.Counts.Records)
+			free <- p.batch
+			switch {
+			case p.mark == nil:
+			case t.until > 0:
+				last = p.mark
+			default:
+				t.cut(g, *p.mark)
+			}
 		}
 		return nil
 	})
 	if err := g.Wait(); err != nil {
 		return SourceReport{}, err
 	}
-	return t.finish(ahead, cmp.Or(problem, t.broken))
+	if last != nil {
+		c := t.part(*last)
+		c.More = true
+		return r, t.writer.commit(c, last.values)
+	}
+	r.Err = cmp.Or(problem, t.broken)
+	r.Source, err = t.finish(ahead.end(rd), r.Err)
+	r.Added = minus(r.Counts, was)
+	return r, err
 }
 
 // parse sends the batches of a source. Its error is the source's own.
-func parse(ctx context.Context, rd *parsers.Reader, free, full chan *parsers.Batch) error {
+func (t *intake) parse(ctx context.Context, rd *parsers.Reader, ahead *readAhead, free chan *parsers.Batch, full chan parsed) error {
 	for {
-		var b *parsers.Batch
+		var p parsed
 		select {
-		case b = <-free:
+		case p.batch = <-free:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		err := rd.Next(b)
+		err := rd.Next(p.batch)
 		if err == io.EOF {
 			return nil
 		}
+		if end := p.batch.End; err == nil && end >= t.next && !p.batch.Unfinished {
+			if m, ok := ahead.markAt(end, rd); ok {
+				p.mark = &m
+				t.next = end + t.in.opt.CommitEvery
+			}
+		}
 		select {
-		case full <- b:
+		case full <- p:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 		if err != nil {
 			return err
 		}
-	}
-}
-
-// finish completes the files and commits them.
-func (t *intake) finish(ahead *readAhead, problem error) (SourceReport, error) {
-	w := t.writer
-	sum, parts := ahead.sums.sums()
-	size := ahead.sums.size
-	if w.tail != nil && w.tail.Offset < 0 {
-		w.tail.Offset = ahead.line
-	}
-	src := firetrail.Source{ID: sum[:16], First: firetrail.Absent, Last: firetrail.Absent}
-	status := StatusNew
-	e := commit{Head: sum}
-	if t.base != nil {
-		status, src, e.From = StatusGrown, t.base.Source, t.base.Size
-		e.Head = t.base.last.Head
-		if tail := t.base.last.Tail; tail != nil {
-			e.Drop = tail.Files
+		if t.until > 0 && p.mark != nil {
+			return nil
 		}
 	}
-	if headSum := sha256.Sum256(t.head); size > int64(len(t.head)) || t.base == nil {
-		e.Head = hex.EncodeToString(headSum[:])
-	}
-	e.Start = startOf(t.head)
-	added := minus(w.counts, src.Counts) // a source that grew is counted anew
-	src.Path, src.Format, src.SHA256, src.Size = t.input.Path, t.format, sum, size
-	src.Counts, src.Facts = w.counts, w.facts
-	src.ModTime = firetrail.Absent
-	if !t.input.ModTime.IsZero() {
-		src.ModTime = t.input.ModTime.UnixNano()
-	}
-	src.Zone, src.Year = t.clock.Describe()
-	if problem != nil {
-		src.Problem = problem.Error()
-	}
-	first := 0
-	if t.base != nil {
-		first = t.base.files
-	}
-	if err := w.close(src.ID, first, parts, &e); err != nil {
-		return SourceReport{}, err
-	}
-	src.First, src.Last = earliest(src.First, w.first), latest(src.Last, w.last)
-	src.Sensor = w.sensorName(src.Sensor)
-	e.Source, e.Read = src, kept(t.in.opt.Options)
-	return SourceReport{Source: src, Status: status, Added: added, Err: problem}, t.commit(e)
-}
-
-func (t *intake) commit(e commit) error {
-	t.in.mu.Lock()
-	defer t.in.mu.Unlock()
-	if err := t.writer.publish(); err != nil {
-		return err
-	}
-	return t.in.state.commit(t.in.c.dir, e)
 }
 
 // minus gives what was added to counts.
@@ -311,96 +362,27 @@ func earliest(a, b int64) int64 {
 
 func latest(a, b int64) int64 { return max(a, b) } // Absent is the smallest number
 
-// beginsWith reports whether the file of a source still begins with size bytes
-// of that hash.
-func (c *Case) beginsWith(k *taken, size int64, sum []byte) bool {
+// beginsWith reports whether a source began with the bytes of a sum: by what was
+// committed of it, else by its file.
+func (c *Case) beginsWith(k *taken, sum *sourceSum) bool {
+	whole := sum.whole()
+	for _, p := range k.known {
+		if p.size == sum.size {
+			return p.sha256 == whole
+		}
+	}
+	if values, err := c.valuesOf(k); err == nil && !bytes.HasPrefix(values, sum.values) {
+		return false
+	}
 	r, err := c.reopen(k)
 	if err != nil {
 		return false
 	}
 	defer r.Close()
-	h := sha256.New()
-	n, err := io.CopyN(h, r, size)
-	return err == nil && n == size && string(h.Sum(nil)) == string(sum)
+	own := newSourceSum()
+	n, err := io.CopyN(own, r, sum.size)
+	return err == nil && n == sum.size && own.whole() == whole
 }
-
-// readAhead reads and hashes a source on a goroutine of its own.
-type readAhead struct {
-	chunks chan []byte
-	free   chan []byte
-	quit   chan struct{}
-	rest   []byte
-	whole  []byte
-	err    error // of the source, set before chunks is closed
-	sums   *sumWriter
-	line   int64 // where the last line begins
-}
-
-const aheadSize = 1 << 20
-
-func newReadAhead(ctx context.Context, g *errgroup.Group, src io.Reader, count interface{ Add(int64) int64 }) *readAhead {
-	a := &readAhead{chunks: make(chan []byte, 2), free: make(chan []byte, 4), quit: make(chan struct{}), sums: newSumWriter()}
-	for range cap(a.free) {
-		a.free <- nil
-	}
-	g.Go(func() error {
-		defer close(a.chunks)
-		for {
-			var b []byte
-			select {
-			case b = <-a.free:
-			case <-a.quit:
-				return nil
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-			if b == nil {
-				b = make([]byte, aheadSize)
-			}
-			n, err := readSome(src, b[:aheadSize])
-			if k := bytes.LastIndexByte(b[:n], '\n'); k >= 0 {
-				a.line = a.sums.size + int64(k) + 1
-			}
-			a.sums.Write(b[:n])
-			count.Add(int64(n))
-			if n > 0 {
-				select {
-				case a.chunks <- b[:n]:
-				case <-a.quit:
-					return nil
-				case <-ctx.Done():
-					return ctx.Err()
-				}
-			}
-			if err != nil {
-				a.err = err
-				return nil
-			}
-		}
-	})
-	return a
-}
-
-// Read gives the bytes in order.
-func (a *readAhead) Read(p []byte) (int, error) {
-	if len(a.rest) == 0 {
-		if a.whole != nil {
-			a.free <- a.whole
-			a.whole = nil
-		}
-		b, ok := <-a.chunks
-		if !ok {
-			return 0, cmp.Or(a.err, io.EOF)
-		}
-		a.rest, a.whole = b, b
-	}
-	n := copy(p, a.rest)
-	a.rest = a.rest[n:]
-	return n, nil
-}
-
-// stop ends the reading ahead if it has not ended.
-func (a *readAhead) stop() { close(a.quit) }
 
 // readerContext ends reading when the context ends.
 type readerContext struct {
@@ -413,14 +395,4 @@ func (r readerContext) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	return r.r.Read(p)
-}
-
-// readSome fills at least half of b unless the source ends.
-func readSome(src io.Reader, b []byte) (n int, err error) {
-	for n < len(b)/2 && err == nil {
-		var k int
-		k, err = src.Read(b[n:])
-		n += k
-	}
-	return n, err
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"hash"
 	"os"
-	"strconv"
 
 	"firetrail"
 	"firetrail/index/blocks"
@@ -19,7 +18,8 @@ import (
 // segmentWriter writes one segment with its flows and block terms. Groups are
 // encoded side by side and written in their order.
 type segmentWriter struct {
-	w       *sourceWriter
+	w       *partWriter
+	tail    bool   // of records that the end of the source ends
 	path    string // in staging, without extension
 	file    *os.File
 	sum     hash.Hash
@@ -54,8 +54,8 @@ type groupJob struct {
 	err   error
 }
 
-func newSegmentWriter(w *sourceWriter, kind string) (*segmentWriter, error) {
-	s := &segmentWriter{w: w, path: w.t.stage + "-" + strconv.Itoa(len(w.all)), sum: sha256.New(), terms: newTermWriter(blocks.NewWriter())}
+func newSegmentWriter(w *partWriter, kind string) (*segmentWriter, error) {
+	s := &segmentWriter{w: w, path: w.stage(), sum: sha256.New(), terms: newTermWriter(blocks.NewWriter())}
 	s.info = segment{Kind: kind, First: firetrail.Absent, Last: firetrail.Absent}
 	f, err := os.OpenFile(s.path+".parquet", os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {

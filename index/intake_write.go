@@ -1,64 +1,57 @@
 package index
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"os"
-	"slices"
+	"strconv"
 
 	"firetrail"
 	"firetrail/parsers"
 )
 
-// sourceWriter spreads the records of one source over segments: one writer for
-// each kind at a time.
-type sourceWriter struct {
-	ctx    context.Context
-	t      *intake
-	kinds  map[string]*segmentWriter
-	all    []*segmentWriter // in the order of their first event, the tail's last
-	counts firetrail.Counts
-	facts  []firetrail.Fact
-	first  int64
-	last   int64
-	sensor string // of all events so far, "" where they differ
-	mixed  bool
+// partWriter spreads the records of a part of one source, up to the place where
+// it is committed, over files: for each kind of event a segment at a time, and one
+// for quarantined records. Records that the end of the source ends go to files of
+// their own, so that these can be dropped when the source grows.
+type partWriter struct {
+	ctx   context.Context
+	t     *intake
+	all   []*segmentWriter // in the order of their first event
+	body  partFiles
+	tail  partFiles
+	facts []firetrail.Fact
 
-	rejects *rejectWriter // nil until there is one
-	tail    *tail
-	// The record of the tail, if it is an event or a reject.
-	lastEvent  []firetrail.Event
-	lastReject []firetrail.Reject
-	staged     []string // files in staging and the names they get
-	final      []string
+	before *standing // in front of the unfinished records, nil while there are none
 }
 
-func newSourceWriter(ctx context.Context, t *intake) *sourceWriter {
-	return &sourceWriter{ctx: ctx, t: t, kinds: map[string]*segmentWriter{}, first: firetrail.Absent, last: firetrail.Absent}
+// partFiles are the files that records go to.
+type partFiles struct {
+	kinds   map[string]*segmentWriter // the one that is being written
+	rejects *rejectWriter             // nil until there is one
 }
 
-// add takes the records of a batch that are not in the case yet.
-func (w *sourceWriter) add(b *parsers.Batch) error {
-	w.counts.Add(b.Counts)
-	w.facts = append(w.facts, b.Facts...)
-	events, rejects := b.Events, b.Rejects
-	for len(events) > 0 && events[0].Offset < w.t.skip {
-		events = events[1:]
-	}
-	for len(rejects) > 0 && rejects[0].Offset < w.t.skip {
-		rejects = rejects[1:]
-	}
+func newPartWriter(ctx context.Context, t *intake) *partWriter {
+	return &partWriter{ctx: ctx, t: t, body: partFiles{kinds: map[string]*segmentWriter{}}, tail: partFiles{kinds: map[string]*segmentWriter{}}}
+}
+
+// add takes the records of a batch.
+func (w *partWriter) add(b *parsers.Batch) error {
+	into := &w.body
 	if b.Unfinished {
-		events, rejects = w.split(b, events, rejects)
+		if w.before == nil {
+			now := w.t.now
+			w.before = &now
+		}
+		into = &w.tail
 	}
-	if err := w.refuse(rejects); err != nil {
+	w.t.now.add(b)
+	w.facts = append(w.facts, b.Facts...)
+	if err := w.refuse(into, b.Rejects); err != nil {
 		return err
 	}
-	if err := w.events(events); err != nil {
+	if err := w.events(into, b.Events); err != nil {
 		return err
 	}
 	return w.relieve()
@@ -66,7 +59,7 @@ func (w *sourceWriter) add(b *parsers.Batch) error {
 
 // relieve cuts the largest segment short if too much memory is taken: a source
 // with many kinds of records, or with very many different values.
-func (w *sourceWriter) relieve() error {
+func (w *partWriter) relieve() error {
 	var sum, largest int64
 	var at *segmentWriter
 	for _, s := range w.all {
@@ -82,29 +75,35 @@ func (w *sourceWriter) relieve() error {
 	return at.cut()
 }
 
+// stage gives the path of the next file in staging.
+func (w *partWriter) stage() string {
+	w.t.staged++
+	return w.t.stage + "-" + strconv.Itoa(w.t.staged)
+}
+
 // refuse writes quarantined records.
-func (w *sourceWriter) refuse(rejects []firetrail.Reject) error {
+func (w *partWriter) refuse(into *partFiles, rejects []firetrail.Reject) error {
 	if len(rejects) == 0 {
 		return nil
 	}
-	if w.rejects == nil {
+	if into.rejects == nil {
 		var err error
-		if w.rejects, err = newRejectWriter(w.t.stage + ".rejects"); err != nil {
+		if into.rejects, err = newRejectWriter(w.stage() + ".jsonl"); err != nil {
 			return err
 		}
 	}
-	return w.rejects.write(rejects)
+	return into.rejects.write(rejects)
 }
 
 // events hands runs of events of one kind to their segments.
-func (w *sourceWriter) events(events []firetrail.Event) error {
+func (w *partWriter) events(into *partFiles, events []firetrail.Event) error {
 	for len(events) > 0 {
 		n := 1
 		for n < len(events) && events[n].Kind == events[0].Kind {
 			n++
 		}
 		for run := events[:n]; len(run) > 0; {
-			s, err := w.segment(run[0].Kind)
+			s, err := w.segment(into, run[0].Kind)
 			if err != nil {
 				return err
 			}
@@ -114,40 +113,14 @@ func (w *sourceWriter) events(events []firetrail.Event) error {
 			}
 			run = run[took:]
 		}
-		w.observe(events[:n])
 		events = events[n:]
 	}
 	return nil
 }
 
-// observe keeps what the source says of itself.
-func (w *sourceWriter) observe(events []firetrail.Event) {
-	for i := range events {
-		ev := &events[i]
-		if ev.Time != firetrail.Absent {
-			w.first, w.last = earliest(w.first, ev.Time), latest(w.last, ev.Time)
-		}
-		if ev.Sensor != w.sensor && !w.mixed {
-			w.mixed = w.sensor != ""
-			w.sensor = string([]byte(ev.Sensor))
-		}
-	}
-}
-
-// sensorName is the sensor of a source that has only one.
-func (w *sourceWriter) sensorName(before string) string {
-	switch {
-	case w.mixed, before != "" && w.sensor != "" && before != w.sensor:
-		return ""
-	case w.sensor == "":
-		return before
-	}
-	return w.sensor
-}
-
 // segment gives the segment that the next event of a kind goes to.
-func (w *sourceWriter) segment(kind string) (*segmentWriter, error) {
-	if s := w.kinds[kind]; s != nil {
+func (w *partWriter) segment(into *partFiles, kind string) (*segmentWriter, error) {
+	if s := into.kinds[kind]; s != nil {
 		if !s.cols.Ended() {
 			return s, nil
 		}
@@ -160,27 +133,66 @@ func (w *sourceWriter) segment(kind string) (*segmentWriter, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.kinds[kind] = s
+	s.tail = into == &w.tail
+	into.kinds[kind] = s
 	w.all = append(w.all, s)
 	return s, nil
 }
 
-// split sets the last record of a source aside that has no line end: when the
-// source grows it is read again, so it must be possible to drop it alone.
-func (w *sourceWriter) split(b *parsers.Batch, events []firetrail.Event, rejects []firetrail.Reject) ([]firetrail.Event, []firetrail.Reject) {
-	w.tail = &tail{Offset: -1} // of a record that left no trace: found by its line
-	if n := len(events) - 1; n >= 0 && events[n].Offset+events[n].Length >= b.End {
-		w.tail.Offset = events[n].Offset
-		w.lastEvent = []firetrail.Event{events[n]}
-		w.lastEvent[0].X = slices.Clone(events[n].X)
-		return events[:n], rejects
+// abandon waits for the groups under way and closes what is still open; the
+// files are removed by the next writer.
+func (w *partWriter) abandon() {
+	for _, s := range w.all {
+		for _, j := range s.pending {
+			<-j.done
+		}
+		s.pending = nil
+		if s.ended != nil {
+			s.ended.Wait()
+		}
+		s.file.Close()
 	}
-	if n := len(rejects) - 1; n >= 0 && rejects[n].Offset+rejects[n].Length >= b.End {
-		w.tail.Offset = rejects[n].Offset
-		w.lastReject = rejects[n : n+1 : n+1]
-		return events, rejects[:n]
+	for _, f := range []partFiles{w.body, w.tail} {
+		if f.rejects != nil {
+			f.rejects.file.Close()
+		}
 	}
-	return events, rejects
+}
+
+// standing is what is known of a source up to one of its records.
+type standing struct {
+	Counts firetrail.Counts `json:"counts"`
+	Facts  int              `json:"facts,omitempty"` // how many
+	First  int64            `json:"first"`
+	Last   int64            `json:"last"`
+	Sensor string           `json:"sensor,omitempty"` // of the events, until there is a second one
+	Mixed  bool             `json:"mixed,omitempty"`  // there is
+}
+
+func newStanding() standing { return standing{First: firetrail.Absent, Last: firetrail.Absent} }
+
+// add takes what a batch says.
+func (n *standing) add(b *parsers.Batch) {
+	n.Counts.Add(b.Counts)
+	n.Facts += len(b.Facts)
+	for i := range b.Events {
+		ev := &b.Events[i]
+		if ev.Time != firetrail.Absent {
+			n.First, n.Last = earliest(n.First, ev.Time), latest(n.Last, ev.Time)
+		}
+		if ev.Sensor != n.Sensor && !n.Mixed {
+			n.Mixed = n.Sensor != ""
+			n.Sensor = string([]byte(ev.Sensor))
+		}
+	}
+}
+
+// sensor is the sensor of a source that has only one.
+func (n *standing) sensor() string {
+	if n.Mixed {
+		return ""
+	}
+	return n.Sensor
 }
 
 func closeSynced(f *os.File) error {
@@ -194,87 +206,6 @@ func closeSynced(f *os.File) error {
 	return nil
 }
 
-// close completes all files and describes them in the commit; first is the number
-// of the first file.
-func (w *sourceWriter) close(source string, first int, parts []byte, e *commit) error {
-	if len(w.lastEvent) > 0 {
-		clear(w.kinds) // a segment of its own
-		if err := w.events(w.lastEvent); err != nil {
-			return err
-		}
-	}
-	number := first
-	name := func() string {
-		n := fmt.Sprintf("%s-%06d", source, number)
-		number++
-		return n
-	}
-	for _, s := range w.all {
-		if err := s.end(); err != nil {
-			return err
-		}
-	}
-	for i, s := range w.all {
-		if err := s.close(source); err != nil {
-			return err
-		}
-		s.info.Name = name()
-		e.Segments = append(e.Segments, s.info)
-		if len(w.lastEvent) > 0 && i == len(w.all)-1 {
-			w.tail.Files = []string{s.info.Name}
-		}
-		for _, f := range [...]struct{ folder, ext string }{{"segments", ".parquet"}, {"flows", ".flow"}, {"blocks", termsExt}} {
-			w.staged = append(w.staged, s.path+f.ext)
-			w.final = append(w.final, w.t.in.c.path(f.folder, s.info.Name, f.ext))
-		}
-	}
-	if w.t.spool != "" {
-		w.staged, w.final = append(w.staged, w.t.spool), append(w.final, w.t.in.c.path("spool", source, ""))
-	}
-	if len(parts) > sumLen {
-		sum := sha256.Sum256(parts)
-		e.Sums = sumFile{name(), hex.EncodeToString(sum[:])}
-		staged := w.t.stage + ".sums"
-		if err := writeSynced(staged, bytes.NewReader(parts)); err != nil {
-			return err
-		}
-		w.staged, w.final = append(w.staged, staged), append(w.final, w.t.in.c.path("sums", e.Sums.Name, ""))
-	}
-	e.Tail = w.tail
-	if err := w.closeRejects(name, e); err != nil || len(w.lastReject) == 0 {
-		return err
-	}
-	w.rejects = nil
-	if err := w.refuse(w.lastReject); err != nil {
-		return err
-	}
-	if err := w.closeRejects(name, e); err != nil {
-		return err
-	}
-	w.tail.Files = []string{e.Rejects[len(e.Rejects)-1].Name}
-	return nil
-}
-
-// closeRejects completes a file of quarantined records, if there are any.
-func (w *sourceWriter) closeRejects(name func() string, e *commit) error {
-	if w.rejects == nil {
-		return nil
-	}
-	rf, err := w.rejects.close()
-	if err != nil {
-		return err
-	}
-	rf.Name = name()
-	staged := w.t.stage + "-" + rf.Name + ".jsonl"
-	if err := os.Rename(w.rejects.file.Name(), staged); err != nil {
-		return fmt.Errorf("write rejects: %w", err)
-	}
-	w.staged = append(w.staged, staged)
-	w.final = append(w.final, w.t.in.c.path("rejects", rf.Name, ".jsonl"))
-	e.Rejects = append(e.Rejects, rf)
-	return nil
-}
-
 func writeSynced(path string, r io.Reader) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -285,37 +216,4 @@ func writeSynced(path string, r io.Reader) error {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return closeSynced(f)
-}
-
-// publish gives the staged files their names and makes those durable.
-func (w *sourceWriter) publish() error {
-	for i := range w.staged {
-		if err := os.Rename(w.staged[i], w.final[i]); err != nil {
-			return fmt.Errorf("commit: %w", err)
-		}
-	}
-	for _, folder := range [...]string{"segments", "flows", "blocks", "rejects", "sums", "spool"} {
-		if err := syncDir(w.t.in.c.path(folder, "", "")); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// abandon waits for the groups under way and closes what is still open; the
-// files are removed by the next writer.
-func (w *sourceWriter) abandon() {
-	for _, s := range w.all {
-		for _, j := range s.pending {
-			<-j.done
-		}
-		s.pending = nil
-		if s.ended != nil {
-			s.ended.Wait()
-		}
-		s.file.Close()
-	}
-	if w.rejects != nil {
-		w.rejects.file.Close()
-	}
 }

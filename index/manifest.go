@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"firetrail"
+	"firetrail/parsers"
 )
 
 const manifestName = "manifest.jsonl"
@@ -27,33 +28,31 @@ type manifestLine struct {
 	Sum    string          `json:"sum"`
 }
 
-// commit says that content of one source is in the case.
+// commit says that content of one source is in the case. One without a source
+// exchanges files that hold the same records.
 type commit struct {
-	Source   firetrail.Source `json:"source"` // as it stands after the commit; content fields unchanged where Also is set
+	Source   firetrail.Source `json:"source"`          // as it stands after the commit, with the facts that the commit brought; the id alone where Also is set
+	Mixed    bool             `json:"mixed,omitempty"` // its events name several sensors
 	Also     string           `json:"also,omitempty"`
-	Rel      string           `json:"rel,omitempty"` // Also, else the source's path, as seen from the folder of the case
-	From     int64            `json:"from"`          // bytes that were in the case before
-	Head     string           `json:"head"`          // SHA-256 of the first headSize bytes
-	Start    string           `json:"start"`         // of the first startSize bytes
+	Rel      string           `json:"rel,omitempty"`  // Also, else the source's path, as seen from the folder of the case
+	From     int64            `json:"from"`           // bytes that were in the case before
+	More     bool             `json:"more,omitempty"` // the source goes on behind: it was committed while it was read
+	Head     string           `json:"head"`           // SHA-256 of the first headSize bytes
+	Start    string           `json:"start"`          // of the first startSize bytes
 	Segments []segment        `json:"segments,omitempty"`
 	Rejects  []rejectFile     `json:"rejects,omitempty"`
-	Sums     sumFile          `json:"sums"`           // of the content as it stands after the commit
+	Sums     string           `json:"sums,omitempty"` // SHA-256 of the chaining values of the content as it stands after the commit
 	Drop     []string         `json:"drop,omitempty"` // names of files that no longer count
 	Tail     *tail            `json:"tail,omitempty"`
+	State    parsers.State    `json:"state"`          // where and how reading goes on when the source grows
 	Read     *readOptions     `json:"read,omitempty"` // options that were given
 }
 
-// sumFile names a file of checksums; sources of one part need none.
-type sumFile struct {
-	Name   string `json:"name,omitempty"`
-	SHA256 string `json:"sha256,omitempty"`
-}
-
-// tail is the last record of a source that ends without a line end. If the
-// source grows, it is read again and its files are dropped.
+// tail are the records that the end of a source ends: mostly one without a line end.
+// If the source grows, they are read again and their files are dropped.
 type tail struct {
-	Offset int64    `json:"offset"`
 	Files  []string `json:"files,omitempty"`
+	Before standing `json:"before"` // what is known of the source in front of them
 }
 
 // ErrManifest is wrapped where the manifest is not what was written.
@@ -152,6 +151,10 @@ func (s *state) snapshot() *snapshot {
 
 // apply adds a commit.
 func (s *state) apply(c commit) {
+	if c.Source.ID == "" {
+		s.exchange(c)
+		return
+	}
 	t := s.byID[c.Source.ID]
 	if t == nil {
 		t = &taken{}
@@ -165,20 +168,30 @@ func (s *state) apply(c commit) {
 		return
 	}
 	s.forget(t)
+	facts := slices.Concat(t.Facts[:t.standing().Facts], c.Source.Facts)
 	t.Source, t.last = c.Source, c
+	t.Facts = facts
+	if c.More {
+		t.Problem = fmt.Sprintf("only its first %d bytes are taken in so far; the next ingest goes on", t.Size)
+	}
+	t.known = append(t.known, prefix{c.Source.Size, c.Source.SHA256})
 	s.remember(t)
+	s.exchange(c)
+	t.files += len(c.Segments) + len(c.Rejects)
+	t.rejects = append(t.rejects, c.Rejects...)
+}
+
+// exchange drops files and adds segments.
+func (s *state) exchange(c commit) {
 	for _, name := range c.Drop {
 		delete(s.segments, name)
-		t.rejects = slices.DeleteFunc(t.rejects, func(r rejectFile) bool { return r.Name == name })
+		if t := s.byID[c.Source.ID]; t != nil {
+			t.rejects = slices.DeleteFunc(t.rejects, func(r rejectFile) bool { return r.Name == name })
+		}
 	}
 	for _, seg := range c.Segments {
 		s.segments[seg.Name] = seg
 	}
-	t.files += len(c.Segments) + len(c.Rejects)
-	if c.Sums.Name != "" {
-		t.files++
-	}
-	t.rejects = append(t.rejects, c.Rejects...)
 }
 
 // remember makes a source findable by its content, forget undoes it.
@@ -242,7 +255,9 @@ func startOf(head []byte) string {
 // files that it names belong to the case. The caller holds the lock and has made
 // the files durable.
 func (s *state) commit(dir string, e commit) error {
-	e.Rel = relative(dir, cmp.Or(e.Also, e.Source.Path))
+	if path := cmp.Or(e.Also, e.Source.Path); path != "" {
+		e.Rel = relative(dir, path)
+	}
 	raw, err := json.Marshal(e)
 	if err != nil {
 		return err

@@ -213,10 +213,12 @@ func (c *Case) damaged(ctx context.Context, st *state, t *taken, progress func(s
 	for _, f := range t.rejects {
 		all = append(all, damage{"rejects", f.Name, ".jsonl", f.SHA256, nil})
 	}
-	if t.last.Sums.Name != "" {
-		all = append(all, damage{"sums", t.last.Sums.Name, "", t.last.Sums.SHA256, nil})
-	}
 	var bad []damage
+	info, ierr := os.Stat(c.path("sums", t.ID, ""))
+	longer := ierr == nil && info.Size() != t.Size/partSize*valueLen
+	if _, err := c.valuesOf(t); err != nil || longer {
+		bad = append(bad, damage{"sums", t.ID, "", t.last.Sums, nil})
+	}
 	for _, d := range all {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -338,8 +340,5 @@ func (c *Case) put(st *state, t *taken, staged string, d damage, now segment) er
 	if d.seg == nil || now == st.segments[d.name] {
 		return nil
 	}
-	e := t.last
-	e.Source, e.From, e.Also, e.Drop, e.Rejects = t.Source, t.Size, "", nil, nil
-	e.Segments = []segment{now}
-	return st.commit(c.dir, e)
+	return st.commit(c.dir, commit{Segments: []segment{now}})
 }

@@ -67,7 +67,7 @@ func (c *Case) steps(id string) ([]commit, error) {
 		if json.Unmarshal(line, &l) != nil || json.Unmarshal(l.Commit, &e) != nil {
 			break // loadState has checked all lines but a torn last one
 		}
-		if e.Source.ID == id && e.Also == "" && (len(list) == 0 || e.Source.Size > list[len(list)-1].Source.Size) {
+		if e.Source.ID == id && e.Also == "" {
 			list = append(list, e)
 		}
 	}
@@ -103,7 +103,8 @@ func (c *Case) replay(ctx context.Context, t *taken) (*Case, error) {
 	return again, nil
 }
 
-// takeAgain takes in what a commit of another case took in.
+// takeAgain takes in what a commit of another case took in: the source as far as it
+// went then, or, where it was committed while it was read, a part of it.
 func (c *Case) takeAgain(ctx context.Context, from *Case, t *taken, e commit) error {
 	opt, err := e.Read.options()
 	if err != nil {
@@ -113,25 +114,28 @@ func (c *Case) takeAgain(ctx context.Context, from *Case, t *taken, e commit) er
 	if err != nil {
 		return err
 	}
-	enc, err := newEncoder()
+	in, err := newIngest(c, st, IngestOptions{Options: opt, Workers: 1})
 	if err != nil {
 		return err
 	}
-	in := &ingest{c: c, opt: IngestOptions{Options: opt, MemoryLimit: defaultMemory}, workers: 1, state: st,
-		busy: map[string]chan struct{}{}, began: time.Now(), slots: make(chan *encoder, 1)}
-	in.slots <- enc
 	input := parsers.Input{Path: e.Source.Path, Size: e.Source.Size}
 	if e.Source.ModTime != firetrail.Absent {
 		input.ModTime = time.Unix(0, e.Source.ModTime)
 	}
-	input.Open = func() (io.ReadCloser, error) {
-		r, err := from.reopen(t)
-		if err != nil {
-			return nil, err
+	k := &intake{in: in}
+	input.Open = func() (io.ReadCloser, error) { return from.reopen(t) }
+	if e.More {
+		k.until = e.Source.Size
+	} else {
+		input.Open = func() (io.ReadCloser, error) {
+			r, err := from.reopen(t)
+			if err != nil {
+				return nil, err
+			}
+			return limited{io.LimitReader(r, e.Source.Size), r}, nil
 		}
-		return limited{io.LimitReader(r, e.Source.Size), r}, nil
 	}
-	k := &intake{in: in, input: input}
+	k.input = input
 	if err := k.begin(ctx); err != nil {
 		return err
 	}
@@ -142,10 +146,6 @@ func (c *Case) takeAgain(ctx context.Context, from *Case, t *taken, e commit) er
 	}
 	return err
 }
-
-// defaultMemory is the bound of the collected events of a source: where a segment
-// is cut short depends on it.
-const defaultMemory = 96 << 20
 
 // limited is the beginning of a stream.
 type limited struct {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 
 	"firetrail"
 )
@@ -50,7 +51,7 @@ type Reader struct {
 	line   int64
 	offset int64
 	last   int64 // time of the latest event
-	span   int64 // a batch ends when it covers as many bytes
+	until  int64 // a batch ends at this offset
 
 	finished *State // in front of the first unfinished record, nil before
 }
@@ -84,7 +85,7 @@ func newReader(r io.Reader, opt Options) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	rd := &Reader{src: r, ctx: newContext(opt), maxRecord: opt.MaxRecord, line: 1, last: firetrail.Absent, span: maxSpan}
+	rd := &Reader{src: r, ctx: newContext(opt), maxRecord: opt.MaxRecord, line: 1, last: firetrail.Absent, until: math.MaxInt64}
 	rd.ctx.rules = rules
 	return rd, nil
 }
@@ -98,6 +99,10 @@ func (r *Reader) start(f Format) {
 
 // Format is the format that was found.
 func (r *Reader) Format() Format { return r.format }
+
+// Until makes a batch end at an offset ahead, if a record ends there, whatever else
+// ends it.
+func (r *Reader) Until(offset int64) { r.until = offset }
 
 // Clock tells how stamps without zone or year were resolved so far.
 func (r *Reader) Clock() *Clock { return r.ctx.Clock }
@@ -167,7 +172,7 @@ func (r *Reader) surveyYears() error {
 func (r *Reader) Next(b *Batch) error {
 	*b = Batch{Events: b.Events[:0], Rejects: b.Rejects[:0], Facts: b.Facts[:0], End: r.offset, Unfinished: r.finished != nil}
 	for start := r.offset; len(b.Events) < batchSize && len(b.Rejects) < maxRejects &&
-		len(r.ctx.facts) < maxRejects && r.offset-start < r.span; {
+		len(r.ctx.facts) < maxRejects && r.offset-start < maxSpan && r.offset < r.until; {
 		n := r.frame(false)
 		switch {
 		case n > 0 && n-2 <= r.maxRecord:

@@ -148,9 +148,9 @@ func Relearn(r io.Reader, opt Options, s State) (State, error) {
 	if err != nil {
 		return s, err
 	}
+	rd.Until(s.Offset)
 	var b Batch
 	for rd.offset < s.Offset {
-		rd.span = min(maxSpan, s.Offset-rd.offset)
 		if err := rd.Next(&b); err != nil {
 			return s, fmt.Errorf("read %d of %d bytes again: %w", rd.offset, s.Offset, err)
 		}

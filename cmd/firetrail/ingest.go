@@ -10,6 +10,7 @@ import (
 
 	"firetrail"
 	"firetrail/index"
+	"firetrail/index/query"
 	"firetrail/parsers"
 
 	"github.com/spf13/cobra"
@@ -58,13 +59,16 @@ func (p *parserFlags) options() (parsers.Options, error) {
 func newIngest(a *app) *cobra.Command {
 	var p parserFlags
 	var follow bool
+	var every string
 	cmd := &cobra.Command{
 		Use:   "ingest PATH...",
 		Short: "Take logs into the case: files, folders, archives, - for stdin",
 		Long: `Take logs into the case. Formats are found from the content; folders, gzip, zstd,
 bzip2, xz, zip and tar are opened. What was taken in before, also under another
 name or compression, is not taken in twice; a file that has grown continues where
-it ended. Records that cannot be read are quarantined with a reason (exit 3).
+it ended. A large source is committed in parts while it is read: after an
+interruption the same command goes on where it was. Records that cannot be read
+are quarantined with a reason (exit 3).
 With --follow what is written to the files, and new files in folders, are taken in
 until the command is interrupted.`,
 		Example: "  firetrail ingest /var/log/firewall\n  zcat kern.log.gz | firetrail ingest --timezone Europe/Zurich -",
@@ -80,6 +84,9 @@ until the command is interrupted.`,
 			}
 			defer c.Close()
 			iopt := index.IngestOptions{Options: opt, Stdin: a.stdin}
+			if iopt.CommitEvery, err = query.Size(every); err != nil || iopt.CommitEvery <= 0 {
+				return fmt.Errorf("--commit-every %q: expected a size such as 500M or 1G", every)
+			}
 			if !follow {
 				return a.ingest(cmd.Context(), c, args, iopt)
 			}
@@ -89,6 +96,7 @@ until the command is interrupted.`,
 			return a.follow(cmd.Context(), c, args, iopt)
 		},
 	}
+	cmd.Flags().StringVar(&every, "commit-every", "1GiB", "`size` of a source, decompressed, after which what was read of it is committed")
 	cmd.Flags().BoolVar(&follow, "follow", false, "go on with what is written to the files, until interrupted")
 	p.add(cmd)
 	return cmd
