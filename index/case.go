@@ -50,6 +50,7 @@ type Case struct {
 	lock *caseLock // held while this process writes
 	open segmentCache
 	raw  rawStream
+	read readFiles
 }
 
 // caseInfo is the content of case.json.

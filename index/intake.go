@@ -1,14 +1,14 @@
 package index
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
-	"slices"
+	"strings"
 
 	"firetrail"
 	"firetrail/parsers"
@@ -30,8 +30,9 @@ type intake struct {
 	spool  string // copy of a stream that cannot be read again
 	broken error  // why the copy is not complete
 
-	base   *taken // the source it continues, nil if it is new
-	values []byte // chaining values of what is known of it
+	base   *taken      // the source it continues, nil if it is new
+	file   os.FileInfo // of the file that is read, nil for what is no plain file
+	values []byte      // chaining values of what is known of it
 
 	id     string   // "" until the first part of a new source is committed
 	from   int64    // bytes that are committed
@@ -54,7 +55,7 @@ func (t *intake) begin(ctx context.Context) (err error) {
 	t.key = string(t.head[:min(len(t.head), 512)])
 	for {
 		in.mu.Lock()
-		wait := in.busy[t.key]
+		wait := in.alikeBusy(t.key)
 		if wait == nil {
 			in.busy[t.key] = make(chan struct{})
 			t.stage = filepath.Join(in.c.dir, "staging", fmt.Sprint(in.next))
@@ -69,6 +70,17 @@ func (t *intake) begin(ctx context.Context) (err error) {
 			return ctx.Err()
 		}
 	}
+}
+
+// alikeBusy finds a source being read that begins as the key does, or as which the
+// key begins.
+func (in *ingest) alikeBusy(key string) chan struct{} {
+	for k, done := range in.busy {
+		if strings.HasPrefix(k, key) || strings.HasPrefix(key, k) {
+			return done
+		}
+	}
+	return nil
 }
 
 func (t *intake) done() {
@@ -112,59 +124,10 @@ func (t *intake) run(ctx context.Context) (SourceReport, error) {
 	if t.writer != nil {
 		t.writer.abandon()
 	}
+	if err == nil && report.Err == nil && t.id != "" {
+		t.in.c.read.note(t.input.Path, t.file, t.id)
+	}
 	return report, err
-}
-
-// recognise compares the input with the sources of the case. known: all of it is in the
-// case. Otherwise t.base is the source that it continues, if any.
-func (t *intake) recognise(ctx context.Context) (known bool, err error) {
-	t.in.mu.Lock()
-	candidates := t.in.state.alike(t.head)
-	t.in.mu.Unlock()
-	if len(candidates) == 0 {
-		return false, nil
-	}
-	r, err := t.input.Open()
-	if err != nil {
-		return false, err
-	}
-	defer r.Close()
-	sum := newSourceSum()
-	for _, c := range candidates {
-		_, err := io.CopyN(sum, readerContext{ctx, r}, c.Size-sum.size)
-		if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
-			break
-		} else if err != nil {
-			return false, err
-		}
-		if sum.whole() == c.SHA256 {
-			t.base, t.values = c, slices.Clone(sum.values)
-		}
-	}
-	if t.base != nil {
-		n, _ := io.CopyN(io.Discard, r, t.base.Size-sum.size+1)
-		return sum.size+n <= t.base.Size && !t.base.last.More, nil
-	}
-	// A shorter copy of a source that has grown since.
-	for _, c := range candidates {
-		if c.Size > sum.size && t.in.c.beginsWith(c, sum) {
-			t.base = c
-			return true, nil
-		}
-	}
-	return false, nil
-}
-
-// seen notes that a known source was met under another path.
-func (t *intake) seen() (SourceReport, error) {
-	t.in.mu.Lock()
-	defer t.in.mu.Unlock()
-	r := SourceReport{Source: t.base.Source, Status: StatusKnown}
-	r.Path = t.input.Path
-	if t.input.Path == t.base.Path || slices.Contains(t.base.also, t.input.Path) {
-		return r, nil
-	}
-	return r, t.in.state.commit(t.in.c.dir, commit{Source: firetrail.Source{ID: t.base.ID}, Also: t.input.Path})
 }
 
 // open opens the source where its reading begins, with the sum of what lies before
@@ -172,6 +135,7 @@ func (t *intake) seen() (SourceReport, error) {
 func (t *intake) open(ctx context.Context) (src io.ReadCloser, sum *sourceSum, state *parsers.State, err error) {
 	if t.base == nil {
 		src, err = t.input.Open()
+		t.file = plainFile(src)
 		return src, newSourceSum(), nil, err
 	}
 	s := t.base.last.State
@@ -187,6 +151,7 @@ func (t *intake) open(ctx context.Context) (src io.ReadCloser, sum *sourceSum, s
 	if src, err = t.input.Open(); err != nil {
 		return nil, nil, nil, err
 	}
+	t.file = plainFile(src)
 	if err = skipTo(src, first*partSize); err != nil {
 		src.Close()
 		return nil, nil, nil, err
@@ -361,28 +326,6 @@ func earliest(a, b int64) int64 {
 }
 
 func latest(a, b int64) int64 { return max(a, b) } // Absent is the smallest number
-
-// beginsWith reports whether a source began with the bytes of a sum: by what was
-// committed of it, else by its file.
-func (c *Case) beginsWith(k *taken, sum *sourceSum) bool {
-	whole := sum.whole()
-	for _, p := range k.known {
-		if p.size == sum.size {
-			return p.sha256 == whole
-		}
-	}
-	if values, err := c.valuesOf(k); err == nil && !bytes.HasPrefix(values, sum.values) {
-		return false
-	}
-	r, err := c.reopen(k)
-	if err != nil {
-		return false
-	}
-	defer r.Close()
-	own := newSourceSum()
-	n, err := io.CopyN(own, r, sum.size)
-	return err == nil && n == sum.size && own.whole() == whole
-}
 
 // readerContext ends reading when the context ends.
 type readerContext struct {

@@ -419,3 +419,74 @@ func TestGrowthYears(t *testing.T) {
 		t.Errorf("year %q", s.Year)
 	}
 }
+
+// TestFollowedFile: a file that this process has read costs what is written to it;
+// only its end is compared, and what was changed before that is found by Verify.
+func TestFollowedFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.log")
+	data := kernelLines(0, 24_000)
+	c := create(t)
+	writeFile(t, path, data[:4*partSize])
+	ingestAll(t, c, path)
+	grow := func(to int) Ingested {
+		t.Helper()
+		f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		size, err := f.Seek(0, io.SeekEnd)
+		if err == nil {
+			_, err = f.Write(data[size:to])
+		}
+		if cerr := f.Close(); err != nil || cerr != nil {
+			t.Fatal(err, cerr)
+		}
+		return ingestAll(t, c, path)
+	}
+	change := func(at int64) {
+		t.Helper()
+		f, err := os.OpenFile(path, os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.WriteAt([]byte("X"), at); err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+	}
+	for _, size := range []int{4*partSize + 1, 4*partSize + 100_000, 5 * partSize, 5*partSize + 7} {
+		if r := grow(size); r.Sources[0].Status != StatusGrown || r.Bytes > 2*partSize {
+			t.Errorf("%d: %s, %d bytes read", size, r.Sources[0].Status, r.Bytes)
+		}
+	}
+	if s := ingestAll(t, c, path).Sources[0]; s.Status != StatusKnown {
+		t.Errorf("nothing new: %s", s.Status)
+	}
+	whole := create(t)
+	ingestAll(t, whole, path)
+	if d := cmp.Diff(holding(t, whole), holding(t, c)); d != "" {
+		t.Error(d)
+	}
+	sound(t, c)
+	change(2*partSize + 5)
+	if r := grow(5*partSize + 200_000); r.Sources[0].Status != StatusGrown {
+		t.Errorf("changed far behind: %s", r.Sources[0].Status)
+	}
+	r, err := c.Verify(context.Background(), nil)
+	if err != nil || len(r.Problems) != 1 || r.Problems[0].Offset != 2*partSize || r.Problems[0].Length != partSize {
+		t.Errorf("%v %+v", err, r.Problems)
+	}
+	// Another process reads all of it, and finds another source.
+	other, err := Open(c.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if s := ingestAll(t, other, path).Sources[0]; s.Status != StatusNew {
+		t.Errorf("read again from the start: %s", s.Status)
+	}
+	change(5*partSize + 5)
+	if s := grow(len(data)).Sources[0]; s.Status != StatusNew {
+		t.Errorf("changed at its end: %s", s.Status)
+	}
+}
