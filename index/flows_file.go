@@ -2,7 +2,6 @@ package index
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -12,7 +11,6 @@ import (
 	"slices"
 
 	"firetrail"
-	"firetrail/index/columns"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -412,21 +410,6 @@ func (d *flowDecoder) addrs(fs []firetrail.Flow, get func(*firetrail.Flow) *neti
 		}
 		*get(&fs[i]) = last
 	}
-}
-
-// packFlows makes the rollup of a row group and packs it small enough to be kept
-// until its segment is complete.
-func packFlows(r *roller, g *columns.Group, kind string, z *zstd.Encoder) ([]byte, error) {
-	var b bytes.Buffer
-	w, err := newFlowWriter(&b, z)
-	if err != nil {
-		return nil, err
-	}
-	if err := r.rollup(g, kind, w.add); err != nil {
-		return nil, err
-	}
-	err = w.close()
-	return b.Bytes(), err
 }
 
 // cloneFlow copies a flow so that nothing of it is shared.

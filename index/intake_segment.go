@@ -26,7 +26,7 @@ type segmentWriter struct {
 	size    int64
 	cols    *columns.Writer
 	terms   *termWriter
-	flows   [][]byte // packed rollup of each group
+	flows   *rollup
 	pending []*groupJob
 	info    segment
 
@@ -37,7 +37,6 @@ type segmentWriter struct {
 type encoder struct {
 	columns *columns.Encoder
 	flows   *zstd.Encoder
-	roller  roller
 }
 
 func newEncoder() (*encoder, error) {
@@ -48,14 +47,13 @@ func newEncoder() (*encoder, error) {
 
 // groupJob is a row group on its way.
 type groupJob struct {
-	g     *columns.Group
-	done  chan struct{}
-	flows []byte
-	err   error
+	g    *columns.Group
+	done chan struct{}
+	err  error
 }
 
 func newSegmentWriter(w *partWriter, kind string) (*segmentWriter, error) {
-	s := &segmentWriter{w: w, path: w.stage(), sum: sha256.New(), terms: newTermWriter(blocks.NewWriter())}
+	s := &segmentWriter{w: w, path: w.stage(), sum: sha256.New(), terms: newTermWriter(blocks.NewWriter()), flows: newRollup(kind)}
 	s.info = segment{Kind: kind, First: firetrail.Absent, Last: firetrail.Absent}
 	f, err := os.OpenFile(s.path+".parquet", os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -103,7 +101,7 @@ func (s *segmentWriter) cut() error {
 		enc := <-slots
 		defer func() { slots <- enc }()
 		if j.err = g.Encode(enc.columns); j.err == nil {
-			j.flows, j.err = packFlows(&enc.roller, g, s.info.Kind, enc.flows)
+			j.err = s.flows.add(g, enc.flows)
 		}
 	}()
 	return nil
@@ -123,7 +121,6 @@ func (s *segmentWriter) settle() error {
 	if j.err != nil {
 		return j.err
 	}
-	s.flows = append(s.flows, j.flows)
 	s.bounds(j.g)
 	s.terms.group(j.g)
 	return s.cols.Write(j.g)
@@ -169,7 +166,7 @@ func (s *segmentWriter) end() error {
 	s.ended.Go(func() (err error) {
 		enc := <-slots
 		defer func() { slots <- enc }()
-		s.info.Flows, err = writeFlows(s.path+".flow", flows, enc.flows)
+		s.info.Flows, err = flows.write(s.path+".flow", enc.flows)
 		return err
 	})
 	s.ended.Go(func() error {

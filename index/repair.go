@@ -285,16 +285,14 @@ func (c *Case) remakeFlows(st *state, t *taken, d damage) error {
 	if err != nil {
 		return err
 	}
-	var packed [][]byte
+	flows := newRollup(seg.Kind())
 	w := columns.NewWriter(io.Discard, seg.Kind())
 	cut := func() error {
 		g := w.Cut()
 		if g == nil {
 			return nil
 		}
-		b, err := packFlows(&enc.roller, g, seg.Kind(), enc.flows)
-		packed = append(packed, b)
-		return err
+		return flows.add(g, enc.flows)
 	}
 	rd := seg.NewReader()
 	defer rd.Close()
@@ -319,7 +317,7 @@ func (c *Case) remakeFlows(st *state, t *taken, d damage) error {
 		return err
 	}
 	staged := c.path("staging", d.name, ".flow")
-	sum, err := writeFlows(staged, packed, enc.flows)
+	sum, err := flows.write(staged, enc.flows)
 	if err != nil {
 		return err
 	}

@@ -42,6 +42,7 @@ type termWriter struct {
 type fieldTerms struct {
 	name     string
 	addr     bool
+	own      bool // the record's own field: see query.SearchedValue
 	indexed  bool // the values are terms
 	searched bool // their words are
 	limit    int
@@ -49,7 +50,7 @@ type fieldTerms struct {
 	dict  *columns.Dict
 	terms [][2]uint32 // of each value: where its terms lie in all; zero: not made yet
 	all   []blocks.Term
-	own   []uint32      // of each value: how many of them are not words
+	whole []uint32      // of each value: how many of them are not words
 	nets  codeTable     // IPv4 networks and addresses, with their level
 	net   []blocks.Term // of each
 	nets6 map[netip.Prefix]blocks.Term
@@ -104,7 +105,7 @@ func (t *termWriter) field(name string) *fieldTerms {
 	case name == "length" || name == "time_guess":
 		f.indexed = false
 	case own:
-		f.limit, f.searched = maxXTexts, query.Searched(x)
+		f.limit, f.own, f.searched = maxXTexts, true, query.Searched(x)
 	default:
 		for _, s := range query.SearchFields {
 			f.searched = f.searched || s == name
@@ -134,9 +135,9 @@ func (f *fieldTerms) use(d *columns.Dict) {
 	}
 	n := d.Len()
 	f.dict, f.all = d, f.all[:0]
-	f.terms, f.own, f.seen = slices.Grow(f.terms[:0], n)[:n], slices.Grow(f.own[:0], n)[:n], slices.Grow(f.seen[:0], n)[:n]
+	f.terms, f.whole, f.seen = slices.Grow(f.terms[:0], n)[:n], slices.Grow(f.whole[:0], n)[:n], slices.Grow(f.seen[:0], n)[:n]
 	clear(f.terms)
-	clear(f.own)
+	clear(f.whole)
 	clear(f.seen)
 }
 
@@ -157,11 +158,11 @@ func (t *termWriter) texts(f *fieldTerms, block int, codes []uint32) {
 		return
 	}
 	for _, c := range f.found {
-		if f.terms[c][1] == 0 {
-			t.make(f, c)
+		if f.terms[c][1] == 0 || own && f.whole[c] == 0 {
+			t.make(f, c, own)
 		}
 		from, to := f.terms[c][0], f.terms[c][1]-1
-		words := from + f.own[c]
+		words := from + f.whole[c]
 		if own {
 			for _, term := range f.all[from:words] {
 				t.w.Add(block, term)
@@ -185,10 +186,10 @@ func (t *termWriter) addWords(block int, words []blocks.Term) {
 	}
 }
 
-// make interns the terms of a value: its own, then its words.
-func (t *termWriter) make(f *fieldTerms, code uint32) {
+// make interns the terms of a value: its own, if it is wanted, then its words.
+func (t *termWriter) make(f *fieldTerms, code uint32, own bool) {
 	from := len(f.all)
-	if f.indexed {
+	if own {
 		if f.addr {
 			if a := f.dict.Addrs()[code]; a.IsValid() {
 				f.all = append(f.all, t.addr(f, a, len(query.AddrLevels(a.Is4()))-1))
@@ -197,9 +198,9 @@ func (t *termWriter) make(f *fieldTerms, code uint32) {
 			f.all = append(f.all, t.w.Intern(query.TermKey(f.name, query.TermValue(f.name, f.dict.Value(code)))))
 		}
 	}
-	f.own[code] = uint32(len(f.all) - from)
-	if f.searched {
-		query.Words(f.dict.Value(code), func(word string) bool {
+	f.whole[code] = uint32(len(f.all) - from)
+	if value := f.dict.Value(code); f.searched && (!f.own || query.SearchedValue(value)) {
+		query.Words(value, func(word string) bool {
 			f.all = append(f.all, t.w.Intern(query.WordTerm(word)))
 			return true
 		})
@@ -270,7 +271,7 @@ func (t *termWriter) numbers(name string, first int, ints []int64) {
 // rest adds an entry of the map column.
 func (t *termWriter) rest(block int, name, value string) {
 	t.w.Add(block, t.w.Intern(query.Over("x."+name)))
-	if query.Searched(name) {
+	if query.Searched(name) && query.SearchedValue(value) {
 		query.Words(value, func(word string) bool {
 			t.addWords(block, []blocks.Term{t.w.Intern(query.WordTerm(word))})
 			return true

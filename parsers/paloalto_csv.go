@@ -3,6 +3,7 @@ package parsers
 import (
 	"bytes"
 	"encoding/json"
+	"math/bits"
 
 	"firetrail"
 )
@@ -22,6 +23,9 @@ const panMostColumns = 512
 // may hold quotes. open is the position of a quote that is never closed, else -1.
 func splitCSV(b []byte, columns []csvColumn, most int) (out []csvColumn, open int) {
 	out = columns[:0]
+	if bytes.IndexByte(b, '"') < 0 {
+		return splitPlain(b, out, most), -1
+	}
 	for i := 0; ; {
 		var c csvColumn
 		start := i
@@ -50,6 +54,29 @@ func splitCSV(b []byte, columns []csvColumn, most int) (out []csvColumn, open in
 		}
 		i++ // the comma
 	}
+}
+
+// splitPlain is splitCSV for a record without quotes.
+func splitPlain(b []byte, out []csvColumn, most int) []csvColumn {
+	start, i := 0, 0
+	for ; i+8 <= len(b); i += 8 {
+		for t := bytesEqual(b[i:], ','); t != 0; t &= t - 1 {
+			end := i + bits.TrailingZeros64(t)/8
+			if out = append(out, csvColumn{text: b[start:end]}); len(out) >= most {
+				return out
+			}
+			start = end + 1
+		}
+	}
+	for ; i < len(b); i++ {
+		if b[i] == ',' {
+			if out = append(out, csvColumn{text: b[start:i]}); len(out) >= most {
+				return out
+			}
+			start = i + 1
+		}
+	}
+	return append(out, csvColumn{text: b[start:]})
 }
 
 // quotedEnd finds the quote that closes a quoted column: one that is not doubled

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"unicode/utf8"
 
 	"firetrail"
 )
@@ -329,7 +330,11 @@ func (r *Reader) record(b *Batch, n int) {
 	origin := r.origin(len(rec))
 	r.buf = r.buf[n:]
 	r.offset += int64(n)
-	r.line += lines(whole, r.format.Binary)
+	if r.framer == nil && whole[n-1] == '\n' {
+		r.line++ // the first line end is the only one
+	} else {
+		r.line += lines(whole, r.format.Binary)
+	}
 
 	b.Counts.Records++
 	b.End = r.offset
@@ -394,8 +399,10 @@ func (r *Reader) parse(rec []byte, ev *firetrail.Event, offset int64) error {
 	for n := len(plain); n > 0 && (plain[n-1] == 0 || plain[n-1] == '\r'); n = len(plain) {
 		plain = plain[:n-1]
 	}
-	if len(bytes.TrimSpace(plain)) == 0 || len(plain) == 1 && plain[0] == 0x1a {
-		return ErrHeader
+	if len(plain) < 2 || plain[0] <= ' ' || plain[0] >= utf8.RuneSelf { // else it is not blank
+		if len(bytes.TrimSpace(plain)) == 0 || len(plain) == 1 && plain[0] == 0x1a {
+			return ErrHeader
+		}
 	}
 	err := r.offer(plain, ev)
 	if re, ok := err.(*RejectError); ok && re.Column > 0 {

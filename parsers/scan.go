@@ -1,6 +1,7 @@
 package parsers
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"unsafe"
 )
@@ -9,6 +10,14 @@ import (
 // records and of arenas is never written after it was filled.
 func text(b []byte) string {
 	return unsafe.String(unsafe.SliceData(b), len(b))
+}
+
+// bytesEqual looks at the first eight bytes of b with one word: the result has the
+// top bit of each byte that is c, and no other.
+func bytesEqual(b []byte, c byte) uint64 {
+	const ones, low = 0x0101010101010101, 0x7f7f7f7f7f7f7f7f
+	x := binary.LittleEndian.Uint64(b) ^ ones*uint64(c)
+	return ^((x&low + low) | x | low)
 }
 
 // number reads a plain decimal number that fills b: digits only, no sign.

@@ -2,7 +2,6 @@ package parsers
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/bits"
@@ -65,14 +64,17 @@ func (p *zeekTSV) restart(prefix, sep []byte) {
 
 // Parse reads a meta line or a row.
 func (p *zeekTSV) Parse(rec []byte, ev *firetrail.Event) error {
-	if prefix, sep, ok := zeekSeparator(rec); ok && (!p.begun || rec[0] == '#' || bytes.Equal(prefix, p.prefix)) {
-		if prefix = bytes.Clone(prefix); p.rows {
-			p.restart(prefix, sep)
+	meta := bytes.HasPrefix(rec, p.prefix)
+	if meta || !p.begun || len(rec) > 0 && rec[0] == '#' {
+		if prefix, sep, ok := zeekSeparator(rec); ok && (!p.begun || rec[0] == '#' || bytes.Equal(prefix, p.prefix)) {
+			if prefix = bytes.Clone(prefix); p.rows {
+				p.restart(prefix, sep)
+			}
+			p.prefix, p.sep, p.pasted = prefix, sep, false // first of the header, but not where a tool has sorted the lines
+			return ErrHeader
 		}
-		p.prefix, p.sep, p.pasted = prefix, sep, false // first of the header, but not where a tool has sorted the lines
-		return ErrHeader
 	}
-	if bytes.HasPrefix(rec, p.prefix) {
+	if meta {
 		return p.meta(rec[len(p.prefix):])
 	}
 	if p.columns == nil {
@@ -321,15 +323,12 @@ func (p *zeekTSV) splitBlanks(rec []byte) bool {
 	return len(p.ends) == len(p.columns)
 }
 
-// splitByte is split for a separator of one byte. It looks at eight bytes with one
-// word: t has the top bit of each byte where the separator stands, and no other.
+// splitByte is split for a separator of one byte.
 func (p *zeekTSV) splitByte(rec []byte, sep byte) bool {
-	const ones, low = 0x0101010101010101, 0x7f7f7f7f7f7f7f7f
 	ends, most := p.ends, len(p.columns)-1
 	i := 0
 	for ; i+8 <= len(rec); i += 8 {
-		x := binary.LittleEndian.Uint64(rec[i:]) ^ ones*uint64(sep)
-		for t := ^((x&low + low) | x | low); t != 0; t &= t - 1 {
+		for t := bytesEqual(rec[i:], sep); t != 0; t &= t - 1 {
 			if len(ends) == most {
 				return false
 			}
@@ -362,11 +361,13 @@ func (p *zeekTSV) wrongCount(rec []byte) error {
 	return reject(0, "expected %d columns, found %d", len(p.fields), found)
 }
 
+var emptySet = []byte("(empty)")
+
 // set gives a set or vector in the notation of the fields: members joined by
 // commas, "(empty)" for none.
 func (p *zeekTSV) set(v []byte, escaped bool) []byte {
-	if bytes.Equal(v, p.empty) {
-		return []byte("(empty)")
+	if len(v) == len(p.empty) && bytes.Equal(v, p.empty) {
+		return emptySet
 	}
 	if !bytes.Equal(p.setSep, []byte{','}) {
 		v = bytes.ReplaceAll(v, p.setSep, []byte{','})

@@ -2,6 +2,7 @@ package columns
 
 import (
 	"net/netip"
+	"slices"
 
 	"firetrail"
 )
@@ -13,14 +14,16 @@ const absent = firetrail.Absent
 type column struct {
 	Info
 	dict  *textDict
+	own   string   // x.NAME: the name as records have it, which is mostly the same memory
 	codes []uint32 // Text
 	ints  []int64  // Int
-	last  uint32   // code of the value before, most often the next one too
+	last  uint32   // code of the value before, most often the next one too; Null: none
+	text  string   // that value, in the dictionary's memory
 	used  bool     // some row has a value
 }
 
 func newColumn(info Info) *column {
-	c := &column{Info: info}
+	c := &column{Info: info, last: Null}
 	if c.Type == Text {
 		c.dict = newTextDict()
 	}
@@ -28,11 +31,14 @@ func newColumn(info Info) *column {
 }
 
 func (c *column) reset() {
-	c.codes, c.ints, c.last, c.used = c.codes[:0], c.ints[:0], 0, false
+	c.codes, c.ints, c.last, c.used = c.codes[:0], c.ints[:0], Null, false
 	if c.dict != nil {
 		c.dict.reset()
 	}
 }
+
+// isTime says whether the numbers are times, which are kept in the segment's unit.
+func (c *column) isTime() bool { return c.Field != nil && c.Field.Type == firetrail.TypeTime }
 
 // rows is the number of rows up to the last one with a value.
 func (c *column) rows() int { return len(c.codes) + len(c.ints) }
@@ -64,10 +70,11 @@ func (c *column) putText(row int, s string) {
 		c.pad(row)
 	}
 	d := c.dict
-	if d.unique || int(c.last) >= len(d.offs)-1 || d.Value(c.last) != s {
+	if d.unique || c.text != s || c.last == Null {
 		c.last = d.code(s)
+		c.text = d.Value(c.last)
 	}
-	c.codes, c.used = append(c.codes, c.last), true
+	c.putCode()
 	if row%BlockRows == 0 && row > 0 && 4*d.Len() > 3*row {
 		d.unique = true // looking up what never comes again costs more than it saves
 	}
@@ -79,6 +86,14 @@ func (c *column) putAddr(row int, a netip.Addr) {
 	}
 	if d := c.dict; int(c.last) >= len(d.addrs) || d.addrs[c.last] != a {
 		c.last = d.addr(a)
+	}
+	c.putCode()
+}
+
+// putCode gives the next row the last value's code.
+func (c *column) putCode() {
+	if len(c.codes) == cap(c.codes) {
+		c.codes = slices.Grow(c.codes, max(stride, len(c.codes))) // slices that grow by less copy more
 	}
 	c.codes, c.used = append(c.codes, c.last), true
 }

@@ -12,10 +12,13 @@
 // # Columns
 //
 //   - every field of firetrail.Fields under its name: text and addresses as
-//     strings, numbers as INT64, time and end as TIMESTAMP(NANOS, UTC), duration
-//     as INT64 nanoseconds; what a record does not give is null. source and kind
-//     are constant.
-//   - length: bytes of the record; time_guess: "year", "zone", "year,zone" or null.
+//     strings, numbers as INT64, time and end as TIMESTAMP (UTC) in milli-, micro- or
+//     nanoseconds, whatever the segment's times need, duration as INT64 nanoseconds;
+//     what a record does not give is null. source and kind are constant.
+//     end is null in row groups where it is time + duration in every row, which the
+//     footer's "firetrail.end" says.
+//   - length: bytes of the record, null where the next row of the block begins
+//     one byte behind its end; time_guess: "year", "zone", "year,zone" or null.
 //   - x.NAME: the record's own fields that occur in the first row group (at most
 //     MaxX): INT64 if all its values there are canonical decimal integers, else
 //     strings. A value that is no integer does not fit an INT64 column.
@@ -71,4 +74,5 @@ type Info struct {
 	Type  Type
 	Field *firetrail.FieldDef // nil for those that are not common fields
 	Bloom bool                // Segment.May can refute a value
+	Unit  int64               // of a time as it is stored, nanoseconds; vectors are in nanoseconds; else 1
 }

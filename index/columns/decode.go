@@ -174,7 +174,7 @@ func (r *Reader) values(leaf int, data []byte, enc format.Encoding, entries, pre
 	switch {
 	case present == 0 || enc == format.RLEDictionary:
 		if present > 0 {
-			r.codes, err = new(rle.DictionaryEncoding).DecodeInt32(r.codes[:0], data)
+			r.codes, err = unpackCodes(r.codes[:0], data, present)
 		} else {
 			r.codes = r.codes[:0]
 		}
@@ -185,6 +185,10 @@ func (r *Reader) values(leaf int, data []byte, enc format.Encoding, entries, pre
 		r.nums, err = new(delta.BinaryPackedEncoding).DecodeInt64(r.nums[:0], data)
 	case v.Type == Int && enc == format.Plain:
 		r.nums = plainInts(r.nums[:0], data)
+	case v.Type == Text && enc == format.Plain:
+		d := &Dict{}
+		err = d.split(data, present)
+		v.Dict = d
 	case v.Type == Text && enc == format.DeltaLengthByteArray:
 		d := &Dict{}
 		d.data, d.offs, err = new(delta.LengthByteArrayEncoding).DecodeByteArray(nil, data, nil)
@@ -196,9 +200,20 @@ func (r *Reader) values(leaf int, data []byte, enc format.Encoding, entries, pre
 		return corrupt(path, "values: %v", err)
 	}
 	if v.Type == Int && enc != format.RLEDictionary && present > 0 {
+		inNanoseconds(r.nums, r.seg.columns[leaf].Unit)
 		return r.spreadInts(c, present, full)
 	}
 	return r.spreadCodes(c, enc == format.RLEDictionary, present, full)
+}
+
+// inNanoseconds multiplies numbers by the unit in which they are stored.
+func inNanoseconds(ints []int64, unit int64) {
+	if unit == 1 {
+		return
+	}
+	for i := range ints {
+		ints[i] *= unit
+	}
 }
 
 // spreadCodes gives each entry its code; present counts those that have one.
@@ -302,6 +317,7 @@ func (r *Reader) dictionary(leaf int) error {
 	d := &Dict{}
 	if isInt(r.seg, leaf) {
 		d.Ints = plainInts(make([]int64, 0, n), data)
+		inNanoseconds(d.Ints, r.seg.columns[leaf].Unit)
 	} else if err := d.split(data, n); err != nil {
 		return corrupt(path, "dictionary: %v", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"hash/maphash"
 	"math/bits"
+	"math/rand/v2"
 	"net/netip"
 	"unicode/utf8"
 )
@@ -52,10 +53,11 @@ type textDict struct {
 	unique bool
 	binary bool // some value is no UTF-8
 	seed   maphash.Seed
+	key    uint64 // secret of the hash of short texts
 }
 
 func newTextDict() *textDict {
-	return &textDict{Dict: Dict{offs: []uint32{0}}, seed: maphash.MakeSeed()}
+	return &textDict{Dict: Dict{offs: []uint32{0}}, seed: maphash.MakeSeed(), key: rand.Uint64()}
 }
 
 func (d *textDict) reset() {
@@ -75,7 +77,7 @@ func (d *textDict) code(s string) uint32 {
 		return d.append(s)
 	}
 	d.grow()
-	h := uint32(maphash.String(d.seed, s))
+	h := d.hash(s)
 	mask := uint32(len(d.slots) - 1)
 	i := h & mask
 	for d.slots[i] != 0 {
@@ -86,6 +88,37 @@ func (d *textDict) code(s string) uint32 {
 	}
 	d.append(s)
 	return d.add(i, h)
+}
+
+// hash is that of maphash, which costs more than all else for a text of a few bytes;
+// those are mixed by one multiplication with a secret.
+func (d *textDict) hash(s string) uint32 {
+	n := len(s)
+	if n > 16 {
+		return uint32(maphash.String(d.seed, s))
+	}
+	var x, y uint64
+	switch {
+	case n >= 8:
+		x, y = load64(s), load64(s[n-8:])
+	case n >= 4:
+		x, y = load32(s), load32(s[n-4:])
+	case n > 0:
+		x = uint64(s[0])<<16 | uint64(s[n/2])<<8 | uint64(s[n-1])
+	}
+	hi, lo := bits.Mul64(x^d.key, y^uint64(n)^bits.RotateLeft64(d.key, 32))
+	return uint32(hi ^ lo)
+}
+
+func load64(s string) uint64 {
+	_ = s[7]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+}
+
+func load32(s string) uint64 {
+	_ = s[3]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24
 }
 
 func (d *textDict) append(s string) uint32 {

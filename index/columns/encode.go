@@ -22,18 +22,22 @@ type Encoder struct {
 	header thriftWriter
 	vals   []byte
 	packed []byte
+	text   []byte
+	scaled []int64
 	codes  []int32
 	offs   []uint32
 	ints   []int64
 	dict   intDict
 	level  []byte
+	defs   []byte
 }
 
 // NewEncoder makes an encoder. What it writes depends on the events alone.
 func NewEncoder() *Encoder {
 	e := &Encoder{}
 	e.zstd, _ = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
-		zstd.WithEncoderCRC(false), zstd.WithWindowSize(1<<20), zstd.WithSingleSegment(true))
+		zstd.WithEncoderCRC(false), zstd.WithWindowSize(1<<20), zstd.WithSingleSegment(true),
+		zstd.WithAllLitEntropyCompression(true))
 	return e
 }
 
@@ -77,28 +81,31 @@ func (g *Group) Encode(e *Encoder) error {
 	for len(g.chunks) < leaves {
 		g.chunks = append(g.chunks, chunk{})
 	}
+	g.derived = g.endFollows()
 	for i, c := range g.columns {
-		if c.Name == "source" || c.Name == "kind" {
-			continue
-		}
-		var err error
-		switch {
-		case !c.used:
-			err = e.absent(&g.chunks[i], c, g.rows)
-		case c.Type == Int:
-			c.pad(g.rows)
-			err = e.encodeInts(&g.chunks[i], c, g.rows)
-		default:
-			c.pad(g.rows)
-			err = e.encodeText(&g.chunks[i], c, g.rows)
-		}
-		if err != nil {
-			g.err = err
-			return err
+		if g.err = g.encode(e, &g.chunks[i], c); g.err != nil {
+			return g.err
 		}
 	}
 	g.err = e.encodeMap(g.chunks[leaves-2:], g.rest, g.rows)
 	return g.err
+}
+
+func (g *Group) encode(e *Encoder, ch *chunk, c *column) error {
+	switch {
+	case c.Name == "source" || c.Name == "kind":
+		return nil
+	case !c.used, c.Name == "end" && g.derived:
+		return e.absent(ch, c, g.rows)
+	}
+	c.pad(g.rows)
+	switch {
+	case c.Type == Text:
+		return e.encodeText(ch, c, g.rows)
+	case c.Name == "length":
+		return e.encodeInts(ch, c, e.lengths(c.ints, g.named("offset").ints))
+	}
+	return e.encodeInts(ch, c, e.inUnits(c))
 }
 
 // absent makes the chunk of a column without any value.
@@ -125,34 +132,29 @@ func (e *Encoder) constant(ch *chunk, value string, rows int) error {
 
 // encodeInts writes a number column: as a dictionary where values repeat, else
 // delta-packed or plain, whichever is smaller on the first block.
-func (e *Encoder) encodeInts(ch *chunk, c *column, rows int) error {
+func (e *Encoder) encodeInts(ch *chunk, c *column, ints []int64) error {
 	ch.meta.Type = format.Int64
-	nulls, low, high := intBounds(c.ints)
+	rows := len(ints)
+	nulls, low, high := intBounds(ints)
 	ch.meta.NumValues = int64(rows)
 	ch.meta.Statistics.NullCount = int64(nulls)
 	if nulls == rows { // a value that was taken back for the map
 		return e.nullPage(ch, rows)
 	}
 	ch.meta.Statistics.MinValue, ch.meta.Statistics.MaxValue = int64Bytes(low), int64Bytes(high)
-	serial := c.Name == "time" || c.Name == "offset" || c.Name == "line"
-	if !serial && e.dict.encode(c.ints, (rows-nulls)/4+1) {
+	serial := c.Name == "offset" || c.Name == "line"
+	if !serial && !c.isTime() && e.dict.encode(ints, (rows-nulls)/4+1) {
 		if err := e.dictionary(ch, &Dict{Ints: e.dict.values}); err != nil {
 			return err
 		}
-		return e.codedPages(ch, e.dict.codes, len(e.dict.values) == 1 && nulls == 0, c)
+		return e.codedPages(ch, e.dict.codes, len(e.dict.values) == 1 && nulls == 0, c, ints)
 	}
 	enc := format.DeltaBinaryPacked
-	if !serial {
-		enc = e.choose(c.ints[:min(rows, BlockRows)])
-	}
 	for first := 0; first < rows; first += BlockRows {
-		page := c.ints[first:min(first+BlockRows, rows)]
-		shape := e.shape(first, page, c)
-		e.ints = e.ints[:0]
-		for _, v := range page {
-			if v != absent {
-				e.ints = append(e.ints, v)
-			}
+		page := ints[first:min(first+BlockRows, rows)]
+		shape := e.intShape(first, page, c)
+		if first == 0 && !serial {
+			enc = e.choose()
 		}
 		if err := e.dataPage(ch, shape, e.packInts(e.ints, enc), enc); err != nil {
 			return err
@@ -162,21 +164,17 @@ func (e *Encoder) encodeInts(ch *chunk, c *column, rows int) error {
 	return nil
 }
 
-// choose compares two encodings of numbers on a sample.
-func (e *Encoder) choose(sample []int64) format.Encoding {
-	e.ints = e.ints[:0]
-	for _, v := range sample {
-		if v != absent {
-			e.ints = append(e.ints, v)
-		}
-	}
-	e.packed = e.zstd.EncodeAll(e.packInts(e.ints, format.Plain), e.packed[:0])
-	plain := len(e.packed)
-	e.packed = e.zstd.EncodeAll(e.packInts(e.ints, format.DeltaBinaryPacked), e.packed[:0])
-	if len(e.packed) <= plain {
+// choose compares two encodings of the numbers of a page.
+func (e *Encoder) choose() format.Encoding {
+	if e.packedSize(e.packInts(e.ints, format.DeltaBinaryPacked)) <= e.packedSize(e.packInts(e.ints, format.Plain)) {
 		return format.DeltaBinaryPacked
 	}
 	return format.Plain
+}
+
+func (e *Encoder) packedSize(b []byte) int {
+	e.packed = e.zstd.EncodeAll(b, e.packed[:0])
+	return len(e.packed)
 }
 
 func (e *Encoder) packInts(ints []int64, enc format.Encoding) []byte {
@@ -216,11 +214,16 @@ func (e *Encoder) encodeText(ch *chunk, c *column, rows int) error {
 		if err := e.dictionary(ch, &c.dict.Dict); err != nil {
 			return err
 		}
-		return e.codedPages(ch, c.codes, c.dict.Len() == 1 && nulls == 0, c)
+		return e.codedPages(ch, c.codes, c.dict.Len() == 1 && nulls == 0, c, nil)
 	}
+	enc := format.DeltaLengthByteArray
 	for first := 0; first < rows; first += BlockRows {
 		page := c.codes[first:min(first+BlockRows, rows)]
-		if err := e.textPage(ch, &c.dict.Dict, page, e.codeShape(first, page)); err != nil {
+		shape := e.codeShape(first, page)
+		if first == 0 && e.packedSize(e.packText(&c.dict.Dict, page, format.Plain)) < e.packedSize(e.packText(&c.dict.Dict, page, enc)) {
+			enc = format.Plain
+		}
+		if err := e.dataPage(ch, shape, e.packText(&c.dict.Dict, page, enc), enc); err != nil {
 			return err
 		}
 	}
@@ -235,8 +238,8 @@ func (d *textDict) pays(values, size int) bool {
 }
 
 // codedPages writes the pages of codes that follow a dictionary, or a single
-// page if all rows are the same.
-func (e *Encoder) codedPages(ch *chunk, codes []uint32, constant bool, c *column) error {
+// page if all rows are the same. ints are the values of a number column.
+func (e *Encoder) codedPages(ch *chunk, codes []uint32, constant bool, c *column, ints []int64) error {
 	step := BlockRows
 	if constant {
 		step = len(codes)
@@ -247,17 +250,11 @@ func (e *Encoder) codedPages(ch *chunk, codes []uint32, constant bool, c *column
 		if required(c.Name) {
 			shape.defs = nil
 		}
-		e.codes = e.codes[:0]
-		for _, code := range page {
-			if code != Null {
-				e.codes = append(e.codes, int32(code))
-			}
-		}
 		if err := e.codesPage(ch, shape); err != nil {
 			return err
 		}
-		if c.Type == Int {
-			ch.bound(c.ints[first : first+len(page)])
+		if ints != nil {
+			ch.bound(ints[first : first+len(page)])
 		}
 	}
 	return nil
@@ -265,30 +262,32 @@ func (e *Encoder) codedPages(ch *chunk, codes []uint32, constant bool, c *column
 
 // codesPage writes the page of e.codes.
 func (e *Encoder) codesPage(ch *chunk, shape pageShape) (err error) {
-	if e.vals, err = new(rle.DictionaryEncoding).EncodeInt32(e.vals[:0], e.codes); err != nil {
+	if e.vals, err = packCodes(e.vals[:0], e.codes); err != nil {
 		return err
-	}
-	if shape.entries == shape.nulls {
-		e.vals = e.vals[:0]
 	}
 	return e.dataPage(ch, shape, e.vals, format.RLEDictionary)
 }
 
-// textPage writes a page of values with their lengths in front.
-func (e *Encoder) textPage(ch *chunk, d *Dict, codes []uint32, shape pageShape) error {
-	e.packed = e.packed[:0]
-	e.offs = append(e.offs[:0], 0)
+// packText gives the values of a page with their lengths in front: of each, or of
+// all together.
+func (e *Encoder) packText(d *Dict, codes []uint32, enc format.Encoding) []byte {
+	e.vals, e.text, e.offs = e.vals[:0], e.text[:0], append(e.offs[:0], 0)
 	for _, code := range codes {
-		if code != Null {
-			e.packed = append(e.packed, d.data[d.offs[code]:d.offs[code+1]]...)
-			e.offs = append(e.offs, uint32(len(e.packed)))
+		if code == Null {
+			continue
+		}
+		b := d.data[d.offs[code]:d.offs[code+1]]
+		if enc == format.Plain {
+			e.vals = append(binary.LittleEndian.AppendUint32(e.vals, uint32(len(b))), b...)
+		} else {
+			e.text = append(e.text, b...)
+			e.offs = append(e.offs, uint32(len(e.text)))
 		}
 	}
-	var err error
-	if e.vals, err = new(delta.LengthByteArrayEncoding).EncodeByteArray(e.vals[:0], e.packed, e.offs); err != nil {
-		return err
+	if enc != format.Plain {
+		e.vals, _ = new(delta.LengthByteArrayEncoding).EncodeByteArray(e.vals, e.text, e.offs)
 	}
-	return e.dataPage(ch, shape, e.vals, format.DeltaLengthByteArray)
+	return e.vals
 }
 
 // nullPage is the one page of a chunk without any value.
@@ -303,46 +302,50 @@ func (e *Encoder) nullPage(ch *chunk, rows int) error {
 	return e.dataPage(ch, shape, nil, format.Plain)
 }
 
-// shape describes a page of numbers.
-func (e *Encoder) shape(first int, page []int64, c *column) pageShape {
+// intShape describes a page of numbers, whose values it leaves in e.ints.
+func (e *Encoder) intShape(first int, page []int64, c *column) pageShape {
 	s := pageShape{first: first, rows: len(page), entries: len(page)}
-	for _, v := range page {
-		if v == absent {
-			s.nulls++
+	e.ints, e.level = e.ints[:0], sized(e.level, len(page))
+	for i, v := range page {
+		e.level[i] = 0
+		if v != absent {
+			e.level[i] = 1
+			e.ints = append(e.ints, v)
 		}
 	}
-	if !required(c.Name) {
-		s.defs = e.presence(len(page), s.nulls, func(i int) bool { return page[i] != absent })
+	if s.nulls = len(page) - len(e.ints); !required(c.Name) {
+		s.defs = e.presence(s)
 	}
 	return s
 }
 
-// codeShape describes a page of codes.
+// codeShape describes a page of codes, which it leaves in e.codes.
 func (e *Encoder) codeShape(first int, page []uint32) pageShape {
 	s := pageShape{first: first, rows: len(page), entries: len(page)}
-	for _, c := range page {
-		if c == Null {
-			s.nulls++
+	e.codes, e.level = e.codes[:0], sized(e.level, len(page))
+	for i, c := range page {
+		e.level[i] = 0
+		if c != Null {
+			e.level[i] = 1
+			e.codes = append(e.codes, int32(c))
 		}
 	}
-	s.defs = e.presence(len(page), s.nulls, func(i int) bool { return page[i] != Null })
+	s.nulls = len(page) - len(e.codes)
+	s.defs = e.presence(s)
 	return s
 }
 
-// presence encodes which rows of a page have a value.
-func (e *Encoder) presence(rows, nulls int, has func(int) bool) []byte {
-	switch nulls {
+// presence encodes e.level, which rows of a page have a value. It is valid until
+// the next page.
+func (e *Encoder) presence(s pageShape) []byte {
+	switch s.nulls {
 	case 0:
-		return same(rows, 1)
-	case rows:
-		return same(rows, 0)
+		return same(s.rows, 1)
+	case s.rows:
+		return same(s.rows, 0)
 	}
-	return e.levels(rows, 1, func(i int) byte {
-		if has(i) {
-			return 1
-		}
-		return 0
-	})
+	e.defs, _ = (&rle.Encoding{BitWidth: 1}).EncodeLevels(e.defs[:0], e.level)
+	return e.defs
 }
 
 // dictionary writes the dictionary page at the start of a chunk.
@@ -480,7 +483,7 @@ func bloomOf(d *Dict) []byte {
 // required says which columns have a value in every row.
 func required(name string) bool {
 	switch name {
-	case "source", "kind", "line", "offset", "length":
+	case "source", "kind", "line", "offset":
 		return true
 	}
 	return false

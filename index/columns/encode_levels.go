@@ -2,6 +2,7 @@ package columns
 
 import (
 	"encoding/binary"
+	"math/bits"
 
 	"github.com/parquet-go/parquet-go/encoding/rle"
 )
@@ -11,12 +12,56 @@ func same(n int, level byte) []byte {
 	return append(binary.AppendUvarint(make([]byte, 0, 4), uint64(n)<<1), level)
 }
 
-// levels encodes repetition or definition levels, in memory of its own.
-func (e *Encoder) levels(n, width int, level func(int) byte) []byte {
-	e.level = sized(e.level, n)
-	for i := range e.level {
-		e.level[i] = level(i)
+// packCodes encodes the codes of a dictionary as RLE_DICTIONARY: the width in bits,
+// then runs. Codes wider than four bits take one or two whole bytes each, in
+// a single run: bits that do not begin with a byte are nothing that zstd can
+// compress, and take longer to pack and unpack.
+func packCodes(to []byte, codes []int32) ([]byte, error) {
+	if len(codes) == 0 {
+		return to, nil
 	}
-	b, _ := (&rle.Encoding{BitWidth: width}).EncodeLevels(nil, e.level)
-	return b
+	most := int32(0)
+	for _, c := range codes {
+		most = max(most, c)
+	}
+	width := bits.Len32(uint32(most))
+	if width <= 4 || width > 16 {
+		return new(rle.DictionaryEncoding).EncodeInt32(to, codes)
+	}
+	groups := (len(codes) + 7) / 8 // of eight values
+	run := uint64(groups)<<1 | 1
+	if width <= 8 {
+		to = binary.AppendUvarint(append(to, 8), run)
+		for _, c := range codes {
+			to = append(to, byte(c))
+		}
+		return append(to, make([]byte, 8*groups-len(codes))...), nil
+	}
+	to = binary.AppendUvarint(append(to, 16), run)
+	for _, c := range codes {
+		to = append(to, byte(c), byte(c>>8))
+	}
+	return append(to, make([]byte, 2*(8*groups-len(codes)))...), nil
+}
+
+// unpackCodes decodes what packCodes, or another writer, encoded.
+func unpackCodes(to []int32, data []byte, n int) ([]int32, error) {
+	if len(data) > 1 && (data[0] == 8 || data[0] == 16) {
+		run, k := binary.Uvarint(data[1:])
+		size := n * int(data[0]) / 8
+		if k > 0 && run&1 == 1 && run>>1 >= uint64(n+7)/8 && len(data)-1-k >= size {
+			body := data[1+k : 1+k+size]
+			if data[0] == 8 {
+				for _, c := range body {
+					to = append(to, int32(c))
+				}
+				return to, nil
+			}
+			for ; len(body) > 1; body = body[2:] {
+				to = append(to, int32(binary.LittleEndian.Uint16(body)))
+			}
+			return to, nil
+		}
+	}
+	return new(rle.DictionaryEncoding).DecodeInt32(to, data)
 }

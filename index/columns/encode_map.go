@@ -1,6 +1,9 @@
 package columns
 
-import "github.com/parquet-go/parquet-go/format"
+import (
+	"github.com/parquet-go/parquet-go/encoding/rle"
+	"github.com/parquet-go/parquet-go/format"
+)
 
 // encodeMap writes the two leaves of the map column.
 func (e *Encoder) encodeMap(ch []chunk, m *mapColumn, rows int) error {
@@ -58,8 +61,8 @@ func (e *Encoder) mapPages(c *chunk, at, codes []uint32, dict *textDict, rows in
 			}
 		}
 		s.entries = len(reps)
-		s.reps = e.levels(len(reps), 1, func(i int) byte { return reps[i] })
-		s.defs = e.levels(len(defs), 2, func(i int) byte { return defs[i] })
+		s.reps, _ = (&rle.Encoding{BitWidth: 1}).EncodeLevels(nil, reps)
+		s.defs, _ = (&rle.Encoding{BitWidth: 2}).EncodeLevels(nil, defs)
 		c.meta.NumValues += int64(s.entries)
 		c.meta.Statistics.NullCount += int64(s.nulls)
 		var err error
@@ -70,7 +73,7 @@ func (e *Encoder) mapPages(c *chunk, at, codes []uint32, dict *textDict, rows in
 			}
 			err = e.codesPage(c, s)
 		} else {
-			err = e.textPage(c, &dict.Dict, codes[from:to], s)
+			err = e.dataPage(c, s, e.packText(&dict.Dict, codes[from:to], format.DeltaLengthByteArray), format.DeltaLengthByteArray)
 		}
 		if err != nil {
 			return err

@@ -19,9 +19,12 @@ type Group struct {
 	bytes   int64 // of the records, roughly what the values take
 	final   bool  // the segment's last
 	fixed   bool  // no further x columns: the segment's first group is complete
+	unit    int64 // of the segment's times, nanoseconds: known once fixed
+	finer   bool  // the next event has a time that is no multiple of unit
 
-	chunks []chunk
-	err    error
+	chunks  []chunk
+	derived bool // the ends follow from times and durations
+	err     error
 }
 
 const (
@@ -39,9 +42,9 @@ func commonColumns() []Info {
 		if f.Int != nil {
 			t = Int
 		}
-		infos = append(infos, Info{Name: f.Name, Type: t, Field: f, Bloom: hasBloom(f.Name)})
+		infos = append(infos, Info{Name: f.Name, Type: t, Field: f, Bloom: hasBloom(f.Name), Unit: 1})
 	}
-	return append(infos, Info{Name: "length", Type: Int}, Info{Name: "time_guess", Type: Text})
+	return append(infos, Info{Name: "length", Type: Int, Unit: 1}, Info{Name: "time_guess", Type: Text})
 }
 
 func newGroup() *Group {
@@ -54,7 +57,7 @@ func newGroup() *Group {
 
 // like makes an empty group with the columns of another.
 func (g *Group) like() *Group {
-	n := &Group{x: g.x, rest: newMapColumn(), fixed: true}
+	n := &Group{x: g.x, rest: newMapColumn(), fixed: true, unit: g.unit}
 	for _, c := range g.columns {
 		n.columns = append(n.columns, newColumn(c.Info))
 	}
@@ -66,7 +69,7 @@ func (g *Group) reset() {
 		c.reset()
 	}
 	g.rest.reset()
-	g.rows, g.bytes, g.err = 0, 0, nil
+	g.rows, g.bytes, g.finer, g.err = 0, 0, false, nil
 	for i := range g.chunks {
 		g.chunks[i].reset()
 	}
@@ -78,16 +81,23 @@ func (g *Group) Rows() int { return g.rows }
 // Vector gives a column of the whole group by name. It is nil for columns that
 // have no value in the group, for source and for kind.
 func (g *Group) Vector(name string) *Vector {
-	i := slices.IndexFunc(g.columns, func(c *column) bool { return c.Name == name })
-	if i < 0 || !g.columns[i].used {
+	c := g.named(name)
+	if c == nil || !c.used {
 		return nil
 	}
-	c := g.columns[i]
 	c.pad(g.rows)
 	if c.Type == Int {
 		return &Vector{Type: Int, Rows: g.rows, ints: c.ints}
 	}
 	return &Vector{Type: Text, Rows: g.rows, Codes: c.codes, Dict: &c.dict.Dict}
+}
+
+// named finds a column, nil if there is none of that name.
+func (g *Group) named(name string) *column {
+	if i := slices.IndexFunc(g.columns, func(c *column) bool { return c.Name == name }); i >= 0 {
+		return g.columns[i]
+	}
+	return nil
 }
 
 // Names lists the columns that have a value in the group, in their order.
@@ -116,8 +126,11 @@ const stride = 32
 func (g *Group) append(evs []firetrail.Event) int {
 	done := 0
 	for done < len(evs) && !g.full() {
-		n := min(stride, len(evs)-done, GroupRows-g.rows)
+		n := g.fitting(evs[done:min(done+stride, done+GroupRows-g.rows, len(evs))])
 		part := evs[done : done+n]
+		if n == 0 {
+			break
+		}
 		for _, c := range g.columns[:len(firetrail.Fields)] {
 			c.spread(g.rows, part)
 		}
@@ -137,6 +150,29 @@ func (g *Group) append(evs []firetrail.Event) int {
 	return done
 }
 
+// fitting counts the events up to the first one with a time that is finer than the
+// segment's unit, which has to begin another segment.
+func (g *Group) fitting(evs []firetrail.Event) int {
+	for i := range evs {
+		if ev := &evs[i]; !whole(ev.Time, g.unit) || !whole(ev.End, g.unit) {
+			g.finer = true
+			return i
+		}
+	}
+	return len(evs)
+}
+
+// whole reports whether a time is a multiple of a unit.
+func whole(t, unit int64) bool {
+	switch unit { // divisions by constants are multiplications
+	case 1e3:
+		return t%1e3 == 0 || t == absent
+	case 1e6:
+		return t%1e6 == 0 || t == absent
+	}
+	return true
+}
+
 // size is roughly the memory that the group's values take.
 func (g *Group) size() int64 {
 	n := 12*len(g.rest.rows) + g.rest.keys.size() + g.rest.values.size()
@@ -149,7 +185,7 @@ func (g *Group) size() int64 {
 	return int64(n)
 }
 
-func (g *Group) full() bool { return g.rows == GroupRows || g.bytes > groupBytes }
+func (g *Group) full() bool { return g.rows == GroupRows || g.bytes > groupBytes || g.finer }
 
 // spread appends one common field of some events, the first of which is row. The
 // place of the field is worked out once, as a distance within an event: most
@@ -159,12 +195,7 @@ func (c *column) spread(row int, evs []firetrail.Event) {
 	const size = unsafe.Sizeof(*first)
 	switch {
 	case f.Int != nil:
-		p := unsafe.Pointer(f.Int(first))
-		for i := range evs {
-			if n := *(*int64)(unsafe.Add(p, uintptr(i)*size)); n != absent {
-				c.putInt(row+i, n)
-			}
-		}
+		c.spreadInts(row, unsafe.Pointer(f.Int(first)), size, len(evs))
 	case f.Addr != nil:
 		p := unsafe.Pointer(f.Addr(first))
 		for i := range evs {
@@ -183,16 +214,42 @@ func (c *column) spread(row int, evs []firetrail.Event) {
 	}
 }
 
+// spreadInts appends n numbers that lie size bytes apart, unless all are absent.
+func (c *column) spreadInts(row int, p unsafe.Pointer, size uintptr, n int) {
+	if *(*int64)(p) == absent && !c.used {
+		all := true
+		for i := range n {
+			all = all && *(*int64)(unsafe.Add(p, uintptr(i)*size)) == absent
+		}
+		if all {
+			return
+		}
+	}
+	c.used = true
+	c.pad(row)
+	if row+n > cap(c.ints) {
+		c.ints = slices.Grow(c.ints, max(n, cap(c.ints))) // slices that grow by less copy more
+	}
+	c.ints = c.ints[:row+n]
+	to := c.ints[row:]
+	for i := range to {
+		to[i] = *(*int64)(unsafe.Add(p, uintptr(i)*size))
+	}
+}
+
 // fields files a record's own fields. Records mostly have the same names in the
 // same order: the column after the one before is tried first.
 func (g *Group) fields(row int, fields []firetrail.Field) {
 	at := len(firetrail.Fields) + 2
 	for _, f := range fields {
-		if at >= len(g.columns) || g.columns[at].Name[2:] != f.Name {
+		if at >= len(g.columns) || !g.columns[at].named(f.Name) {
 			if at = g.column(f.Name); at < 0 {
 				g.rest.put(row, f)
 				at = len(firetrail.Fields) + 2
 				continue
+			}
+			if c := g.columns[at]; c.own == "" {
+				c.own = f.Name
 			}
 		}
 		c := g.columns[at]
@@ -210,6 +267,15 @@ func (g *Group) fields(row int, fields []firetrail.Field) {
 	}
 }
 
+// named says whether the name is that of the column as records mostly have it:
+// the same memory, or the same text.
+func (c *column) named(name string) bool {
+	if len(name) == 0 || len(name) != len(c.own) {
+		return false
+	}
+	return unsafe.StringData(name) == unsafe.StringData(c.own) || name == c.own
+}
+
 // column finds the column of a record's own field, making one while the
 // segment's columns are not fixed; -1 is the map.
 func (g *Group) column(name string) int {
@@ -220,8 +286,9 @@ func (g *Group) column(name string) int {
 		return -1
 	}
 	at := len(g.columns)
-	g.x[name] = at
-	g.columns = append(g.columns, newColumn(Info{Name: "x." + name, Type: Text}))
+	c := newColumn(Info{Name: "x." + name, Type: Text, Unit: 1})
+	g.x[c.Name[2:]] = at
+	g.columns = append(g.columns, c)
 	return at
 }
 
@@ -261,4 +328,26 @@ func (g *Group) fix() {
 	for _, c := range g.columns[len(firetrail.Fields)+2:] {
 		c.narrow()
 	}
+	g.unit = unitOf(g.columns)
+	for _, c := range g.columns {
+		if c.isTime() {
+			c.Unit = g.unit
+		}
+	}
+}
+
+// unitOf finds the largest unit that all times are multiples of.
+func unitOf(columns []*column) int64 {
+	unit := int64(1e6)
+	for _, c := range columns {
+		if !c.isTime() {
+			continue
+		}
+		for _, t := range c.ints {
+			for !whole(t, unit) {
+				unit /= 1e3
+			}
+		}
+	}
+	return unit
 }

@@ -41,6 +41,9 @@ type columnReader struct {
 	all   Vector // the page's rows, of which vec is the block's part
 	reps  []byte // repetition levels of the page, map columns only
 	defs  []byte // definition levels
+
+	derived int     // the block whose values were derived, plus 1
+	ints    []int64 // those values
 }
 
 // NewReader makes a cursor; it needs a Seek before anything is read.
@@ -79,9 +82,17 @@ func (r *Reader) Rows() int { return r.seg.BlockLen(r.block) }
 
 // Vector reads a Text or Int column of the block.
 func (r *Reader) Vector(column int) (*Vector, error) {
-	if r.seg.columns[column].Type == Map {
+	switch {
+	case r.seg.columns[column].Type == Map:
 		return nil, fmt.Errorf("column %q is a map: use Rest", r.seg.columns[column].Name)
+	case r.seg.follows(column, r.group):
+		return r.derive(column)
 	}
+	return r.stored(column)
+}
+
+// stored reads a column of the block as it is in the file.
+func (r *Reader) stored(column int) (*Vector, error) {
 	c := &r.cols[column]
 	from := r.block*BlockRows - r.group*GroupRows
 	if c.first < 0 || from < c.first || from >= c.end {

@@ -29,6 +29,7 @@ type Segment struct {
 	byName  map[string]int
 	source  string
 	kind    string
+	ends    []bool // of each row group: ends follow from times and durations
 
 	mu      sync.Mutex
 	indexes map[chunkID]*pageIndex
@@ -103,8 +104,17 @@ func (s *Segment) readFooter() error {
 // readSchema takes the columns from the footer and checks that the file has the
 // shape that Writer gives it.
 func (s *Segment) readSchema(path string) error {
+	s.ends = make([]bool, len(s.meta.RowGroups))
 	for _, kv := range s.meta.KeyValueMetadata {
 		switch kv.Key {
+		case metaVersion:
+			if kv.Value != "1" && kv.Value != version {
+				return fmt.Errorf("%s: segment of version %q: a newer Firetrail wrote it", path, kv.Value)
+			}
+		case metaEnds:
+			for g := range min(len(kv.Value), len(s.ends)) {
+				s.ends[g] = kv.Value[g] == '1'
+			}
 		case metaSource:
 			s.source = kv.Value
 		case metaKind:
@@ -120,7 +130,7 @@ func (s *Segment) readSchema(path string) error {
 		if len(s.columns) > 0 && s.columns[len(s.columns)-1].Type == Map {
 			break // the rest are the map's own parts
 		}
-		c := Info{Name: el.Name, Type: Text}
+		c := Info{Name: el.Name, Type: Text, Unit: 1}
 		c.Field, _ = firetrail.FieldNamed(el.Name)
 		switch {
 		case el.NumChildren.Valid:
@@ -129,6 +139,14 @@ func (s *Segment) readSchema(path string) error {
 			c.Type = Int
 		case el.Type.V != format.ByteArray:
 			return corrupt(path, "column %q has type %v", el.Name, el.Type.V)
+		}
+		if t, ok := el.LogicalType.Value.(*format.TimestampType); ok {
+			switch t.Unit.Value.(type) {
+			case *format.MilliSeconds:
+				c.Unit = 1e6
+			case *format.MicroSeconds:
+				c.Unit = 1e3
+			}
 		}
 		c.Bloom = hasBloom(c.Name)
 		s.byName[c.Name] = len(s.columns)
@@ -195,6 +213,12 @@ func (s *Segment) HasMap() bool {
 // ok is false if no row of the block has a value.
 func (s *Segment) Bounds(column, block int) (low, high int64, ok bool, err error) {
 	g := block * BlockRows / GroupRows
+	if s.follows(column, g) {
+		if s.columns[column].Name == "end" {
+			return s.endBounds(block)
+		}
+		return math.MinInt64, math.MaxInt64, true, nil
+	}
 	idx, err := s.index(chunkID{g, column})
 	if err != nil {
 		return 0, 0, false, err
@@ -213,13 +237,15 @@ func (s *Segment) Bounds(column, block int) (low, high int64, ok bool, err error
 	if len(b.MinValues[p]) != 8 || len(b.MaxValues[p]) != 8 {
 		return math.MinInt64, math.MaxInt64, true, nil
 	}
-	return int64(binary.LittleEndian.Uint64(b.MinValues[p])), int64(binary.LittleEndian.Uint64(b.MaxValues[p])), true, nil
+	unit := s.columns[column].Unit
+	return unit * int64(binary.LittleEndian.Uint64(b.MinValues[p])), unit * int64(binary.LittleEndian.Uint64(b.MaxValues[p])), true, nil
 }
 
 // Absent reports whether no row of the block's row group has a value in column.
 func (s *Segment) Absent(column, block int) bool {
-	rg := &s.meta.RowGroups[block*BlockRows/GroupRows]
-	return rg.Columns[column].MetaData.Statistics.NullCount == rg.NumRows
+	g := block * BlockRows / GroupRows
+	rg := &s.meta.RowGroups[g]
+	return !s.follows(column, g) && rg.Columns[column].MetaData.Statistics.NullCount == rg.NumRows
 }
 
 // May reports whether a row of the block's row group may have the text value in
@@ -304,12 +330,24 @@ func isX(name string) (string, bool) { return strings.CutPrefix(name, "x.") }
 // integer reads a canonical decimal: what strconv.FormatInt prints, so that the
 // text can be made again. The smallest int64 stands for null and is none.
 func integer(s string) (int64, bool) {
-	n, err := strconv.ParseInt(s, 10, 64)
-	if err != nil || n == firetrail.Absent || s[0] == '+' {
+	digits := strings.TrimPrefix(s, "-")
+	if len(digits) == 0 || digits[0] == '0' && (len(digits) > 1 || len(digits) < len(s)) {
 		return 0, false
 	}
-	if digits := strings.TrimPrefix(s, "-"); digits[0] == '0' && (len(digits) > 1 || len(digits) < len(s)) {
-		return 0, false
+	if len(digits) > 18 {
+		n, err := strconv.ParseInt(s, 10, 64)
+		return n, err == nil && n != firetrail.Absent && s[0] != '+'
+	}
+	n := int64(0)
+	for i := range len(digits) {
+		c := digits[i] - '0'
+		if c > 9 {
+			return 0, false
+		}
+		n = n*10 + int64(c)
+	}
+	if len(digits) < len(s) {
+		n = -n
 	}
 	return n, true
 }
@@ -319,4 +357,5 @@ const (
 	metaSource  = "firetrail.source"
 	metaKind    = "firetrail.kind"
 	metaVersion = "firetrail.version"
+	metaEnds    = "firetrail.end" // of each row group "1" if end is time + duration there, else "0"
 )

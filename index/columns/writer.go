@@ -12,7 +12,7 @@ import (
 )
 
 // version of the segments that are written
-const version = "1"
+const version = "2"
 
 // Writer makes one segment. Append, Full and Cut belong to one goroutine and
 // Write and Close to one goroutine, which may be another; the caller sees to
@@ -29,6 +29,7 @@ type Writer struct {
 	offset  int64
 	rows    int64
 	groups  []format.RowGroup
+	ends    []byte    // of each group, for metaEnds
 	indexes [][]chunk // of each group, without data
 	binary  []bool    // of each leaf: some value is no UTF-8
 	names   []Info
@@ -50,7 +51,9 @@ func (w *Writer) Append(evs []firetrail.Event) int {
 	if w.group == nil {
 		w.group = w.fresh()
 	}
-	return w.group.append(evs)
+	n := w.group.append(evs)
+	w.ended = w.group.finer && w.group.rows == 0
+	return n
 }
 
 // fresh gives an empty group with the segment's columns.
@@ -65,7 +68,7 @@ func (w *Writer) fresh() *Group {
 }
 
 // Full reports whether Cut is due before more is appended.
-func (w *Writer) Full() bool { return w.group != nil && w.group.full() }
+func (w *Writer) Full() bool { return w.group != nil && w.group.rows > 0 && w.group.full() }
 
 // Size is roughly how much memory the events take that were appended since the last Cut.
 func (w *Writer) Size() int64 {
@@ -75,8 +78,8 @@ func (w *Writer) Size() int64 {
 	return w.group.size()
 }
 
-// Ended reports whether the segment takes no more events: it has SegmentRows, or
-// very long records. What follows goes to another Writer.
+// Ended reports whether the segment takes no more events: it has SegmentRows,
+// very long records, or comes to a time that is finer than its unit. What follows goes to another Writer.
 func (w *Writer) Ended() bool { return w.ended }
 
 // Cut takes out the events appended since the last Cut; nil if there are none.
@@ -144,6 +147,11 @@ func (w *Writer) write(g *Group) error {
 	w.indexes = append(w.indexes, index)
 	w.groups = append(w.groups, format.RowGroup{NumRows: int64(g.rows)})
 	w.rows += int64(g.rows)
+	if g.derived {
+		w.ends = append(w.ends, '1')
+	} else {
+		w.ends = append(w.ends, '0')
+	}
 	return nil
 }
 
@@ -285,7 +293,7 @@ func (w *Writer) path(leaf int) []string {
 func (w *Writer) writeFooter(source string) error {
 	meta := format.FileMetaData{
 		Version: 2, NumRows: w.rows, RowGroups: w.groups, Schema: w.schema(), CreatedBy: "firetrail",
-		KeyValueMetadata: []format.KeyValue{{Key: metaVersion, Value: version}, {Key: metaSource, Value: source}, {Key: metaKind, Value: w.kind}},
+		KeyValueMetadata: []format.KeyValue{{Key: metaVersion, Value: version}, {Key: metaSource, Value: source}, {Key: metaKind, Value: w.kind}, {Key: metaEnds, Value: string(w.ends)}},
 	}
 	for range len(w.names) + 2 {
 		meta.ColumnOrders = append(meta.ColumnOrders, format.ColumnOrder{Value: &format.TypeDefinedOrder{}})
@@ -313,7 +321,7 @@ func (w *Writer) schema() []format.SchemaElement {
 			el = leaf(info.Name, format.Int64, rep, false)
 		}
 		if info.Field != nil && info.Field.Type == firetrail.TypeTime {
-			el.LogicalType.Value = &format.TimestampType{IsAdjustedToUTC: true, Unit: format.TimeUnit{Value: &format.NanoSeconds{}}}
+			el.LogicalType.Value = &format.TimestampType{IsAdjustedToUTC: true, Unit: timeUnit(info.Unit)}
 		}
 		els = append(els, el)
 	}
@@ -325,6 +333,18 @@ func (w *Writer) schema() []format.SchemaElement {
 	kv.NumChildren.Valid, kv.NumChildren.V = true, 2
 	n := len(w.names)
 	return append(els, x, kv, leaf("key", format.ByteArray, format.Required, !w.binary[n]), leaf("value", format.ByteArray, format.Required, !w.binary[n+1]))
+}
+
+func timeUnit(ns int64) (u format.TimeUnit) {
+	switch ns {
+	case 1e6:
+		u.Value = &format.MilliSeconds{}
+	case 1e3:
+		u.Value = &format.MicroSeconds{}
+	default:
+		u.Value = &format.NanoSeconds{}
+	}
+	return u
 }
 
 func element(name string, rep format.FieldRepetitionType) format.SchemaElement {

@@ -22,9 +22,40 @@ func Searched(name string) bool {
 }
 
 // SearchedValue reports whether bare words search a value of a record's own field:
-// it is no plain whole number.
+// it is no plain whole number and no stamp, which differ from record to record.
 func SearchedValue(s string) bool {
-	return strings.Trim(strings.TrimPrefix(s, "-"), "0123456789") != ""
+	return strings.Trim(strings.TrimPrefix(s, "-"), "0123456789") != "" && !isStamp(s)
+}
+
+// isStamp reports whether s is a date and a time of day in digits, year first:
+// "2026/03/01 02:00:00", "2026-03-01T02:00:00.5+01:00".
+func isStamp(s string) bool {
+	const form = "0000-00-00 00:00:00"
+	if len(s) < len(form) {
+		return false
+	}
+	for i := range len(form) {
+		c := s[i]
+		switch form[i] {
+		case '0':
+			if c < '0' || c > '9' {
+				return false
+			}
+		case '-':
+			if c != '-' && c != '/' {
+				return false
+			}
+		case ' ':
+			if c != ' ' && c != 'T' {
+				return false
+			}
+		case ':':
+			if c != ':' {
+				return false
+			}
+		}
+	}
+	return strings.Trim(s[len(form):], "0123456789.,+-:Z") == ""
 }
 
 // worded fields hold text of several words, in which phrases are looked for;
