@@ -180,7 +180,7 @@ type snapshot struct {
 // taken is a source with what the next ingest must know of it.
 type taken struct {
 	firetrail.Source
-	last    commit   // the latest one that took in content
+	last    taking   // the latest one
 	also    []string // other paths under which the same content was seen
 	rels    []string // its paths as seen from the folder of the case
 	known   []prefix // what of it each commit took in, oldest first
@@ -206,7 +206,6 @@ func (t *taken) standing() standing {
 type segment struct {
 	Name   string `json:"name"` // "<source>-<n>", of the files in segments, flows and blocks
 	Kind   string `json:"kind"`
-	Source string `json:"source"`
 	Rows   int64  `json:"rows"`
 	Dated  int64  `json:"dated"` // rows that have a time
 	First  int64  `json:"first"` // bounds of time, Absent without dated rows
@@ -215,6 +214,26 @@ type segment struct {
 	Size   int64  `json:"size"`          // and SHA-256 of the files
 	SHA256 string `json:"sha256"`
 	Flows  string `json:"flows"`
+
+	// Sources says whose events they are, in the order of the rows. A source may
+	// have several runs.
+	Sources []sourceRows `json:"sources"`
+}
+
+// sourceRows are rows of a segment, one behind the other, of one source. The source
+// has no other events of the segment's kind between the offsets.
+type sourceRows struct {
+	Source string `json:"source"` // id
+	Rows   int64  `json:"rows"`
+	From   int64  `json:"from"` // offset of the first record
+	To     int64  `json:"to"`   // and behind the last one
+
+	id *string // while the segment is written: where the id will stand
+}
+
+// has reports whether the segment has events of a source that passes.
+func (s *segment) has(source func(id string) bool) bool {
+	return slices.ContainsFunc(s.Sources, func(r sourceRows) bool { return source(r.Source) })
 }
 
 // view is the present snapshot.

@@ -131,7 +131,9 @@ func (c *Case) Complete(ctx context.Context, field, prefix string, limit int) ([
 			found[seg.Kind] = strings.HasPrefix(seg.Kind, query.Fold(prefix))
 			continue
 		case "source":
-			found[seg.Source] = strings.HasPrefix(seg.Source, query.Fold(prefix))
+			for _, r := range seg.Sources {
+				found[r.Source] = strings.HasPrefix(r.Source, query.Fold(prefix))
+			}
 			continue
 		}
 		n := 0

@@ -84,10 +84,10 @@ type ingest struct {
 	slots   chan *encoder // who has one may use a core
 	began   time.Time
 
-	mu    sync.Mutex // guards what follows
-	state *state
-	busy  map[string]chan struct{} // heads of sources being read, closed when done
-	next  int                      // number of the next staging name
+	mu     sync.Mutex // guards what follows
+	state  *state
+	flight map[string][]*intake // sources on their way, by their keys
+	next   int                  // number of the next bundle
 
 	bytes, total, events, records atomic.Int64
 	path                          atomic.Pointer[string]
@@ -126,7 +126,7 @@ func (c *Case) Ingest(ctx context.Context, paths []string, opt IngestOptions) (I
 
 // newIngest is an ingest into a case of which st is the state.
 func newIngest(c *Case, st *state, opt IngestOptions) (*ingest, error) {
-	in := &ingest{c: c, opt: opt, workers: opt.Workers, state: st, busy: map[string]chan struct{}{}, began: time.Now()}
+	in := &ingest{c: c, opt: opt, workers: opt.Workers, state: st, flight: map[string][]*intake{}, began: time.Now()}
 	if in.workers <= 0 {
 		in.workers = runtime.GOMAXPROCS(0)
 	}
@@ -154,7 +154,7 @@ func (i *Ingested) summary() string {
 		i.Totals.Records, i.Totals.Events, i.Totals.Rejected)
 }
 
-// all takes in the inputs in the order of their paths, some at a time.
+// all takes in the inputs in the order of their paths, some bundles at a time.
 func (in *ingest) all(ctx context.Context, paths []string) (Ingested, error) {
 	var res Ingested
 	inputs, err := in.inputs(paths, &res)
@@ -162,25 +162,43 @@ func (in *ingest) all(ctx context.Context, paths []string) (Ingested, error) {
 		return res, err
 	}
 	reports := make([]SourceReport, len(inputs))
+	tell := func(t *intake, r SourceReport) { reports[t.index] = r }
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(in.workers)
-	for i := range inputs {
-		if gctx.Err() != nil {
-			break
+	next := in.newBundle()
+	send := func() {
+		if b := next; len(b.sources) > 0 {
+			next = in.newBundle()
+			g.Go(func() error { return b.run(gctx, tell) })
 		}
-		// The head is read here, in order, so that of two inputs with the same
-		// content it is always the same one that is taken in.
-		t := &inputs[i]
-		if err := t.begin(gctx); err != nil {
+	}
+	for i := range inputs {
+		t := inputs[i]
+		inputs[i] = nil
+		t.index = i
+		if t.head, err = readHead(t.input); err != nil {
 			reports[i] = refused(t.input.Path, err)
 			continue
 		}
-		g.Go(func() error {
-			defer t.done()
-			var err error
-			reports[i], err = t.run(gctx)
-			return err
-		})
+		for b := in.meets(t); b != nil && gctx.Err() == nil; b = in.meets(t) {
+			if b == next {
+				send()
+			}
+			select {
+			case <-b.done:
+			case <-gctx.Done():
+			}
+		}
+		if gctx.Err() != nil {
+			break
+		}
+		if !next.fits(t) {
+			send()
+		}
+		next.join(t)
+	}
+	if gctx.Err() == nil {
+		send()
 	}
 	err = g.Wait()
 	if err == nil {

@@ -15,14 +15,14 @@ import (
 
 // inputs lists what the paths name, sorted. Streams that cannot be read again are
 // copied to staging now, to stay with the case.
-func (in *ingest) inputs(paths []string, res *Ingested) ([]intake, error) {
-	var all []intake
+func (in *ingest) inputs(paths []string, res *Ingested) ([]*intake, error) {
+	var all []*intake
 	for it, err := range parsers.Inputs(paths, in.opt.Stdin) {
 		if skipped, ok := errors.AsType[*parsers.SkippedError](err); ok {
 			res.Skipped = append(res.Skipped, *skipped)
 			continue
 		}
-		t := intake{in: in, input: it}
+		t := &intake{in: in, input: it}
 		if err == nil && transient(it.Path) {
 			err = t.spoolInput(filepath.Join(in.c.dir, "staging", "spool-"+strconv.Itoa(len(all))))
 		}
@@ -33,7 +33,7 @@ func (in *ingest) inputs(paths []string, res *Ingested) ([]intake, error) {
 		in.total.Add(max(t.input.Size, 0))
 		all = append(all, t)
 	}
-	slices.SortStableFunc(all, func(a, b intake) int { return strings.Compare(a.input.Path, b.input.Path) })
+	slices.SortStableFunc(all, func(a, b *intake) int { return strings.Compare(a.input.Path, b.input.Path) })
 	return all, nil
 }
 

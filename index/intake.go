@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
-	"strings"
 
 	"firetrail"
 	"firetrail/parsers"
@@ -22,10 +20,10 @@ const headSize = 64 << 10
 // intake takes in one source.
 type intake struct {
 	in    *ingest
+	b     *bundle
 	input parsers.Input
+	index int    // among the inputs
 	head  []byte // its first headSize bytes
-	key   string // sources with the same key are taken in one after the other
-	stage string // prefix of its files in staging
 
 	spool  string // copy of a stream that cannot be read again
 	broken error  // why the copy is not complete
@@ -34,60 +32,14 @@ type intake struct {
 	file   os.FileInfo // of the file that is read, nil for what is no plain file
 	values []byte      // chaining values of what is known of it
 
-	id     string   // "" until the first part of a new source is committed
-	from   int64    // bytes that are committed
-	drop   []string // files that the next commit drops
-	now    standing
-	next   int64 // bytes of the source at which it is committed next
-	until  int64 // bytes of which no more than a part that is to be made again has, 0: to the end
-	staged int   // files in staging so far
-	writer *partWriter
-	before chan struct{} // closed when the part before is committed, nil for the first
-}
-
-// begin reads the head of the input. It waits while another input that begins
-// alike is being read, since one may continue or repeat the other.
-func (t *intake) begin(ctx context.Context) (err error) {
-	if t.head, err = readHead(t.input); err != nil {
-		return err
-	}
-	in := t.in
-	t.key = string(t.head[:min(len(t.head), 512)])
-	for {
-		in.mu.Lock()
-		wait := in.alikeBusy(t.key)
-		if wait == nil {
-			in.busy[t.key] = make(chan struct{})
-			t.stage = filepath.Join(in.c.dir, "staging", fmt.Sprint(in.next))
-			in.next++
-			in.mu.Unlock()
-			return nil
-		}
-		in.mu.Unlock()
-		select {
-		case <-wait:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-// alikeBusy finds a source being read that begins as the key does, or as which the
-// key begins.
-func (in *ingest) alikeBusy(key string) chan struct{} {
-	for k, done := range in.busy {
-		if strings.HasPrefix(k, key) || strings.HasPrefix(key, k) {
-			return done
-		}
-	}
-	return nil
-}
-
-func (t *intake) done() {
-	t.in.mu.Lock()
-	defer t.in.mu.Unlock()
-	close(t.in.busy[t.key])
-	delete(t.in.busy, t.key)
+	id    string           // "" until the first part of a new source is committed
+	from  int64            // bytes that are committed
+	drop  []string         // files that the next commit drops
+	now   standing         // of what was read so far
+	facts []firetrail.Fact // that are not committed yet
+	tail  *tail            // of the source, nil while no record is unfinished
+	next  int64            // bytes of the source at which it is committed next
+	until int64            // bytes of which no more than a part that is to be made again has, 0: to the end
 }
 
 // readHead reads the first bytes of an input; a source that breaks off within
@@ -98,16 +50,25 @@ func readHead(it parsers.Input) ([]byte, error) {
 		return nil, err
 	}
 	defer r.Close()
-	head := make([]byte, headSize)
+	size := int64(headSize)
+	if it.Size >= 0 {
+		size = min(size, it.Size+1)
+	}
+	head := make([]byte, size)
 	n, err := io.ReadFull(r, head)
+	if n == len(head) && n < headSize { // it has grown since
+		more := make([]byte, headSize-n)
+		k, _ := io.ReadFull(r, more)
+		return append(head, more[:k]...), nil
+	}
 	if n == 0 && err != nil && err != io.EOF {
 		return nil, fmt.Errorf("read source: %w", err)
 	}
 	return head[:n], nil
 }
 
-// run takes the source in. The error is for what stops the whole ingest; what is
-// wrong with the source is in the report.
+// run takes the source in, up to the commit of its bundle. The error is for what
+// stops the whole ingest; what is wrong with the source is in the report.
 func (t *intake) run(ctx context.Context) (SourceReport, error) {
 	t.in.path.Store(&t.input.Path)
 	known, err := t.recognise(ctx)
@@ -118,12 +79,9 @@ func (t *intake) run(ctx context.Context) (SourceReport, error) {
 		return refused(t.input.Path, err), nil
 	}
 	if known {
-		return t.seen()
+		return t.seen(), nil
 	}
 	report, err := t.take(ctx)
-	if t.writer != nil {
-		t.writer.abandon()
-	}
 	if err == nil && report.Err == nil && t.id != "" {
 		t.in.c.read.note(t.input.Path, t.file, t.id)
 	}
@@ -201,7 +159,7 @@ type parsed struct {
 }
 
 // take reads the source through a pipeline: read and hash, parse, collect by
-// column (with row groups encoded on the side), commit.
+// column (with row groups encoded on the side).
 func (t *intake) take(ctx context.Context) (SourceReport, error) {
 	src, sum, state, err := t.open(ctx)
 	if err != nil {
@@ -209,7 +167,7 @@ func (t *intake) take(ctx context.Context) (SourceReport, error) {
 	}
 	defer src.Close()
 	g, gctx := errgroup.WithContext(ctx)
-	ahead := newReadAhead(gctx, g, src, sum, &t.in.bytes)
+	ahead := newReadAhead(gctx, g, src, sum, &t.b.spare, &t.in.bytes)
 	rd, err := t.reader(ahead, state)
 	if err != nil {
 		ahead.stop()
@@ -218,11 +176,36 @@ func (t *intake) take(ctx context.Context) (SourceReport, error) {
 		}
 		return refused(t.input.Path, err), nil
 	}
+	r := t.start(rd)
+	full := make(chan parsed, 2)
+	var problem error
+	g.Go(func() error {
+		defer close(full)
+		problem = t.parse(gctx, rd, ahead, full)
+		ahead.stop()
+		return gctx.Err()
+	})
+	g.Go(func() error { return t.collect(full) })
+	if err := g.Wait(); err != nil {
+		return SourceReport{}, err
+	}
+	defer ahead.release()
+	if t.until == 0 {
+		r.Err = cmp.Or(problem, t.broken)
+		if c := t.commitAt(ahead.end(rd)); r.Err != nil {
+			c.Source.Problem = r.Err.Error()
+		}
+	}
+	r.Added = minus(t.now.Counts, r.Added)
+	return r, nil
+}
+
+// start notes where the reading begins. Added of the report is what was known before.
+func (t *intake) start(rd *parsers.Reader) SourceReport {
 	r := SourceReport{Status: StatusNew}
-	var was firetrail.Counts
 	t.now = newStanding()
 	if k := t.base; k != nil {
-		r.Status, was, t.now = StatusGrown, k.Counts, k.standing()
+		r.Status, r.Added, t.now = StatusGrown, k.Counts, k.standing()
 		t.id, t.from = k.ID, k.Size
 		if k.last.Tail != nil {
 			t.drop = k.last.Tail.Files
@@ -233,63 +216,21 @@ func (t *intake) take(ctx context.Context) (SourceReport, error) {
 	} else {
 		t.next = rd.State().Offset + t.in.opt.CommitEvery
 	}
-	t.writer = newPartWriter(ctx, t)
-	full := make(chan parsed, 2)
-	free := make(chan *parsers.Batch, 3)
-	for range cap(free) {
-		free <- new(parsers.Batch)
-	}
-	var problem error
-	var last *mark
-	g.Go(func() error {
-		defer close(full)
-		problem = t.parse(gctx, rd, ahead, free, full)
-		ahead.stop()
-		return gctx.Err()
-	})
-	g.Go(func() error {
-		for p := range full {
-			if err := t.writer.add(p.batch); err != nil {
-				return err
-			}
-			t.in.events.Add(int64(len(p.batch.Events)))
-			t.in.records.Add(p.batch.Counts.Records)
-			free <- p.batch
-			switch {
-			case p.mark == nil:
-			case t.until > 0:
-				last = p.mark
-			default:
-				t.cut(g, *p.mark)
-			}
-		}
-		return nil
-	})
-	if err := g.Wait(); err != nil {
-		return SourceReport{}, err
-	}
-	if last != nil {
-		c := t.part(*last)
-		c.More = true
-		return r, t.writer.commit(c, last.values)
-	}
-	r.Err = cmp.Or(problem, t.broken)
-	r.Source, err = t.finish(ahead.end(rd), r.Err)
-	r.Added = minus(r.Counts, was)
-	return r, err
+	return r
 }
 
 // parse sends the batches of a source. Its error is the source's own.
-func (t *intake) parse(ctx context.Context, rd *parsers.Reader, ahead *readAhead, free chan *parsers.Batch, full chan parsed) error {
+func (t *intake) parse(ctx context.Context, rd *parsers.Reader, ahead *readAhead, full chan parsed) error {
 	for {
 		var p parsed
 		select {
-		case p.batch = <-free:
+		case p.batch = <-t.b.free:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 		err := rd.Next(p.batch)
 		if err == io.EOF {
+			t.b.free <- p.batch
 			return nil
 		}
 		if end := p.batch.End; err == nil && end >= t.next && !p.batch.Unfinished {
@@ -310,6 +251,37 @@ func (t *intake) parse(ctx context.Context, rd *parsers.Reader, ahead *readAhead
 			return nil
 		}
 	}
+}
+
+// collect hands the batches to the files that are being written, and has the part
+// committed that a mark ends.
+func (t *intake) collect(full chan parsed) error {
+	for p := range full {
+		if err := t.add(p.batch); err != nil {
+			return err
+		}
+		t.in.events.Add(int64(len(p.batch.Events)))
+		t.in.records.Add(p.batch.Counts.Records)
+		t.b.free <- p.batch
+		if p.mark == nil || t.id == "" && t.in.holds(p.mark.id()) {
+			continue // another source begins like this one: its id is that of a longer part
+		}
+		t.commitAt(*p.mark).More = true
+		if err := t.b.cut(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// add takes the records of a batch.
+func (t *intake) add(b *parsers.Batch) error {
+	if b.Unfinished && t.tail == nil {
+		t.tail = &tail{Before: t.now}
+	}
+	t.now.add(b)
+	t.facts = append(t.facts, b.Facts...)
+	return t.b.writer.add(t, b)
 }
 
 // minus gives what was added to counts.

@@ -1,50 +1,12 @@
 package index
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"os"
+	"slices"
 
 	"firetrail"
-
-	"golang.org/x/sync/errgroup"
 )
-
-// cut ends the part that is being written at a mark and begins the next one. The
-// part is committed on the side, after those before it.
-func (t *intake) cut(g *errgroup.Group, m mark) {
-	if t.id == "" && t.in.holds(m.id()) {
-		return // another source begins like this one: its id is that of a longer part
-	}
-	if t.before != nil {
-		<-t.before // one part at a time is on its way beside the one being written
-	}
-	c := t.part(m)
-	c.More = true
-	w, done := t.writer, make(chan struct{})
-	t.before, t.writer = done, newPartWriter(t.writer.ctx, t)
-	g.Go(func() error {
-		defer close(done)
-		defer w.abandon()
-		return w.commit(c, m.values)
-	})
-}
-
-// finish commits what is left of a source that has been read to its end, and gives
-// the source as it stands in the case.
-func (t *intake) finish(m mark, problem error) (firetrail.Source, error) {
-	c := t.part(m)
-	if problem != nil {
-		c.Source.Problem = problem.Error()
-	}
-	if err := t.writer.commit(c, m.values); err != nil {
-		return firetrail.Source{}, err
-	}
-	t.in.mu.Lock()
-	defer t.in.mu.Unlock()
-	return t.in.state.byID[t.id].Source, nil
-}
 
 // id is that of a source of which the bytes up to the mark are the first to be
 // committed.
@@ -57,88 +19,103 @@ func (in *ingest) holds(id string) bool {
 	return in.state.byID[id] != nil
 }
 
-// part describes the commit at a mark, but for its files, and moves on to the next.
-func (t *intake) part(m mark) commit {
+// commitAt has what was read of the source committed with the part that is being
+// written, but for what the caller adds; what comes behind the mark is for the next.
+func (t *intake) commitAt(m mark) *taking {
 	if t.id == "" {
 		t.id = m.id()
 	}
-	head := sha256.Sum256(t.head)
-	c := commit{
+	c := &taking{
 		Source: firetrail.Source{ID: t.id, Path: t.input.Path, Format: m.state.Format, Sensor: t.now.sensor(), SHA256: m.sum, Size: m.size,
-			Counts: t.now.Counts, First: t.now.First, Last: t.now.Last, Zone: m.zone, Year: m.year,
-			Facts: t.writer.facts, ModTime: firetrail.Absent},
-		Mixed: t.now.Mixed, From: t.from, Drop: t.drop,
-		Head: hex.EncodeToString(head[:]), Start: startOf(t.head[:min(int64(len(t.head)), m.size)]),
-		State: m.state, Read: kept(t.in.opt.Options),
+			Counts: t.now.Counts, First: t.now.First, Last: t.now.Last, Zone: m.zone, Year: m.year, Facts: t.facts, ModTime: firetrail.Absent},
+		Mixed: t.now.Mixed, From: t.from, Start: startOf(t.head[:min(int64(len(t.head)), m.size)]),
+		Tail: t.tail, State: m.state, Read: kept(t.in.opt.Options),
+		values: m.values, had: t.from / partSize * valueLen, spool: t.spool,
+	}
+	if m.size >= headSize {
+		c.Head = headOf(t.head)
 	}
 	if !t.input.ModTime.IsZero() {
 		c.Source.ModTime = t.input.ModTime.UnixNano()
 	}
-	if w := t.writer; w.before != nil {
-		c.Tail = &tail{Before: *w.before}
-	}
-	t.from, t.drop = m.size, nil
+	w := t.b.writer
+	w.takes = append(w.takes, c)
+	w.drop = append(w.drop, t.drop...)
+	t.from, t.drop, t.facts, t.spool = m.size, nil, nil, ""
 	return c
 }
 
-// commit completes the files of a part and commits them.
-func (w *partWriter) commit(c commit, values []byte) error {
-	in := w.t.in
-	in.mu.Lock()
-	var number, had int64
-	if k := in.state.byID[c.Source.ID]; k != nil {
-		number, had = int64(k.files), k.Size/partSize*valueLen
+// seen notes that a known source was met under another path.
+func (t *intake) seen() SourceReport {
+	t.id = t.base.ID
+	r := SourceReport{Source: t.base.Source, Status: StatusKnown}
+	if t.input.Path != t.base.Path && !slices.Contains(t.base.also, t.input.Path) {
+		w := t.b.writer
+		w.takes = append(w.takes, &taking{Source: firetrail.Source{ID: t.id}, Also: t.input.Path})
 	}
-	in.mu.Unlock()
-	s := staging{c: in.c}
-	name := func() string {
-		number++
-		return fmt.Sprintf("%s-%06d", c.Source.ID, number-1)
+	return r
+}
+
+// commit completes all files of a part and commits them with what was taken in.
+func (w *partWriter) commit() error {
+	if len(w.takes) == 0 {
+		return nil
 	}
-	if err := w.close(&s, name, &c); err != nil {
+	c := commit{Drop: w.drop}
+	s := staging{c: w.b.in.c}
+	of := map[string]*taking{} // by id
+	for _, t := range w.takes {
+		if t.Also == "" {
+			of[t.Source.ID] = t
+		}
+	}
+	if err := w.close(&s, &c, of); err != nil {
 		return err
 	}
-	sum, err := in.c.writeValues(c.Source.ID, values, had)
-	if err != nil {
-		return err
+	for _, t := range w.takes {
+		sum, err := s.c.writeValues(t.Source.ID, t.values, t.had)
+		if err != nil {
+			return err
+		}
+		if t.Sums = sum; sum != "" && t.had == 0 {
+			s.touch("sums")
+		}
+		if t.spool != "" {
+			s.add(t.spool, "spool", t.Source.ID, "")
+		}
+		c.Sources = append(c.Sources, *t)
 	}
-	c.Sums = sum
-	if len(values) > 0 && had == 0 {
-		s.touch("sums")
-	}
-	if w.t.spool != "" {
-		s.add(w.t.spool, "spool", c.Source.ID, "")
-		w.t.spool = ""
-	}
-	in.mu.Lock()
-	defer in.mu.Unlock()
 	if err := s.publish(); err != nil {
 		return err
 	}
-	return in.state.commit(in.c.dir, c)
+	w.b.in.mu.Lock()
+	defer w.b.in.mu.Unlock()
+	return w.b.in.state.commit(s.c.dir, c)
 }
 
-// close completes all files and describes them in the commit.
-func (w *partWriter) close(s *staging, name func() string, c *commit) error {
+// close completes all files, names them and describes them in the commit.
+func (w *partWriter) close(s *staging, c *commit, of map[string]*taking) error {
 	for _, seg := range w.all {
 		if err := seg.end(); err != nil {
 			return err
 		}
 	}
+	names := namer{in: w.b.in, next: map[string]int{}}
 	for _, seg := range w.all {
-		if err := seg.close(c.Source.ID); err != nil {
+		if err := seg.close(); err != nil {
 			return err
 		}
-		seg.info.Name = name()
+		seg.info.Name = names.name(seg.info.Sources[0].Source)
 		c.Segments = append(c.Segments, seg.info)
-		if seg.tail {
-			c.Tail.Files = append(c.Tail.Files, seg.info.Name)
-		}
 		s.add(seg.path+".parquet", "segments", seg.info.Name, ".parquet")
 		s.add(seg.path+".flow", "flows", seg.info.Name, ".flow")
 		s.add(seg.path+termsExt, "blocks", seg.info.Name, termsExt)
 	}
-	for _, f := range []*partFiles{&w.body, &w.tail} {
+	for _, f := range w.files {
+		t := of[f.of.id]
+		for _, seg := range f.segments {
+			t.Tail.Files = append(t.Tail.Files, seg.info.Name)
+		}
 		if f.rejects == nil {
 			continue
 		}
@@ -146,14 +123,33 @@ func (w *partWriter) close(s *staging, name func() string, c *commit) error {
 		if err != nil {
 			return err
 		}
-		rf.Name = name()
-		c.Rejects = append(c.Rejects, rf)
-		if f == &w.tail {
-			c.Tail.Files = append(c.Tail.Files, rf.Name)
+		rf.Name = names.name(f.of.id)
+		t.Rejects = append(t.Rejects, rf)
+		if f.kinds != nil {
+			t.Tail.Files = append(t.Tail.Files, rf.Name)
 		}
 		s.add(f.rejects.file.Name(), "rejects", rf.Name, ".jsonl")
 	}
 	return nil
+}
+
+// namer gives names to files that are being committed.
+type namer struct {
+	in   *ingest
+	next map[string]int // number of the next file, by source
+}
+
+func (n *namer) name(source string) string {
+	k, ok := n.next[source]
+	if !ok {
+		n.in.mu.Lock()
+		if t := n.in.state.byID[source]; t != nil {
+			k = t.files
+		}
+		n.in.mu.Unlock()
+	}
+	n.next[source] = k + 1
+	return fmt.Sprintf("%s-%06d", source, k)
 }
 
 // staging are files that are complete and get their names.
@@ -171,12 +167,9 @@ func (s *staging) add(staged, folder, name, ext string) {
 
 // touch notes that a folder has new names.
 func (s *staging) touch(folder string) {
-	for _, f := range s.folders {
-		if f == folder {
-			return
-		}
+	if !slices.Contains(s.folders, folder) {
+		s.folders = append(s.folders, folder)
 	}
-	s.folders = append(s.folders, folder)
 }
 
 // publish gives the files their names and makes those durable.

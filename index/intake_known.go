@@ -8,8 +8,6 @@ import (
 	"os"
 	"slices"
 	"sync"
-
-	"firetrail"
 )
 
 // recognise compares the input with the sources of the case. known: all of it is in the
@@ -54,18 +52,6 @@ func (t *intake) recognise(ctx context.Context) (known bool, err error) {
 		}
 	}
 	return false, nil
-}
-
-// seen notes that a known source was met under another path.
-func (t *intake) seen() (SourceReport, error) {
-	t.in.mu.Lock()
-	defer t.in.mu.Unlock()
-	r := SourceReport{Source: t.base.Source, Status: StatusKnown}
-	r.Path = t.input.Path
-	if t.input.Path == t.base.Path || slices.Contains(t.base.also, t.input.Path) {
-		return r, nil
-	}
-	return r, t.in.state.commit(t.in.c.dir, commit{Source: firetrail.Source{ID: t.base.ID}, Also: t.input.Path})
 }
 
 // beginsWith reports whether a source began with the bytes of a sum: by what was

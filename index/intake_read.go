@@ -22,6 +22,7 @@ type part struct {
 type readAhead struct {
 	parts chan part
 	free  chan []byte
+	spare *[][]byte // memory of parts of other sources
 	quit  chan struct{}
 	err   error // of the source, set before parts is closed
 	sum   *sourceSum
@@ -38,9 +39,10 @@ const (
 )
 
 // newReadAhead reads src, whose first byte is the one behind what sum holds: the
-// start of a part. count is told of every byte.
-func newReadAhead(ctx context.Context, g *errgroup.Group, src io.Reader, sum *sourceSum, count interface{ Add(int64) int64 }) *readAhead {
-	a := &readAhead{parts: make(chan part, aheadParts), free: make(chan []byte, aheadParts+1+recentParts), quit: make(chan struct{}), sum: sum,
+// start of a part. count is told of every byte. Memory comes from spare and goes back
+// there at the end.
+func newReadAhead(ctx context.Context, g *errgroup.Group, src io.Reader, sum *sourceSum, spare *[][]byte, count interface{ Add(int64) int64 }) *readAhead {
+	a := &readAhead{parts: make(chan part, aheadParts), free: make(chan []byte, aheadParts+1+recentParts), quit: make(chan struct{}), sum: sum, spare: spare,
 		begun: sum.size / partSize, values: slices.Clone(sum.values)}
 	for range cap(a.free) {
 		a.free <- nil
@@ -57,7 +59,7 @@ func newReadAhead(ctx context.Context, g *errgroup.Group, src io.Reader, sum *so
 				return ctx.Err()
 			}
 			if b == nil {
-				b = make([]byte, partSize)
+				b = a.memory()
 			}
 			n, err := readFull(src, b[:partSize])
 			p := part{data: b[:n]}
@@ -82,6 +84,15 @@ func newReadAhead(ctx context.Context, g *errgroup.Group, src io.Reader, sum *so
 		}
 	})
 	return a
+}
+
+func (a *readAhead) memory() []byte {
+	if n := len(*a.spare); n > 0 {
+		b := (*a.spare)[n-1]
+		*a.spare = (*a.spare)[:n-1]
+		return b
+	}
+	return make([]byte, partSize)
 }
 
 // readFull fills b, so that parts begin where they should, unless the source ends.
@@ -116,6 +127,21 @@ func (a *readAhead) Read(p []byte) (int, error) {
 
 // stop ends the reading ahead if it has not ended.
 func (a *readAhead) stop() { close(a.quit) }
+
+// release gives the memory back, once nothing is read any more.
+func (a *readAhead) release() {
+	for p := range a.parts {
+		*a.spare = append(*a.spare, p.data[:partSize])
+	}
+	for _, b := range a.recent {
+		*a.spare = append(*a.spare, b[:partSize])
+	}
+	for range len(a.free) {
+		if b := <-a.free; b != nil {
+			*a.spare = append(*a.spare, b[:partSize])
+		}
+	}
+}
 
 // mark is a place behind a record at which what was read of a source can be
 // committed, as if the source ended there.

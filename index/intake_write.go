@@ -1,7 +1,6 @@
 package index
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"os"
@@ -11,43 +10,54 @@ import (
 	"firetrail/parsers"
 )
 
-// partWriter spreads the records of a part of one source, up to the place where
-// it is committed, over files: for each kind of event a segment at a time, and one
-// for quarantined records. Records that the end of the source ends go to files of
-// their own, so that these can be dropped when the source grows.
+// partWriter writes what is committed together: records of the sources of a bundle,
+// of a large source up to a mark. Events of a kind go to one segment at a time,
+// whatever source they are of, and the quarantined records of each source to a file
+// of its own. Records that the end of a source ends go to files of their own, so that
+// these can be dropped when the source grows.
 type partWriter struct {
-	ctx   context.Context
-	t     *intake
+	b     *bundle
 	all   []*segmentWriter // in the order of their first event
-	body  partFiles
-	tail  partFiles
-	facts []firetrail.Fact
+	kinds map[string]*segmentWriter
+	takes []*taking // what is to be committed
+	drop  []string  // files that it drops
 
-	before *standing // in front of the unfinished records, nil while there are none
+	of         *intake // whose records come
+	body, tail *sourceFiles
+	files      []*sourceFiles
 }
 
-// partFiles are the files that records go to.
-type partFiles struct {
-	kinds   map[string]*segmentWriter // the one that is being written
-	rejects *rejectWriter             // nil until there is one
+// sourceFiles are files with records of one source only.
+type sourceFiles struct {
+	of       *intake
+	kinds    map[string]*segmentWriter // of unfinished records, nil for others
+	segments []*segmentWriter          // all of them
+	rejects  *rejectWriter             // nil until there is one
 }
 
-func newPartWriter(ctx context.Context, t *intake) *partWriter {
-	return &partWriter{ctx: ctx, t: t, body: partFiles{kinds: map[string]*segmentWriter{}}, tail: partFiles{kinds: map[string]*segmentWriter{}}}
+func newPartWriter(b *bundle) *partWriter {
+	return &partWriter{b: b, kinds: map[string]*segmentWriter{}}
+}
+
+// source begins the records of a source.
+func (w *partWriter) source(t *intake) {
+	w.of, w.body, w.tail = t, &sourceFiles{of: t}, nil
+	w.files = append(w.files, w.body)
 }
 
 // add takes the records of a batch.
-func (w *partWriter) add(b *parsers.Batch) error {
-	into := &w.body
-	if b.Unfinished {
-		if w.before == nil {
-			now := w.t.now
-			w.before = &now
-		}
-		into = &w.tail
+func (w *partWriter) add(t *intake, b *parsers.Batch) error {
+	if w.of != t {
+		w.source(t)
 	}
-	w.t.now.add(b)
-	w.facts = append(w.facts, b.Facts...)
+	into := w.body
+	if b.Unfinished {
+		if w.tail == nil {
+			w.tail = &sourceFiles{of: t, kinds: map[string]*segmentWriter{}}
+			w.files = append(w.files, w.tail)
+		}
+		into = w.tail
+	}
 	if err := w.refuse(into, b.Rejects); err != nil {
 		return err
 	}
@@ -69,7 +79,7 @@ func (w *partWriter) relieve() error {
 			largest, at = n, s
 		}
 	}
-	if sum <= w.t.in.opt.MemoryLimit {
+	if sum <= w.b.in.opt.MemoryLimit {
 		return nil
 	}
 	return at.cut()
@@ -77,12 +87,12 @@ func (w *partWriter) relieve() error {
 
 // stage gives the path of the next file in staging.
 func (w *partWriter) stage() string {
-	w.t.staged++
-	return w.t.stage + "-" + strconv.Itoa(w.t.staged)
+	w.b.staged++
+	return w.b.stage + "-" + strconv.Itoa(w.b.staged)
 }
 
 // refuse writes quarantined records.
-func (w *partWriter) refuse(into *partFiles, rejects []firetrail.Reject) error {
+func (w *partWriter) refuse(into *sourceFiles, rejects []firetrail.Reject) error {
 	if len(rejects) == 0 {
 		return nil
 	}
@@ -96,7 +106,7 @@ func (w *partWriter) refuse(into *partFiles, rejects []firetrail.Reject) error {
 }
 
 // events hands runs of events of one kind to their segments.
-func (w *partWriter) events(into *partFiles, events []firetrail.Event) error {
+func (w *partWriter) events(into *sourceFiles, events []firetrail.Event) error {
 	for len(events) > 0 {
 		n := 1
 		for n < len(events) && events[n].Kind == events[0].Kind {
@@ -107,7 +117,7 @@ func (w *partWriter) events(into *partFiles, events []firetrail.Event) error {
 			if err != nil {
 				return err
 			}
-			took, err := s.append(run)
+			took, err := s.append(&w.of.id, run)
 			if err != nil {
 				return err
 			}
@@ -119,8 +129,12 @@ func (w *partWriter) events(into *partFiles, events []firetrail.Event) error {
 }
 
 // segment gives the segment that the next event of a kind goes to.
-func (w *partWriter) segment(into *partFiles, kind string) (*segmentWriter, error) {
-	if s := into.kinds[kind]; s != nil {
+func (w *partWriter) segment(into *sourceFiles, kind string) (*segmentWriter, error) {
+	kinds := w.kinds
+	if into.kinds != nil {
+		kinds = into.kinds
+	}
+	if s := kinds[kind]; s != nil {
 		if !s.cols.Ended() {
 			return s, nil
 		}
@@ -129,13 +143,15 @@ func (w *partWriter) segment(into *partFiles, kind string) (*segmentWriter, erro
 		}
 	}
 	kind = string([]byte(kind)) // the event's memory need not stay for it
-	s, err := newSegmentWriter(w, kind)
+	s, err := newSegmentWriter(w.b.ctx, w.b.in.slots, w.stage(), kind)
 	if err != nil {
 		return nil, err
 	}
-	s.tail = into == &w.tail
-	into.kinds[kind] = s
+	kinds[kind] = s
 	w.all = append(w.all, s)
+	if into.kinds != nil {
+		into.segments = append(into.segments, s)
+	}
 	return s, nil
 }
 
@@ -143,16 +159,9 @@ func (w *partWriter) segment(into *partFiles, kind string) (*segmentWriter, erro
 // files are removed by the next writer.
 func (w *partWriter) abandon() {
 	for _, s := range w.all {
-		for _, j := range s.pending {
-			<-j.done
-		}
-		s.pending = nil
-		if s.ended != nil {
-			s.ended.Wait()
-		}
-		s.file.Close()
+		s.abandon()
 	}
-	for _, f := range []partFiles{w.body, w.tail} {
+	for _, f := range w.files {
 		if f.rejects != nil {
 			f.rejects.file.Close()
 		}

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"firetrail"
@@ -28,24 +29,32 @@ type manifestLine struct {
 	Sum    string          `json:"sum"`
 }
 
-// commit says that content of one source is in the case. One without a source
-// exchanges files that hold the same records.
+// commit is what becomes part of the case at once: content of sources, and files.
 type commit struct {
-	Source   firetrail.Source `json:"source"`          // as it stands after the commit, with the facts that the commit brought; the id alone where Also is set
-	Mixed    bool             `json:"mixed,omitempty"` // its events name several sensors
-	Also     string           `json:"also,omitempty"`
-	Rel      string           `json:"rel,omitempty"`  // Also, else the source's path, as seen from the folder of the case
-	From     int64            `json:"from"`           // bytes that were in the case before
-	More     bool             `json:"more,omitempty"` // the source goes on behind: it was committed while it was read
-	Head     string           `json:"head"`           // SHA-256 of the first headSize bytes
-	Start    string           `json:"start"`          // of the first startSize bytes
-	Segments []segment        `json:"segments,omitempty"`
-	Rejects  []rejectFile     `json:"rejects,omitempty"`
-	Sums     string           `json:"sums,omitempty"` // SHA-256 of the chaining values of the content as it stands after the commit
-	Drop     []string         `json:"drop,omitempty"` // names of files that no longer count
-	Tail     *tail            `json:"tail,omitempty"`
-	State    parsers.State    `json:"state"`          // where and how reading goes on when the source grows
-	Read     *readOptions     `json:"read,omitempty"` // options that were given
+	Sources  []taking  `json:"sources,omitempty"`
+	Drop     []string  `json:"drop,omitempty"` // names of files that no longer count
+	Segments []segment `json:"segments,omitempty"`
+}
+
+// taking says that content of one source is in the case.
+type taking struct {
+	Source  firetrail.Source `json:"source"`          // as it stands then, with the facts that are new; the id alone where Also is set
+	Mixed   bool             `json:"mixed,omitempty"` // its events name several sensors
+	Also    string           `json:"also,omitempty"`  // another path where the same content was met
+	Rel     string           `json:"rel,omitempty"`   // Also, else the source's path, as seen from the folder of the case
+	From    int64            `json:"from"`            // bytes that were in the case before
+	More    bool             `json:"more,omitempty"`  // the source goes on behind: it was committed while it was read
+	Head    string           `json:"head,omitempty"`  // SHA-256 of the first headSize bytes, if there are so many
+	Start   string           `json:"start"`           // of the first startSize bytes
+	Rejects []rejectFile     `json:"rejects,omitempty"`
+	Sums    string           `json:"sums,omitempty"` // SHA-256 of the chaining values of all content
+	Tail    *tail            `json:"tail,omitempty"`
+	State   parsers.State    `json:"state"`          // where and how reading goes on when the source grows
+	Read    *readOptions     `json:"read,omitempty"` // options that were given
+
+	values []byte // chaining values of all content, while it is taken in
+	had    int64  // how many bytes of them are committed
+	spool  string // copy of a stream in staging
 }
 
 // tail are the records that the end of a source ends: mostly one without a line end.
@@ -91,20 +100,23 @@ type state struct {
 	byID     map[string]*taken
 	segments map[string]segment
 	chains   map[string]bool // checksums of all lines
+	places   folders
 
-	// Sources by what their content begins with: those of at least headSize bytes by
-	// the checksum of their head, shorter ones by size and checksum.
-	heads  map[string][]*taken
-	starts map[string][]*taken // all, by the checksum of their first startSize bytes
-	short  map[int64]map[string]*taken
-	sizes  []int64 // keys of short, ascending
+	// Sources by the checksum of their first startSize bytes, of fewer if they are
+	// shorter. tiny counts those that are, by size.
+	starts map[string][]*taken
+	tiny   [startSize]int
+}
+
+func newState() *state {
+	return &state{byID: map[string]*taken{}, segments: map[string]segment{}, chains: map[string]bool{"": true},
+		starts: map[string][]*taken{}, places: folders{}}
 }
 
 // loadState reads the manifest. A last line that was cut off by a crash was never
 // committed and does not count; any other damage is an error.
 func loadState(dir string) (*state, error) {
-	s := &state{byID: map[string]*taken{}, segments: map[string]segment{}, chains: map[string]bool{"": true},
-		heads: map[string][]*taken{}, starts: map[string][]*taken{}, short: map[int64]map[string]*taken{}}
+	s := newState()
 	data, err := os.ReadFile(filepath.Join(dir, manifestName))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("read manifest: %w", err)
@@ -151,10 +163,23 @@ func (s *state) snapshot() *snapshot {
 
 // apply adds a commit.
 func (s *state) apply(c commit) {
-	if c.Source.ID == "" {
-		s.exchange(c)
-		return
+	for i := range c.Sources {
+		s.take(&c.Sources[i])
 	}
+	for _, name := range c.Drop {
+		delete(s.segments, name)
+		if t := s.byID[owner(name)]; t != nil {
+			t.rejects = slices.DeleteFunc(t.rejects, func(r rejectFile) bool { return r.Name == name })
+		}
+	}
+	for _, seg := range c.Segments {
+		s.segments[seg.Name] = seg
+		s.named(seg.Name)
+	}
+}
+
+// take adds content of a source.
+func (s *state) take(c *taking) {
 	t := s.byID[c.Source.ID]
 	if t == nil {
 		t = &taken{}
@@ -169,79 +194,75 @@ func (s *state) apply(c commit) {
 	}
 	s.forget(t)
 	facts := slices.Concat(t.Facts[:t.standing().Facts], c.Source.Facts)
-	t.Source, t.last = c.Source, c
+	t.Source, t.last = c.Source, *c
 	t.Facts = facts
 	if c.More {
 		t.Problem = fmt.Sprintf("only its first %d bytes are taken in so far; the next ingest goes on", t.Size)
 	}
-	t.known = append(t.known, prefix{c.Source.Size, c.Source.SHA256})
+	t.known = append(t.known, prefix{t.Size, t.SHA256})
 	s.remember(t)
-	s.exchange(c)
-	t.files += len(c.Segments) + len(c.Rejects)
 	t.rejects = append(t.rejects, c.Rejects...)
+	for _, r := range c.Rejects {
+		s.named(r.Name)
+	}
 }
 
-// exchange drops files and adds segments.
-func (s *state) exchange(c commit) {
-	for _, name := range c.Drop {
-		delete(s.segments, name)
-		if t := s.byID[c.Source.ID]; t != nil {
-			t.rejects = slices.DeleteFunc(t.rejects, func(r rejectFile) bool { return r.Name == name })
-		}
-	}
-	for _, seg := range c.Segments {
-		s.segments[seg.Name] = seg
+// Files are named "<source>-<number>" by the source of their first record. owner is
+// that source.
+func owner(name string) string {
+	id, _, _ := strings.Cut(name, "-")
+	return id
+}
+
+// named notes that a name is taken.
+func (s *state) named(name string) {
+	id, number, _ := strings.Cut(name, "-")
+	if n, err := strconv.Atoi(number); err == nil && s.byID[id] != nil {
+		s.byID[id].files = max(s.byID[id].files, n+1)
 	}
 }
 
 // remember makes a source findable by its content, forget undoes it.
 func (s *state) remember(t *taken) {
 	s.starts[t.last.Start] = append(s.starts[t.last.Start], t)
-	if t.Size >= headSize {
-		s.heads[t.last.Head] = append(s.heads[t.last.Head], t)
-		return
+	if t.Size < startSize {
+		s.tiny[t.Size]++
 	}
-	if s.short[t.Size] == nil {
-		s.short[t.Size] = map[string]*taken{}
-		i, _ := slices.BinarySearch(s.sizes, t.Size)
-		s.sizes = slices.Insert(s.sizes, i, t.Size)
-	}
-	s.short[t.Size][t.SHA256] = t
 }
 
 func (s *state) forget(t *taken) {
-	is := func(o *taken) bool { return o == t }
-	s.heads[t.last.Head] = slices.DeleteFunc(s.heads[t.last.Head], is)
-	s.starts[t.last.Start] = slices.DeleteFunc(s.starts[t.last.Start], is)
-	delete(s.short[t.Size], t.SHA256)
+	if t.ID == "" {
+		return
+	}
+	s.starts[t.last.Start] = slices.DeleteFunc(s.starts[t.last.Start], func(o *taken) bool { return o == t })
+	if t.Size < startSize {
+		s.tiny[t.Size]--
+	}
 }
 
 // alike gives the sources that may be, begin or continue an input with this head:
-// those that it may contain first, from the shortest.
+// from the shortest to the longest.
 func (s *state) alike(head []byte) []*taken {
 	var all []*taken
-	h, at := sha256.New(), int64(0)
-	for _, size := range s.sizes {
-		if size > int64(len(head)) {
-			break
-		}
-		h.Write(head[at:size])
-		at = size
-		if t := s.short[size][hex.EncodeToString(h.Sum(nil))]; t != nil {
-			all = append(all, t)
+	for size := range min(len(head), startSize) {
+		if s.tiny[size] > 0 {
+			all = append(all, s.starts[startOf(head[:size])]...)
 		}
 	}
-	h.Write(head[at:])
-	long := slices.Clone(s.heads[hex.EncodeToString(h.Sum(nil))])
-	if len(head) < headSize {
-		for _, t := range s.starts[startOf(head)] {
-			if t.Size > int64(len(head)) {
-				long = append(long, t)
+	sum := ""
+	for _, t := range s.starts[startOf(head)] {
+		if len(head) == headSize && t.Size >= headSize {
+			if sum == "" {
+				sum = headOf(head)
+			}
+			if t.last.Head != sum {
+				continue
 			}
 		}
+		all = append(all, t)
 	}
-	slices.SortFunc(long, func(a, b *taken) int { return cmp.Or(cmp.Compare(a.Size, b.Size), strings.Compare(a.ID, b.ID)) })
-	return append(all, long...)
+	slices.SortFunc(all, func(a, b *taken) int { return cmp.Or(cmp.Compare(a.Size, b.Size), strings.Compare(a.ID, b.ID)) })
+	return all
 }
 
 const startSize = 512
@@ -251,14 +272,22 @@ func startOf(head []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
+func headOf(head []byte) string {
+	sum := sha256.Sum256(head)
+	return hex.EncodeToString(sum[:])
+}
+
 // commit appends a line to the manifest and makes it durable: from then on the
 // files that it names belong to the case. The caller holds the lock and has made
 // the files durable.
-func (s *state) commit(dir string, e commit) error {
-	if path := cmp.Or(e.Also, e.Source.Path); path != "" {
-		e.Rel = relative(dir, path)
+func (s *state) commit(dir string, c commit) error {
+	for i := range c.Sources {
+		t := &c.Sources[i]
+		if path := cmp.Or(t.Also, t.Source.Path); path != "" {
+			t.Rel = s.places.relative(dir, path)
+		}
 	}
-	raw, err := json.Marshal(e)
+	raw, err := json.Marshal(c)
 	if err != nil {
 		return err
 	}
@@ -286,7 +315,7 @@ func (s *state) commit(dir string, e commit) error {
 			return err
 		}
 	}
-	s.apply(e)
+	s.apply(c)
 	s.chain, s.commits, s.chains[sum] = sum, s.commits+1, true
 	s.end += int64(len(line)) + 1
 	return nil

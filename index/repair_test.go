@@ -191,7 +191,7 @@ func TestIsolation(t *testing.T) {
 	}
 	told := false
 	for _, s := range reader.Sources() {
-		told = told || s.ID == hit.Source && strings.Contains(s.Problem, hit.Name)
+		told = told || s.ID == hit.Sources[0].Source && strings.Contains(s.Problem, hit.Name)
 	}
 	if !told {
 		t.Errorf("no source says that it is incomplete: %+v", reader.Sources())

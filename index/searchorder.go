@@ -161,15 +161,16 @@ func (w *sweep) wait(b blockRef) {
 		return
 	}
 	desc := w.pending.desc
-	b.bound = rowRef{time: b.low, offset: math.MinInt64, rank: int32(w.s.rank[b.seg])}
-	switch {
-	case !w.dated:
-		b.bound.time, b.bound.offset = firetrail.Absent, b.first
-		if desc {
-			b.bound.offset = math.MaxInt64
+	first, last := w.s.ranks(&w.s.segs[b.seg])
+	b.bound = rowRef{time: b.low, offset: math.MinInt64, rank: first}
+	if desc {
+		b.bound = rowRef{time: b.high, offset: math.MaxInt64, rank: last}
+	}
+	if !w.dated {
+		b.bound.time = firetrail.Absent
+		if !desc && first == last {
+			b.bound.offset = b.first
 		}
-	case desc:
-		b.bound.time, b.bound.offset = b.high, math.MaxInt64
 	}
 	heap.Push(&w.pending, b)
 }
@@ -272,10 +273,30 @@ func (s *search) refs(t *tester, b blockRef) ([]rowRef, error) {
 	}
 	refs := make([]rowRef, 0, m.len())
 	at, off := times.Ints(), offsets.Ints()
+	rank, err := s.rankOf(t, b.seg)
+	if err != nil {
+		return nil, err
+	}
 	m.rows(func(row int) {
-		refs = append(refs, rowRef{time: at[row], offset: off[row], rank: int32(s.rank[b.seg]), seg: int32(b.seg), block: int16(b.block), row: int16(row)})
+		refs = append(refs, rowRef{time: at[row], offset: off[row], rank: rank(row), seg: int32(b.seg), block: int16(b.block), row: int16(row)})
 	})
 	return refs, nil
+}
+
+// rankOf gives the place of the source of each row of the block on which t stands.
+func (s *search) rankOf(t *tester, seg int) (func(row int) int32, error) {
+	if first, last := s.ranks(&s.segs[seg]); first == last {
+		return func(int) int32 { return first }, nil
+	}
+	v, err := vectorNamed(t.r, t.seg, "source")
+	if err != nil {
+		return nil, err
+	}
+	ranks := make([]int32, v.Dict.Len())
+	for code := range ranks {
+		ranks[code] = s.rank[v.Dict.Value(uint32(code))]
+	}
+	return func(row int) int32 { return ranks[v.Codes[row]] }, nil
 }
 
 func vectorNamed(r *columns.Reader, seg *columns.Segment, name string) (*columns.Vector, error) {

@@ -85,15 +85,15 @@ func (c *Case) Verify(ctx context.Context, progress func(what string)) (VerifyRe
 		}
 		s := &view.segments[i]
 		progress(s.Name)
-		c.checkFile(&r, s.Source, filepath.Join("segments", s.Name+".parquet"), s.SHA256)
-		c.checkFile(&r, s.Source, filepath.Join("flows", s.Name+".flow"), s.Flows)
+		c.checkFile(&r, filepath.Join("segments", s.Name+".parquet"), s.SHA256)
+		c.checkFile(&r, filepath.Join("flows", s.Name+".flow"), s.Flows)
 		c.checkTerms(&r, s)
 		r.Segments++
 	}
 	for _, src := range view.sources {
 		t := view.byID[src.ID]
 		for _, f := range t.rejects {
-			c.checkFile(&r, src.ID, filepath.Join("rejects", f.Name+".jsonl"), f.SHA256)
+			c.checkFile(&r, filepath.Join("rejects", f.Name+".jsonl"), f.SHA256)
 		}
 		if _, err := c.valuesOf(t); err != nil {
 			r.Problems = append(r.Problems, Problem{Path: filepath.Join("sums", t.ID), Text: err.Error()})
@@ -124,7 +124,7 @@ func (c *Case) checkTerms(r *VerifyReport, s *segment) {
 }
 
 // checkFile compares a file of the case with the checksum of its commit.
-func (c *Case) checkFile(r *VerifyReport, source, name, want string) {
+func (c *Case) checkFile(r *VerifyReport, name, want string) {
 	f, err := os.Open(filepath.Join(c.dir, name))
 	h := sha256.New()
 	if err == nil {
@@ -137,7 +137,7 @@ func (c *Case) checkFile(r *VerifyReport, source, name, want string) {
 	case err != nil:
 		r.Problems = append(r.Problems, Problem{Path: name, Text: err.Error()})
 	case hex.EncodeToString(h.Sum(nil)) != want:
-		r.Problems = append(r.Problems, Problem{Path: name, Text: "is not what was committed of source " + source})
+		r.Problems = append(r.Problems, Problem{Path: name, Text: "is not what was committed"})
 	}
 }
 

@@ -120,7 +120,11 @@ func (r *Reader) need(n int) {
 // never written again.
 func (r *Reader) fill() {
 	if len(r.chunk) == 0 {
-		fresh := make([]byte, max(chunkSize, 2*len(r.buf)))
+		size := chunkSize
+		if r.chunk == nil {
+			size = SniffSize // all of most small sources
+		}
+		fresh := make([]byte, max(size, 2*len(r.buf)))
 		n := copy(fresh, r.buf)
 		r.buf, r.chunk = fresh[:n], fresh[n:]
 	}
