@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 
 	"firetrail/parsers"
 
@@ -148,15 +147,27 @@ func (b *bundle) cut() error {
 func (in *ingest) meets(t *intake) *bundle {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	key := t.key()
-	for k, list := range in.flight {
-		if !strings.HasPrefix(k, key) && !strings.HasPrefix(key, k) {
-			continue
-		}
+	alike := func(list []*intake) *bundle {
 		for _, o := range list {
 			if n := min(len(o.head), len(t.head)); bytes.Equal(o.head[:n], t.head[:n]) {
 				return o.b
 			}
+		}
+		return nil
+	}
+	key := t.key()
+	if b := alike(in.flight[key]); b != nil {
+		return b
+	}
+	if len(key) == startSize && in.short == 0 {
+		return nil // all keys have the same length
+	}
+	for k, list := range in.flight {
+		if len(k) == len(key) {
+			continue
+		}
+		if b := alike(list); b != nil {
+			return b
 		}
 	}
 	return nil
@@ -170,7 +181,11 @@ func (b *bundle) join(t *intake) {
 	b.add(t)
 	b.in.mu.Lock()
 	defer b.in.mu.Unlock()
-	b.in.flight[t.key()] = append(b.in.flight[t.key()], t)
+	key := t.key()
+	b.in.flight[key] = append(b.in.flight[key], t)
+	if len(key) < startSize {
+		b.in.short++
+	}
 }
 
 // leave ends the way of the bundle's sources.
@@ -182,6 +197,9 @@ func (b *bundle) leave() {
 		list := slices.DeleteFunc(b.in.flight[key], func(o *intake) bool { return o == t })
 		if b.in.flight[key] = list; len(list) == 0 {
 			delete(b.in.flight, key)
+		}
+		if len(key) < startSize {
+			b.in.short--
 		}
 		t.head = nil
 	}

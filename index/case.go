@@ -184,7 +184,6 @@ type taken struct {
 	also    []string // other paths under which the same content was seen
 	rels    []string // its paths as seen from the folder of the case
 	known   []prefix // what of it each commit took in, oldest first
-	files   int      // number for the next file
 	rejects []rejectFile
 }
 

@@ -87,6 +87,7 @@ type ingest struct {
 	mu     sync.Mutex // guards what follows
 	state  *state
 	flight map[string][]*intake // sources on their way, by their keys
+	short  int                  // of them, those that are shorter than a key may be
 	next   int                  // number of the next bundle
 
 	bytes, total, events, records atomic.Int64
@@ -173,9 +174,7 @@ func (in *ingest) all(ctx context.Context, paths []string) (Ingested, error) {
 		}
 	}
 	for i := range inputs {
-		t := inputs[i]
-		inputs[i] = nil
-		t.index = i
+		t := &intake{candidate: inputs[i], in: in, index: i}
 		if t.head, err = readHead(t.input); err != nil {
 			reports[i] = refused(t.input.Path, err)
 			continue

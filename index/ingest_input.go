@@ -13,16 +13,23 @@ import (
 	"firetrail/parsers"
 )
 
+// candidate is an input that is to be taken in.
+type candidate struct {
+	input  parsers.Input
+	spool  string // copy of a stream that cannot be read again
+	broken error  // why the copy is not complete
+}
+
 // inputs lists what the paths name, sorted. Streams that cannot be read again are
 // copied to staging now, to stay with the case.
-func (in *ingest) inputs(paths []string, res *Ingested) ([]*intake, error) {
-	var all []*intake
+func (in *ingest) inputs(paths []string, res *Ingested) ([]candidate, error) {
+	var all []candidate
 	for it, err := range parsers.Inputs(paths, in.opt.Stdin) {
 		if skipped, ok := errors.AsType[*parsers.SkippedError](err); ok {
 			res.Skipped = append(res.Skipped, *skipped)
 			continue
 		}
-		t := &intake{in: in, input: it}
+		t := candidate{input: it}
 		if err == nil && transient(it.Path) {
 			err = t.spoolInput(filepath.Join(in.c.dir, "staging", "spool-"+strconv.Itoa(len(all))))
 		}
@@ -33,7 +40,7 @@ func (in *ingest) inputs(paths []string, res *Ingested) ([]*intake, error) {
 		in.total.Add(max(t.input.Size, 0))
 		all = append(all, t)
 	}
-	slices.SortStableFunc(all, func(a, b *intake) int { return strings.Compare(a.input.Path, b.input.Path) })
+	slices.SortStableFunc(all, func(a, b candidate) int { return strings.Compare(a.input.Path, b.input.Path) })
 	return all, nil
 }
 
@@ -48,7 +55,7 @@ func transient(path string) bool {
 }
 
 // spoolInput copies the stream into a file, from which it is read from then on.
-func (t *intake) spoolInput(path string) error {
+func (t *candidate) spoolInput(path string) error {
 	r, err := t.input.Open()
 	if err != nil {
 		return err

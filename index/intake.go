@@ -19,14 +19,11 @@ const headSize = 64 << 10
 
 // intake takes in one source.
 type intake struct {
+	candidate
 	in    *ingest
 	b     *bundle
-	input parsers.Input
 	index int    // among the inputs
 	head  []byte // its first headSize bytes
-
-	spool  string // copy of a stream that cannot be read again
-	broken error  // why the copy is not complete
 
 	base   *taken      // the source it continues, nil if it is new
 	file   os.FileInfo // of the file that is read, nil for what is no plain file

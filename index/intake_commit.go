@@ -143,9 +143,7 @@ func (n *namer) name(source string) string {
 	k, ok := n.next[source]
 	if !ok {
 		n.in.mu.Lock()
-		if t := n.in.state.byID[source]; t != nil {
-			k = t.files
-		}
+		k = n.in.state.files[source]
 		n.in.mu.Unlock()
 	}
 	n.next[source] = k + 1

@@ -198,7 +198,7 @@ func (s *segmentWriter) close() error {
 	var runs []columns.Run
 	for i := range s.runs {
 		r := &s.runs[i]
-		r.Source = *r.id
+		r.Source, r.id = *r.id, nil
 		runs = append(runs, columns.Run{Source: r.Source, Rows: r.Rows})
 	}
 	if err := s.cols.Close(runs); err != nil {

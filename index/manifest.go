@@ -9,24 +9,40 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 
 	"firetrail"
 	"firetrail/parsers"
+
+	"golang.org/x/sync/errgroup"
 )
 
 const manifestName = "manifest.jsonl"
 
-// manifestLine is a line of the manifest. Sum is the SHA-256 of the former
-// line's sum and the bytes of Commit, so that no line can be changed, taken
-// out or moved without all that follow.
-type manifestLine struct {
-	Commit json.RawMessage `json:"commit"`
-	Sum    string          `json:"sum"`
+// A line of the manifest is {"commit":C,"sum":"S"}, where S is the SHA-256, in hex, of
+// the former line's S and the bytes of C, so that no line can be changed, taken out or
+// moved without all that follow.
+const (
+	lineBegin  = `{"commit":`
+	lineMiddle = `,"sum":"`
+	lineEnd    = "\"}\n"
+)
+
+// cutLine takes a line apart; ok is false if it is none.
+func cutLine(line []byte) (commit []byte, sum string, ok bool) {
+	body, begins := bytes.CutPrefix(line, []byte(lineBegin))
+	body, ends := bytes.CutSuffix(body, []byte(lineEnd))
+	at := len(body) - 2*sha256.Size - len(lineMiddle)
+	if !begins || !ends || at < 0 || string(body[at:at+len(lineMiddle)]) != lineMiddle {
+		return nil, "", false
+	}
+	return body[:at], string(body[at+len(lineMiddle):]), true
 }
 
 // commit is what becomes part of the case at once: content of sources, and files.
@@ -45,7 +61,7 @@ type taking struct {
 	From    int64            `json:"from"`            // bytes that were in the case before
 	More    bool             `json:"more,omitempty"`  // the source goes on behind: it was committed while it was read
 	Head    string           `json:"head,omitempty"`  // SHA-256 of the first headSize bytes, if there are so many
-	Start   string           `json:"start"`           // of the first startSize bytes
+	Start   beginning        `json:"start"`
 	Rejects []rejectFile     `json:"rejects,omitempty"`
 	Sums    string           `json:"sums,omitempty"` // SHA-256 of the chaining values of all content
 	Tail    *tail            `json:"tail,omitempty"`
@@ -101,16 +117,15 @@ type state struct {
 	segments map[string]segment
 	chains   map[string]bool // checksums of all lines
 	places   folders
+	files    map[string]int // number of the next file of a source that has any
 
-	// Sources by the checksum of their first startSize bytes, of fewer if they are
-	// shorter. tiny counts those that are, by size.
-	starts map[string][]*taken
-	tiny   [startSize]int
+	starts map[beginning][]*taken
+	tiny   [startSize]int // how many sources are as short, by size
 }
 
 func newState() *state {
 	return &state{byID: map[string]*taken{}, segments: map[string]segment{}, chains: map[string]bool{"": true},
-		starts: map[string][]*taken{}, places: folders{}}
+		starts: map[beginning][]*taken{}, places: folders{}, files: map[string]int{}}
 }
 
 // loadState reads the manifest. A last line that was cut off by a crash was never
@@ -121,39 +136,59 @@ func loadState(dir string) (*state, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("read manifest: %w", err)
 	}
-	for line := range bytes.Lines(data) {
-		if line[len(line)-1] != '\n' {
-			break
-		}
-		var l manifestLine
-		if err := json.Unmarshal(line, &l); err != nil {
-			return nil, &manifestError{s.commits + 1, err.Error()}
-		}
-		sum := chain(s.chain, l.Commit)
-		if l.Sum != sum {
-			return nil, &manifestError{s.commits + 1, "checksum does not match"}
-		}
-		var c commit
-		if err := json.Unmarshal(l.Commit, &c); err != nil {
-			return nil, &manifestError{s.commits + 1, err.Error()}
-		}
-		s.apply(c)
-		s.chain, s.commits, s.chains[sum] = sum, s.commits+1, true
-		s.end += int64(len(line))
+	if err := s.read(data); err != nil {
+		return nil, err
 	}
 	return s, nil
 }
 
-// snapshot freezes the state for readers.
+// read takes lines of the manifest that follow those read so far.
+func (s *state) read(data []byte) error {
+	var raw [][]byte
+	var bad error
+	for line := range bytes.Lines(data) {
+		if line[len(line)-1] != '\n' {
+			break
+		}
+		c, sum, ok := cutLine(line)
+		if !ok || sum != chain(s.chain, c) {
+			bad = &manifestError{s.commits + 1, "checksum does not match"}
+			break
+		}
+		raw = append(raw, c)
+		s.chain, s.commits, s.chains[sum] = sum, s.commits+1, true
+		s.end += int64(len(line))
+	}
+	commits := make([]commit, len(raw))
+	var g errgroup.Group
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for i := range raw {
+		g.Go(func() error {
+			if err := json.Unmarshal(raw[i], &commits[i]); err != nil {
+				return &manifestError{s.commits - len(raw) + i + 1, err.Error()}
+			}
+			return nil
+		})
+	}
+	if err := cmp.Or(g.Wait(), bad); err != nil {
+		return err
+	}
+	for i := range commits {
+		s.apply(&commits[i])
+	}
+	return nil
+}
+
+// snapshot freezes the state for readers: what is known of a source is never changed,
+// only replaced.
 func (s *state) snapshot() *snapshot {
-	v := &snapshot{commits: s.commits, chain: s.chain, byID: make(map[string]*taken, len(s.byID))}
-	for id, t := range s.byID {
-		frozen := *t
-		frozen.also, frozen.rels, frozen.rejects = slices.Clone(t.also), slices.Clone(t.rels), slices.Clone(t.rejects)
-		v.byID[id] = &frozen
+	v := &snapshot{commits: s.commits, chain: s.chain, byID: maps.Clone(s.byID)}
+	v.sources = make([]firetrail.Source, 0, len(s.byID))
+	for _, t := range s.byID {
 		v.sources = append(v.sources, t.Source)
 	}
 	slices.SortFunc(v.sources, compareSources)
+	v.segments = make([]segment, 0, len(s.segments))
 	for _, seg := range s.segments {
 		v.segments = append(v.segments, seg)
 	}
@@ -162,14 +197,16 @@ func (s *state) snapshot() *snapshot {
 }
 
 // apply adds a commit.
-func (s *state) apply(c commit) {
+func (s *state) apply(c *commit) {
 	for i := range c.Sources {
 		s.take(&c.Sources[i])
 	}
 	for _, name := range c.Drop {
 		delete(s.segments, name)
-		if t := s.byID[owner(name)]; t != nil {
-			t.rejects = slices.DeleteFunc(t.rejects, func(r rejectFile) bool { return r.Name == name })
+		if t := s.byID[owner(name)]; t != nil && slices.ContainsFunc(t.rejects, func(r rejectFile) bool { return r.Name == name }) {
+			n := *t
+			n.rejects = slices.DeleteFunc(slices.Clone(t.rejects), func(r rejectFile) bool { return r.Name == name })
+			s.replace(t, &n)
 		}
 	}
 	for _, seg := range c.Segments {
@@ -180,30 +217,44 @@ func (s *state) apply(c commit) {
 
 // take adds content of a source.
 func (s *state) take(c *taking) {
-	t := s.byID[c.Source.ID]
-	if t == nil {
-		t = &taken{}
-		s.byID[c.Source.ID] = t
+	t, was := taken{}, s.byID[c.Source.ID]
+	if was != nil {
+		t = *was
 	}
 	if c.Rel != "" && !slices.Contains(t.rels, c.Rel) {
-		t.rels = append(t.rels, c.Rel)
+		t.rels = append(slices.Clip(t.rels), c.Rel)
 	}
 	if c.Also != "" {
-		t.also = append(t.also, c.Also)
+		t.also = append(slices.Clip(t.also), c.Also)
+		s.replace(was, &t)
 		return
 	}
-	s.forget(t)
 	facts := slices.Concat(t.Facts[:t.standing().Facts], c.Source.Facts)
 	t.Source, t.last = c.Source, *c
-	t.Facts = facts
+	t.last.Source, t.last.values, t.Facts = firetrail.Source{}, nil, facts
 	if c.More {
 		t.Problem = fmt.Sprintf("only its first %d bytes are taken in so far; the next ingest goes on", t.Size)
 	}
-	t.known = append(t.known, prefix{t.Size, t.SHA256})
-	s.remember(t)
-	t.rejects = append(t.rejects, c.Rejects...)
+	t.known = append(slices.Clip(t.known), prefix{t.Size, t.SHA256})
+	t.rejects = append(slices.Clip(t.rejects), c.Rejects...)
+	s.replace(was, &t)
 	for _, r := range c.Rejects {
 		s.named(r.Name)
+	}
+}
+
+// replace puts what is known of a source in the place of what was, nil if it is new.
+func (s *state) replace(was, t *taken) {
+	if was != nil {
+		s.starts[was.last.Start] = slices.DeleteFunc(s.starts[was.last.Start], func(o *taken) bool { return o == was })
+		if was.Size < startSize {
+			s.tiny[was.Size]--
+		}
+	}
+	s.byID[t.ID] = t
+	s.starts[t.last.Start] = append(s.starts[t.last.Start], t)
+	if t.Size < startSize {
+		s.tiny[t.Size]++
 	}
 }
 
@@ -217,26 +268,8 @@ func owner(name string) string {
 // named notes that a name is taken.
 func (s *state) named(name string) {
 	id, number, _ := strings.Cut(name, "-")
-	if n, err := strconv.Atoi(number); err == nil && s.byID[id] != nil {
-		s.byID[id].files = max(s.byID[id].files, n+1)
-	}
-}
-
-// remember makes a source findable by its content, forget undoes it.
-func (s *state) remember(t *taken) {
-	s.starts[t.last.Start] = append(s.starts[t.last.Start], t)
-	if t.Size < startSize {
-		s.tiny[t.Size]++
-	}
-}
-
-func (s *state) forget(t *taken) {
-	if t.ID == "" {
-		return
-	}
-	s.starts[t.last.Start] = slices.DeleteFunc(s.starts[t.last.Start], func(o *taken) bool { return o == t })
-	if t.Size < startSize {
-		s.tiny[t.Size]--
+	if n, err := strconv.Atoi(number); err == nil {
+		s.files[id] = max(s.files[id], n+1)
 	}
 }
 
@@ -244,13 +277,15 @@ func (s *state) forget(t *taken) {
 // from the shortest to the longest.
 func (s *state) alike(head []byte) []*taken {
 	var all []*taken
+	start := beginning(firstBeginning)
 	for size := range min(len(head), startSize) {
 		if s.tiny[size] > 0 {
-			all = append(all, s.starts[startOf(head[:size])]...)
+			all = append(all, s.starts[start]...)
 		}
+		start = start.add(head[size])
 	}
 	sum := ""
-	for _, t := range s.starts[startOf(head)] {
+	for _, t := range s.starts[start] {
 		if len(head) == headSize && t.Size >= headSize {
 			if sum == "" {
 				sum = headOf(head)
@@ -267,9 +302,21 @@ func (s *state) alike(head []byte) []*taken {
 
 const startSize = 512
 
-func startOf(head []byte) string {
-	sum := sha256.Sum256(head[:min(len(head), startSize)])
-	return hex.EncodeToString(sum[:])
+// beginning is a hash of the first startSize bytes of a source, of all if they are fewer,
+// by which sources are found that may be alike: FNV-1a, which gives it for every length
+// on the way.
+type beginning uint64
+
+const firstBeginning, fnvPrime = 14695981039346656037, 1099511628211
+
+func (h beginning) add(c byte) beginning { return (h ^ beginning(c)) * fnvPrime }
+
+func startOf(head []byte) beginning {
+	h := beginning(firstBeginning)
+	for _, c := range head[:min(len(head), startSize)] {
+		h = h.add(c)
+	}
+	return h
 }
 
 func headOf(head []byte) string {
@@ -292,10 +339,7 @@ func (s *state) commit(dir string, c commit) error {
 		return err
 	}
 	sum := chain(s.chain, raw)
-	line, err := json.Marshal(manifestLine{Commit: raw, Sum: sum})
-	if err != nil {
-		return err
-	}
+	line := slices.Concat([]byte(lineBegin), raw, []byte(lineMiddle), []byte(sum), []byte(lineEnd))
 	f, err := os.OpenFile(filepath.Join(dir, manifestName), os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("commit: %w", err)
@@ -304,7 +348,7 @@ func (s *state) commit(dir string, c commit) error {
 	if err := f.Truncate(s.end); err != nil { // a torn line of a crash
 		return fmt.Errorf("commit: %w", err)
 	}
-	if _, err := f.WriteAt(append(line, '\n'), s.end); err != nil {
+	if _, err := f.WriteAt(line, s.end); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
 	if err := f.Sync(); err != nil {
@@ -315,8 +359,8 @@ func (s *state) commit(dir string, c commit) error {
 			return err
 		}
 	}
-	s.apply(c)
+	s.apply(&c)
 	s.chain, s.commits, s.chains[sum] = sum, s.commits+1, true
-	s.end += int64(len(line)) + 1
+	s.end += int64(len(line))
 	return nil
 }

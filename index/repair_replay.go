@@ -125,9 +125,8 @@ func (c *Case) steps(wanted map[string]bool) (map[string][]taking, error) {
 	}
 	all := map[string][]taking{}
 	for line := range bytes.Lines(data) {
-		var l manifestLine
 		var e commit
-		if json.Unmarshal(line, &l) != nil || json.Unmarshal(l.Commit, &e) != nil {
+		if raw, _, ok := cutLine(line); !ok || json.Unmarshal(raw, &e) != nil {
 			break // loadState has checked all lines but a torn last one
 		}
 		for _, t := range e.Sources {
@@ -147,7 +146,7 @@ func (r *replay) step(ctx context.Context, t *taken, e *taking) error {
 		return err
 	}
 	r.in.opt.Options = opt
-	k := &intake{in: r.in, input: parsers.Input{Path: e.Source.Path, Size: e.Source.Size}}
+	k := &intake{candidate: candidate{input: parsers.Input{Path: e.Source.Path, Size: e.Source.Size}}, in: r.in}
 	if e.Source.ModTime != firetrail.Absent {
 		k.input.ModTime = time.Unix(0, e.Source.ModTime)
 	}
