@@ -6,7 +6,7 @@
 //
 //	case.json       version of the layout
 //	manifest.jsonl  what is committed: a line for each commit, checksummed and chained
-//	segments/       <source>-<n>.parquet: events of one kind of one source
+//	segments/       <source>-<n>.parquet: events of one kind, named by the source of the first
 //	flows/          <source>-<n>.flow: rollup of that segment
 //	blocks/         <source>-<n>.fst: terms of its blocks; derived, may be missing
 //	rejects/        <source>-<n>.jsonl: quarantined records
@@ -14,11 +14,13 @@
 //	spool/          content that cannot be read again from where it came (stdin)
 //	isolated.json   damaged segments that answers leave out; derived, made by Repair
 //	staging/        what is being written; removed by the next writer
-//	runs/ findings/ custody.jsonl notes.jsonl lock
+//	runs/ findings/ custody.jsonl notes.jsonl lock readers
 //
-// A file counts only if the manifest names it. Writers hold the lock; readers
-// take none: an open Case is a snapshot of the manifest, and the files it names
-// never change.
+// A file counts only if the manifest names it. Writers hold the lock; readers wait
+// for nobody: an open Case is a snapshot of the manifest, and the files it names
+// never change. A file that no longer counts, because others took its place, is removed
+// when no case is open any more: readers share a lock on the file readers, where the
+// file system has locks.
 package index
 
 import (
@@ -34,6 +36,8 @@ import (
 
 	"firetrail"
 	"firetrail/index/columns"
+
+	"github.com/gofrs/flock"
 )
 
 const (
@@ -51,6 +55,10 @@ type Case struct {
 	open segmentCache
 	raw  rawStream
 	read readFiles
+
+	reading    *flock.Flock    // shared with other readers, nil where that cannot be had
+	unreadable map[string]bool // segments that could not be merged; of the writer
+	mine       *state          // as this process has left it when it wrote last; of the writer
 }
 
 // caseInfo is the content of case.json.
@@ -81,6 +89,9 @@ func Create(dir string) (*Case, error) {
 	if err := c.pin(head{}); err != nil {
 		return nil, fmt.Errorf("create case: %w", err)
 	}
+	if err := c.writeAtomic(readersFile, nil); err != nil {
+		return nil, fmt.Errorf("create case: %w", err)
+	}
 	if err := c.writeAtomic(caseFile, append(b, '\n')); err != nil {
 		return nil, fmt.Errorf("create case: %w", err)
 	}
@@ -105,8 +116,10 @@ func Open(dir string) (*Case, error) {
 	if info.Firetrail != "case" || info.Layout != layout {
 		return nil, fmt.Errorf("open case: %s has layout %d; this version reads layout %d: take the logs in again, into a new case", dir, info.Layout, layout)
 	}
-	c := &Case{dir: dir}
+	c := &Case{dir: dir, unreadable: map[string]bool{}}
+	c.beginReading()
 	if err := c.Refresh(); err != nil {
+		c.endReading()
 		return nil, err
 	}
 	return c, nil
@@ -145,6 +158,7 @@ func (c *Case) Close() error {
 	c.raw.mu.Lock()
 	c.raw.close()
 	c.raw.mu.Unlock()
+	c.endReading()
 	return c.unlock()
 }
 

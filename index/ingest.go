@@ -29,6 +29,7 @@ type IngestOptions struct {
 	MemoryLimit int64          // bytes that the collected events of a source may take before they are written; 0: 96 MiB
 	CommitEvery int64          // bytes of a source, decompressed, after which what was read of it is committed; 0: 1 GiB
 	Progress    func(Progress) // called now and then from one goroutine, and at the end
+	Unlogged    bool           // the caller says in the custody log what was taken in
 }
 
 const (
@@ -104,11 +105,8 @@ func (c *Case) Ingest(ctx context.Context, paths []string, opt IngestOptions) (I
 		return Ingested{}, err
 	}
 	defer c.unlock()
-	st, err := loadState(c.dir)
+	st, err := c.writerState()
 	if err != nil {
-		return Ingested{}, err
-	}
-	if err := c.tidy(st); err != nil {
 		return Ingested{}, err
 	}
 	in, err := newIngest(c, st, opt)
@@ -117,9 +115,12 @@ func (c *Case) Ingest(ctx context.Context, paths []string, opt IngestOptions) (I
 	}
 	stop := in.report()
 	res, err := in.all(ctx, paths)
+	if err == nil {
+		err = in.compact(ctx)
+	}
 	stop()
 	c.show(st)
-	if len(res.Sources) > 0 {
+	if len(res.Sources) > 0 && !opt.Unlogged {
 		err = errors.Join(err, c.Log(CustodyEntry{Action: "ingest", Args: paths, Text: res.summary()}))
 	}
 	return res, err
@@ -224,15 +225,49 @@ func refused(path string, err error) SourceReport {
 	return SourceReport{Source: firetrail.Source{Path: path}, Status: status, Err: err}
 }
 
-// tidy removes what a writer that was killed left behind: staged files, and
-// files that were named but never committed.
-func (c *Case) tidy(st *state) error {
+// tidyFrom is how many dropped files are let lie.
+const tidyFrom = 256
+
+// writerState is the state to go on from, in a tidy case. One that this process has
+// written itself is neither read again nor tidied each time: who follows logs writes
+// every second. The caller holds the lock.
+func (c *Case) writerState() (*state, error) {
+	if st := c.mine; st != nil && st.untidy < tidyFrom {
+		info, err := os.Stat(filepath.Join(c.dir, manifestName))
+		if err == nil && info.Size() == st.end {
+			return st, c.tidyStaging()
+		}
+	}
+	st, err := loadState(c.dir)
+	if err == nil {
+		err = c.tidy(st)
+	}
+	if err != nil {
+		return nil, err
+	}
+	st.untidy, c.mine = 0, st
+	return st, nil
+}
+
+// tidyStaging removes what a writer that was killed, or could not write, left in
+// staging.
+func (c *Case) tidyStaging() error {
 	staging := filepath.Join(c.dir, "staging")
 	if err := os.RemoveAll(staging); err != nil {
 		return fmt.Errorf("tidy case: %w", err)
 	}
 	if err := os.MkdirAll(staging, 0o700); err != nil {
 		return fmt.Errorf("tidy case: %w", err)
+	}
+	return nil
+}
+
+// tidy removes what a writer that was killed left behind: staged files, and
+// files that were named but never committed. Files that no longer count are removed
+// if nobody may be reading them.
+func (c *Case) tidy(st *state) error {
+	if err := c.tidyStaging(); err != nil {
+		return err
 	}
 	known := map[string]bool{}
 	for name := range st.segments {
@@ -244,6 +279,7 @@ func (c *Case) tidy(st *state) error {
 			known[r.Name] = true
 		}
 	}
+	var dropped []string
 	for _, folder := range []string{"segments", "flows", "blocks", "rejects", "sums", "spool"} {
 		entries, err := os.ReadDir(filepath.Join(c.dir, folder))
 		if err != nil {
@@ -251,15 +287,30 @@ func (c *Case) tidy(st *state) error {
 		}
 		for _, e := range entries {
 			name, _, _ := strings.Cut(e.Name(), ".")
-			if known[name] {
-				continue
-			}
-			if err := os.Remove(filepath.Join(c.dir, folder, e.Name())); err != nil {
-				return fmt.Errorf("tidy case: %w", err)
+			path := filepath.Join(c.dir, folder, e.Name())
+			switch {
+			case known[name]:
+			case st.was(name):
+				dropped = append(dropped, path)
+			default:
+				if err := os.Remove(path); err != nil {
+					return fmt.Errorf("tidy case: %w", err)
+				}
 			}
 		}
 	}
-	return nil
+	if len(dropped) == 0 {
+		return nil
+	}
+	c.show(st) // what this process sees is not among them
+	return c.alone(func() error {
+		for _, path := range dropped {
+			if err := os.Remove(path); err != nil {
+				return fmt.Errorf("tidy case: %w", err)
+			}
+		}
+		return nil
+	})
 }
 
 // report calls Progress until the returned function is called.

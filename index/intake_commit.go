@@ -107,9 +107,7 @@ func (w *partWriter) close(s *staging, c *commit, of map[string]*taking) error {
 		}
 		seg.info.Name = names.name(seg.info.Sources[0].Source)
 		c.Segments = append(c.Segments, seg.info)
-		s.add(seg.path+".parquet", "segments", seg.info.Name, ".parquet")
-		s.add(seg.path+".flow", "flows", seg.info.Name, ".flow")
-		s.add(seg.path+termsExt, "blocks", seg.info.Name, termsExt)
+		s.addSegment(seg.path, seg.info.Name)
 	}
 	for _, f := range w.files {
 		t := of[f.of.id]
@@ -161,6 +159,13 @@ type staging struct {
 func (s *staging) add(staged, folder, name, ext string) {
 	s.files = append(s.files, [2]string{staged, s.c.path(folder, name, ext)})
 	s.touch(folder)
+}
+
+// addSegment names the three files of a segment.
+func (s *staging) addSegment(path, name string) {
+	s.add(path+".parquet", "segments", name, ".parquet")
+	s.add(path+".flow", "flows", name, ".flow")
+	s.add(path+termsExt, "blocks", name, termsExt)
 }
 
 // touch notes that a folder has new names.

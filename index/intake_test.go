@@ -331,7 +331,7 @@ func TestRepairParts(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	ingestAll(t, c, path) // tidies what growth has dropped
+	tidied(t, c)
 	was, want := files(t, c), holding(t, c)
 	i := 0
 	for name := range was {

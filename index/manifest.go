@@ -50,6 +50,9 @@ type commit struct {
 	Sources  []taking  `json:"sources,omitempty"`
 	Drop     []string  `json:"drop,omitempty"` // names of files that no longer count
 	Segments []segment `json:"segments,omitempty"`
+
+	// Rejects are files of quarantined records that hold those of dropped ones.
+	Rejects []rejectFile `json:"rejects,omitempty"`
 }
 
 // taking says that content of one source is in the case.
@@ -118,6 +121,7 @@ type state struct {
 	chains   map[string]bool // checksums of all lines
 	places   folders
 	files    map[string]int // number of the next file of a source that has any
+	untidy   int            // how many files were dropped and may still lie there
 
 	starts map[beginning][]*taken
 	tiny   [startSize]int // how many sources are as short, by size
@@ -203,15 +207,36 @@ func (s *state) apply(c *commit) {
 	}
 	for _, name := range c.Drop {
 		delete(s.segments, name)
-		if t := s.byID[owner(name)]; t != nil && slices.ContainsFunc(t.rejects, func(r rejectFile) bool { return r.Name == name }) {
-			n := *t
-			n.rejects = slices.DeleteFunc(slices.Clone(t.rejects), func(r rejectFile) bool { return r.Name == name })
-			s.replace(t, &n)
-		}
 	}
+	s.untidy += len(c.Drop)
+	s.dropRejects(c)
 	for _, seg := range c.Segments {
 		s.segments[seg.Name] = seg
 		s.named(seg.Name)
+	}
+}
+
+// dropRejects takes files of quarantined records out and puts the one that holds their
+// records in the place of the first.
+func (s *state) dropRejects(c *commit) {
+	for _, name := range c.Drop {
+		t := s.byID[owner(name)]
+		if t == nil {
+			continue
+		}
+		at := slices.IndexFunc(t.rejects, func(r rejectFile) bool { return r.Name == name })
+		if at < 0 {
+			continue
+		}
+		n := *t
+		n.rejects = slices.Delete(slices.Clone(t.rejects), at, at+1)
+		if i := slices.IndexFunc(c.Rejects, func(r rejectFile) bool { return owner(r.Name) == t.ID }); i >= 0 {
+			if !slices.ContainsFunc(n.rejects, func(r rejectFile) bool { return r.Name == c.Rejects[i].Name }) {
+				n.rejects = slices.Insert(n.rejects, at, c.Rejects[i])
+				s.named(c.Rejects[i].Name)
+			}
+		}
+		s.replace(t, &n)
 	}
 }
 
@@ -263,6 +288,14 @@ func (s *state) replace(was, t *taken) {
 func owner(name string) string {
 	id, _, _ := strings.Cut(name, "-")
 	return id
+}
+
+// was reports whether a file of that name was committed once: numbers are given in
+// their order.
+func (s *state) was(name string) bool {
+	id, number, _ := strings.Cut(name, "-")
+	n, err := strconv.Atoi(number)
+	return err == nil && n < s.files[id]
 }
 
 // named notes that a name is taken.

@@ -193,6 +193,12 @@ func (r *replay) remake(ctx context.Context, st *state, d damage) error {
 	}
 	if d.seg == nil {
 		made := filepath.Join(r.dir, d.rel())
+		if d.folder == "rejects" {
+			made = filepath.Join(r.dir, "staging", d.name+d.ext)
+			if err := r.rejects(st, d.name, made); err != nil {
+				return err
+			}
+		}
 		if sum, err := fileSum(made); err != nil || sum != d.sha256 {
 			return errOther
 		}
@@ -214,6 +220,41 @@ func (r *replay) remake(ctx context.Context, st *state, d damage) error {
 		now.Flows = m.info.Flows
 	}
 	return r.from.put(st, m.path+d.ext, d, &now)
+}
+
+// rejects writes a file of quarantined records of a source: as many as it had, behind
+// those of the files before it.
+func (r *replay) rejects(st *state, name, path string) error {
+	id, skip, count := owner(name), int64(0), int64(0)
+	for _, f := range st.byID[id].rejects {
+		if f.Name == name {
+			count = f.Count
+			break
+		}
+		skip += f.Count
+	}
+	w, err := newRejectWriter(path)
+	if err != nil {
+		return err
+	}
+	for rej, err := range r.Rejects(context.Background(), id) {
+		if err != nil {
+			w.file.Close()
+			return err
+		}
+		if skip--; skip >= 0 {
+			continue
+		}
+		if w.count == count {
+			break
+		}
+		if err := w.write([]firetrail.Reject{rej}); err != nil {
+			w.file.Close()
+			return err
+		}
+	}
+	_, err = w.close()
+	return err
 }
 
 // gather puts a segment together from those of its sources.

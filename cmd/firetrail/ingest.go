@@ -88,7 +88,8 @@ until the command is interrupted.`,
 				return fmt.Errorf("--commit-every %q: expected a size such as 500M or 1G", every)
 			}
 			if !follow {
-				return a.ingest(cmd.Context(), c, args, iopt)
+				_, err := a.ingest(cmd.Context(), c, args, iopt)
+				return err
 			}
 			if slices.Contains(args, "-") {
 				return fmt.Errorf("--follow: - cannot be followed: it is read to its end")
@@ -103,7 +104,7 @@ until the command is interrupted.`,
 }
 
 // ingest takes in the paths with a line of progress and reports.
-func (a *app) ingest(ctx context.Context, c *index.Case, paths []string, opt index.IngestOptions) error {
+func (a *app) ingest(ctx context.Context, c *index.Case, paths []string, opt index.IngestOptions) (index.Ingested, error) {
 	bar := a.progress()
 	opt.Progress = bar.show
 	done, err := c.Ingest(ctx, paths, opt)
@@ -111,7 +112,7 @@ func (a *app) ingest(ctx context.Context, c *index.Case, paths []string, opt ind
 	if rerr := a.reportIngest(&done); err == nil {
 		err = rerr
 	}
-	return err
+	return done, err
 }
 
 // reportIngest says per source what became of it, and the totals. Where not one
