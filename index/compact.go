@@ -28,6 +28,7 @@ const (
 	mergeBelow = 64 << 10  // rows of a segment that is large enough
 	mergeBytes = 8 << 20   // and its size
 	mergeRows  = 512 << 10 // of a merged segment
+	mergeMost  = 64        // segments at a time, each of which is open
 )
 
 // sizeClass is that of a small segment, -1 of one that is large enough.
@@ -95,7 +96,7 @@ func (in *ingest) merges() [][]segment {
 		})
 		for len(list) >= mergeFrom {
 			n, rows := 0, int64(0)
-			for n < len(list) && rows+list[n].Rows <= mergeRows {
+			for n < min(len(list), mergeMost) && rows+list[n].Rows <= mergeRows {
 				rows += list[n].Rows
 				n++
 			}
@@ -138,8 +139,10 @@ func (in *ingest) merge(ctx context.Context, from []segment) (ok bool, err error
 		return false, err
 	}
 	defer w.abandon()
+	rows := in.c.newCopier(w)
+	defer rows.close()
 	for _, p := range piecesOf(from) {
-		if err := in.c.copyRows(w, p.segment, p.first, p.first+p.run.Rows, &p.run, &p.run.Source); err != nil {
+		if err := rows.rows(p.segment, p.first, p.first+p.run.Rows, &p.run, &p.run.Source); err != nil {
 			if ctx.Err() != nil {
 				return false, ctx.Err()
 			}

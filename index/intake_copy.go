@@ -9,51 +9,86 @@ import (
 
 var errFull = errors.New("more events than a segment holds")
 
-// copyRows appends rows [first, last) of a segment of the case to another one: those
-// whose records lie in a run of their source. source is where its id stands.
-func (c *Case) copyRows(w *segmentWriter, name string, first, last int64, run *sourceRows, source *string) error {
-	seg, release, err := c.segment(name)
+// copier appends events of segments of a case to another segment.
+type copier struct {
+	c    *Case
+	to   *segmentWriter
+	evs  []firetrail.Event
+	open map[string]*copied
+}
+
+// copied is a segment that is being read. It stays open, since runs of its sources may
+// be wanted one at a time.
+type copied struct {
+	*columns.Reader
+	release func()
+}
+
+const copiedAtOnce = 256
+
+func (c *Case) newCopier(to *segmentWriter) *copier {
+	return &copier{c: c, to: to, evs: make([]firetrail.Event, 0, copiedAtOnce), open: map[string]*copied{}}
+}
+
+func (p *copier) close() {
+	for _, r := range p.open {
+		r.Close()
+		r.release()
+	}
+}
+
+func (p *copier) reader(name string) (*copied, error) {
+	if r := p.open[name]; r != nil {
+		return r, nil
+	}
+	seg, release, err := p.c.segment(name)
+	if err != nil {
+		return nil, err
+	}
+	p.open[name] = &copied{seg.NewReader(), release}
+	return p.open[name], nil
+}
+
+// rows copies rows [first, last) of a segment: those whose records lie in a run of their
+// source, of which the id stands at source.
+func (p *copier) rows(name string, first, last int64, run *sourceRows, source *string) error {
+	r, err := p.reader(name)
 	if err != nil {
 		return err
-	}
-	defer release()
-	r := seg.NewReader()
-	defer r.Close()
-	evs := make([]firetrail.Event, 0, copiedAtOnce)
-	flush := func() error {
-		for rest := evs; len(rest) > 0; {
-			n, err := w.append(source, rest)
-			if err != nil {
-				return err
-			}
-			if n == 0 {
-				return errFull
-			}
-			rest = rest[n:]
-		}
-		evs = evs[:0]
-		return nil
 	}
 	for row := first; row < last; row++ {
 		if block := int(row / columns.BlockRows); block != r.Block() {
 			r.Seek(block)
 		}
-		n := len(evs)
-		evs = evs[:n+1]
-		if err := r.Event(int(row%columns.BlockRows), &evs[n]); err != nil {
+		n := len(p.evs)
+		p.evs = p.evs[:n+1]
+		if err := r.Event(int(row%columns.BlockRows), &p.evs[n]); err != nil {
 			return err
 		}
-		if at := evs[n].Offset; at < run.From || at >= run.To {
-			evs = evs[:n]
+		if at := p.evs[n].Offset; at < run.From || at >= run.To {
+			p.evs = p.evs[:n]
 			continue
 		}
-		if n+1 == cap(evs) {
-			if err := flush(); err != nil {
+		if n+1 == cap(p.evs) {
+			if err := p.flush(source); err != nil {
 				return err
 			}
 		}
 	}
-	return flush()
+	return p.flush(source)
 }
 
-const copiedAtOnce = 256
+func (p *copier) flush(source *string) error {
+	for rest := p.evs; len(rest) > 0; {
+		n, err := p.to.append(source, rest)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return errFull
+		}
+		rest = rest[n:]
+	}
+	p.evs = p.evs[:0]
+	return nil
+}

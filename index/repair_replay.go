@@ -264,13 +264,15 @@ func (r *replay) gather(ctx context.Context, want *segment, path string) (segmen
 		return segment{}, err
 	}
 	defer w.abandon()
+	rows := r.newCopier(w)
+	defer rows.close()
 	for i := range want.Sources {
 		run := &want.Sources[i]
 		for _, s := range r.view().segments { // by name: in the order of the source's records
 			if s.Kind != want.Kind || s.Sources[0].Source != run.Source {
 				continue
 			}
-			if err := r.copyRows(w, s.Name, 0, s.Rows, run, &run.Source); err != nil {
+			if err := rows.rows(s.Name, 0, s.Rows, run, &run.Source); err != nil {
 				return segment{}, err
 			}
 		}

@@ -156,7 +156,7 @@ func (c *Case) checkSource(ctx context.Context, r *VerifyReport, t *taken) error
 		r.Problems = append(r.Problems, Problem{Path: t.Path, Source: t.ID, Offset: part * partSize,
 			Length: min(partSize, t.Size-part*partSize), Text: "has changed"})
 	}
-	for buf := make([]byte, partSize); n < t.Size && err == nil; {
+	for buf := make([]byte, min(partSize, t.Size)); n < t.Size && err == nil; {
 		var k int
 		k, err = readFull(readerContext{ctx, src}, buf[:min(partSize, t.Size-n)])
 		switch {
