@@ -70,6 +70,8 @@ type Ingested struct {
 	Totals  firetrail.Counts       // of what was added
 	Bytes   int64                  // decompressed bytes read
 	Elapsed time.Duration
+
+	Unmerged error // why small segments were not merged, as where the disk is full; the next ingest tries again
 }
 
 // Partial reports whether some input was unreadable, broken off or quarantined.
@@ -116,7 +118,11 @@ func (c *Case) Ingest(ctx context.Context, paths []string, opt IngestOptions) (I
 	stop := in.report()
 	res, err := in.all(ctx, paths)
 	if err == nil {
-		err = in.compact(ctx)
+		res.Unmerged = in.compact(ctx)
+		err = ctx.Err()
+	}
+	if err != nil || res.Unmerged != nil { // perhaps the disk is full
+		err = errors.Join(err, c.tidyStaging())
 	}
 	stop()
 	c.show(st)

@@ -151,6 +151,9 @@ func (a *app) reportIngest(done *index.Ingested) error {
 		return exit(exitUsage)
 	}
 	a.say("%s", countsText(&done.Totals))
+	if done.Unmerged != nil {
+		a.say("small segments were not merged, which costs only time: %v", done.Unmerged)
+	}
 	if partial || done.Totals.Rejected > 0 {
 		return exit(exitPartial)
 	}
