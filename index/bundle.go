@@ -43,8 +43,11 @@ type bundle struct {
 
 // size is how much a source is thought to hold.
 func (t *intake) size() int64 {
-	if t.input.Size >= 0 {
+	switch {
+	case t.input.Size >= 0:
 		return t.input.Size
+	case t.spool != nil:
+		return smallSource + 1 // a stream may be endless
 	}
 	return expansion * t.input.Stored
 }

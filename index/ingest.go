@@ -41,9 +41,13 @@ const (
 
 // Progress is how far an ingest has come.
 type Progress struct {
-	Path                               string // a source that is being read
-	Bytes, TotalBytes, Events, Records int64  // decompressed bytes read; bytes of all inputs as they lie on disk
-	Elapsed                            time.Duration
+	Path    string // of a source that is being read, or what is done in the end
+	Bytes   int64  // decompressed ones that were read
+	Events  int64
+	Records int64
+	Done    int64 // bytes of the inputs, as they lie on disk, that are done with
+	Total   int64 // of all inputs, 0 while that is not known, as of standard input
+	Elapsed time.Duration
 }
 
 // Status of a source after an ingest.
@@ -93,8 +97,8 @@ type ingest struct {
 	short  int                  // of them, those that are shorter than a key may be
 	next   int                  // number of the next bundle
 
-	bytes, total, events, records atomic.Int64
-	path                          atomic.Pointer[string]
+	bytes, done, total, events, records atomic.Int64
+	path                                atomic.Pointer[string]
 }
 
 // Ingest takes in files, folders, archives and "-" (standard input). Content
@@ -118,6 +122,7 @@ func (c *Case) Ingest(ctx context.Context, paths []string, opt IngestOptions) (I
 	stop := in.report()
 	res, err := in.all(ctx, paths)
 	if err == nil {
+		in.path.Store(&merging)
 		res.Unmerged = in.compact(ctx)
 		err = ctx.Err()
 	}
@@ -131,6 +136,8 @@ func (c *Case) Ingest(ctx context.Context, paths []string, opt IngestOptions) (I
 	}
 	return res, err
 }
+
+var merging = "merging small segments"
 
 // newIngest is an ingest into a case of which st is the state.
 func newIngest(c *Case, st *state, opt IngestOptions) (*ingest, error) {
@@ -165,7 +172,7 @@ func (i *Ingested) summary() string {
 // all takes in the inputs in the order of their paths, some bundles at a time.
 func (in *ingest) all(ctx context.Context, paths []string) (Ingested, error) {
 	var res Ingested
-	inputs, err := in.inputs(paths, &res)
+	inputs, err := in.inputs(ctx, paths, &res)
 	if err != nil {
 		return res, err
 	}
@@ -184,6 +191,7 @@ func (in *ingest) all(ctx context.Context, paths []string) (Ingested, error) {
 		t := &intake{candidate: inputs[i], in: in, index: i}
 		if t.head, err = readHead(t.input); err != nil {
 			reports[i] = refused(t.input.Path, err)
+			t.passed(t.input.Stored)
 			continue
 		}
 		for b := in.meets(t); b != nil && gctx.Err() == nil; b = in.meets(t) {
@@ -325,7 +333,8 @@ func (in *ingest) report() (stop func()) {
 		return func() {}
 	}
 	tell := func() {
-		p := Progress{Bytes: in.bytes.Load(), TotalBytes: in.total.Load(), Events: in.events.Load(), Records: in.records.Load(), Elapsed: time.Since(in.began)}
+		p := Progress{Bytes: in.bytes.Load(), Events: in.events.Load(), Records: in.records.Load(),
+			Done: in.done.Load(), Total: in.total.Load(), Elapsed: time.Since(in.began)}
 		if s := in.path.Load(); s != nil {
 			p.Path = *s
 		}

@@ -1,7 +1,6 @@
 package index
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,6 +35,7 @@ type intake struct {
 	facts []firetrail.Fact // that are not committed yet
 	tail  *tail            // of the source, nil while no record is unfinished
 	next  int64            // bytes of the source at which it is committed next
+	done  int64            // bytes of the input, as it lies on disk, that were passed
 	until int64            // bytes of which no more than a part that is to be made again has, 0: to the end
 }
 
@@ -68,6 +68,7 @@ func readHead(it parsers.Input) ([]byte, error) {
 // stops the whole ingest; what is wrong with the source is in the report.
 func (t *intake) run(ctx context.Context) (SourceReport, error) {
 	t.in.path.Store(&t.input.Path)
+	defer t.passed(t.input.Stored)
 	known, err := t.recognise(ctx)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -164,7 +165,7 @@ func (t *intake) take(ctx context.Context) (SourceReport, error) {
 	}
 	defer src.Close()
 	g, gctx := errgroup.WithContext(ctx)
-	ahead := newReadAhead(gctx, g, src, sum, &t.b.spare, &t.in.bytes)
+	ahead := newReadAhead(gctx, g, t.pass(src, sum.size), sum, &t.b.spare, &t.in.bytes)
 	rd, err := t.reader(ahead, state)
 	if err != nil {
 		ahead.stop()
@@ -188,9 +189,9 @@ func (t *intake) take(ctx context.Context) (SourceReport, error) {
 	}
 	defer ahead.release()
 	if t.until == 0 {
-		r.Err = cmp.Or(problem, t.broken)
-		if c := t.commitAt(ahead.end(rd)); r.Err != nil {
-			c.Source.Problem = r.Err.Error()
+		r.Err = problem
+		if c := t.commitAt(ahead.end(rd)); problem != nil {
+			c.Source.Problem = problem.Error()
 		}
 	}
 	r.Added = minus(t.now.Counts, r.Added)
@@ -279,6 +280,40 @@ func (t *intake) add(b *parsers.Batch) error {
 	t.now.add(b)
 	t.facts = append(t.facts, b.Facts...)
 	return t.b.writer.add(t, b)
+}
+
+// pass wraps the reading of the input: it tells how much of it is done with.
+func (t *intake) pass(r io.Reader, at int64) io.Reader {
+	p := &passing{t: t, r: r, at: at}
+	p.stored, _ = r.(interface{ Stored() int64 })
+	return p
+}
+
+// passed notes that so many bytes of the input, as it lies on disk, are done with.
+func (t *intake) passed(stored int64) {
+	if more := min(stored, t.input.Stored) - t.done; more > 0 {
+		t.done += more
+		t.in.done.Add(more)
+	}
+}
+
+// passing is an input that is being read.
+type passing struct {
+	t      *intake
+	r      io.Reader
+	at     int64                       // bytes that were read
+	stored interface{ Stored() int64 } // nil where they are those that lie on disk
+}
+
+func (p *passing) Read(b []byte) (int, error) {
+	n, err := p.r.Read(b)
+	p.at += int64(n)
+	if size := p.t.input.Size; p.stored != nil && size < 0 {
+		p.t.passed(p.stored.Stored())
+	} else if size > 0 {
+		p.t.passed(int64(float64(p.at) / float64(size) * float64(p.t.input.Stored)))
+	}
+	return n, err
 }
 
 // minus gives what was added to counts.

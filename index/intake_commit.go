@@ -41,7 +41,7 @@ func (t *intake) commitAt(m mark) *taking {
 	w := t.b.writer
 	w.takes = append(w.takes, c)
 	w.drop = append(w.drop, t.drop...)
-	t.from, t.drop, t.facts, t.spool = m.size, nil, nil, ""
+	t.from, t.drop, t.facts = m.size, nil, nil
 	return c
 }
 
@@ -80,8 +80,8 @@ func (w *partWriter) commit() error {
 		if t.Sums = sum; sum != "" && t.had == 0 {
 			s.touch("sums")
 		}
-		if t.spool != "" {
-			s.add(t.spool, "spool", t.Source.ID, "")
+		if err := t.keepSpool(&s); err != nil {
+			return err
 		}
 		c.Sources = append(c.Sources, *t)
 	}
@@ -91,6 +91,21 @@ func (w *partWriter) commit() error {
 	w.b.in.mu.Lock()
 	defer w.b.in.mu.Unlock()
 	return w.b.in.state.commit(s.c.dir, c)
+}
+
+// keepSpool makes the copy of a stream durable, and gives it its name the first time.
+func (t *taking) keepSpool(s *staging) error {
+	if t.spool == nil {
+		return nil
+	}
+	if err := t.spool.keep(); err != nil {
+		return err
+	}
+	if kept := s.c.path("spool", t.Source.ID, ""); t.spool.path != kept {
+		s.add(t.spool.path, "spool", t.Source.ID, "")
+		s.then = append(s.then, func() { t.spool.moved(kept) })
+	}
+	return nil
 }
 
 // close completes all files, names them and describes them in the commit.
@@ -153,6 +168,7 @@ type staging struct {
 	c       *Case
 	files   [][2]string // where each lies, and what it becomes
 	folders []string    // in which names are new
+	then    []func()    // called when all have their names
 }
 
 // add names a file of staging.
@@ -186,6 +202,9 @@ func (s *staging) publish() error {
 		if err := syncDir(s.c.path(folder, "", "")); err != nil {
 			return err
 		}
+	}
+	for _, f := range s.then {
+		f()
 	}
 	return nil
 }

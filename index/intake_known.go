@@ -27,9 +27,9 @@ func (t *intake) recognise(ctx context.Context) (known bool, err error) {
 	if size, ok := t.readBefore(r, candidates); ok {
 		return size == t.base.Size && !t.base.last.More, nil
 	}
-	sum := newSourceSum()
+	sum, from := newSourceSum(), readerContext{ctx, t.pass(r, 0)}
 	for _, c := range candidates {
-		_, err := io.CopyN(sum, readerContext{ctx, r}, c.Size-sum.size)
+		_, err := io.CopyN(sum, from, c.Size-sum.size)
 		if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
 			break
 		} else if err != nil {

@@ -73,7 +73,7 @@ type taking struct {
 
 	values []byte // chaining values of all content, while it is taken in
 	had    int64  // how many bytes of them are committed
-	spool  string // copy of a stream in staging
+	spool  *spool // copy of a stream, else nil
 }
 
 // tail are the records that the end of a source ends: mostly one without a line end.
@@ -256,7 +256,7 @@ func (s *state) take(c *taking) {
 	}
 	facts := slices.Concat(t.Facts[:t.standing().Facts], c.Source.Facts)
 	t.Source, t.last = c.Source, *c
-	t.last.Source, t.last.values, t.Facts = firetrail.Source{}, nil, facts
+	t.last.Source, t.last.values, t.last.spool, t.Facts = firetrail.Source{}, nil, nil, facts
 	if c.More {
 		t.Problem = fmt.Sprintf("only its first %d bytes are taken in so far; the next ingest goes on", t.Size)
 	}

@@ -26,8 +26,9 @@ type Input struct {
 	Stored  int64     // bytes of the file that it is, also if that is compressed; of a member as Size
 
 	// Open opens the stream at its start, as often as wanted and from several
-	// goroutines at once; standard input opens once, unless it is an archive. A stream that cannot be
-	// decompressed to its end gives what could be read, then an error.
+	// goroutines at once; standard input opens once, unless it is an archive. A stream
+	// that cannot be decompressed to its end gives what could be read, then an error. One
+	// that is decompressed has a method Stored, which counts the bytes read before that.
 	Open func() (io.ReadCloser, error)
 }
 

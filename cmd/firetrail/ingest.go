@@ -198,12 +198,23 @@ func (b *bar) show(p index.Progress) {
 	}
 	b.next = p.Elapsed + 200*time.Millisecond
 	b.shown = true
-	rate := float64(p.Bytes) / max(p.Elapsed.Seconds(), 0.001)
-	left := ""
-	if p.TotalBytes > p.Bytes && rate > 0 {
-		left = fmt.Sprintf(", %s left", (time.Duration(float64(p.TotalBytes-p.Bytes)/rate) * time.Second).Round(time.Second))
+	fmt.Fprintf(b.a.stderr, "\r\x1b[K%s  %.60s", progressText(&p), firetrail.Inert(p.Path))
+}
+
+// progressText says how far an ingest is: rates of what it reads, and, by how much of
+// the inputs is done with, the time that is left.
+func progressText(p *index.Progress) string {
+	seconds := max(p.Elapsed.Seconds(), 0.001)
+	text := fmt.Sprintf("%d events, %.0f MB, %.0f MB/s", p.Events, float64(p.Bytes)/1e6, float64(p.Bytes)/1e6/seconds)
+	if p.Total <= 0 || p.Done <= 0 {
+		return text
 	}
-	fmt.Fprintf(b.a.stderr, "\r\x1b[K%d events, %.0f MB, %.0f MB/s%s  %.60s", p.Events, float64(p.Bytes)/1e6, rate/1e6, left, firetrail.Inert(p.Path))
+	text += fmt.Sprintf(", %.0f %%", 100*float64(p.Done)/float64(p.Total))
+	if p.Done < p.Total {
+		left := time.Duration(float64(p.Total-p.Done) / float64(p.Done) * float64(p.Elapsed))
+		text += fmt.Sprintf(", %s left", left.Round(time.Second))
+	}
+	return text
 }
 
 func (b *bar) clear() {
