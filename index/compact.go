@@ -21,10 +21,12 @@ import (
 // the others in one line of the manifest; their files stay as long as somebody may be
 // reading them.
 //
-// Segments are merged when there are mergeFrom of a size, sizes being some powers of
-// mergeFrom, so that an event is copied a few times at most, however it came.
+// Segments are merged when there are many of a size, so that an event is copied three
+// times at most, however it came. Copying costs as much as taking in, and larger
+// segments are worth less: of these more have to come together.
 const (
-	mergeFrom  = 8
+	mergeFrom  = 8         // rejects, and segments of less than mergeBelow/mergeFrom rows
+	mergeLarge = 32        // larger ones
 	mergeBelow = 64 << 10  // rows of a segment that is large enough
 	mergeBytes = 8 << 20   // and its size
 	mergeRows  = 512 << 10 // of a merged segment
@@ -90,11 +92,15 @@ func (in *ingest) merges() [][]segment {
 		}
 	}
 	var all [][]segment
-	for _, list := range small {
+	for c, list := range small {
 		slices.SortFunc(list, func(a, b segment) int {
 			return cmp.Or(cmp.Compare(a.First, b.First), strings.Compare(a.Name, b.Name))
 		})
-		for len(list) >= mergeFrom {
+		from := mergeFrom
+		if c.size == 0 {
+			from = mergeLarge
+		}
+		for len(list) >= from {
 			n, rows := 0, int64(0)
 			for n < min(len(list), mergeMost) && rows+list[n].Rows <= mergeRows {
 				rows += list[n].Rows
@@ -142,7 +148,11 @@ func (in *ingest) merge(ctx context.Context, from []segment) (ok bool, err error
 	rows := in.c.newCopier(w)
 	defer rows.close()
 	for _, p := range piecesOf(from) {
-		if err := rows.rows(p.segment, p.first, p.first+p.run.Rows, &p.run, &p.run.Source); err != nil {
+		err := rows.rows(p.segment, p.first, p.first+p.run.Rows, &p.run, &p.run.Source)
+		if p.last {
+			rows.done(p.segment)
+		}
+		if err != nil {
 			if ctx.Err() != nil {
 				return false, ctx.Err()
 			}
@@ -259,6 +269,7 @@ type piece struct {
 	segment string
 	first   int64 // row
 	run     sourceRows
+	last    bool // no other piece of the segment comes behind it
 }
 
 // piecesOf orders the runs of segments as a merged one has them: those of a source
@@ -272,13 +283,18 @@ func piecesOf(from []segment) []*piece {
 			if _, ok := place[r.Source]; !ok {
 				place[r.Source] = len(place)
 			}
-			all = append(all, &piece{from[i].Name, row, r})
+			all = append(all, &piece{segment: from[i].Name, first: row, run: r})
 			row += r.Rows
 		}
 	}
 	slices.SortStableFunc(all, func(a, b *piece) int {
 		return cmp.Or(cmp.Compare(place[a.run.Source], place[b.run.Source]), cmp.Compare(a.run.From, b.run.From))
 	})
+	seen := map[string]bool{}
+	for _, p := range slices.Backward(all) {
+		p.last = !seen[p.segment]
+		seen[p.segment] = true
+	}
 	return all
 }
 

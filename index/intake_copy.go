@@ -17,8 +17,8 @@ type copier struct {
 	open map[string]*copied
 }
 
-// copied is a segment that is being read. It stays open, since runs of its sources may
-// be wanted one at a time.
+// copied is a segment that is being read. It stays open until it is done with, since
+// runs of its sources may be wanted one at a time.
 type copied struct {
 	*columns.Reader
 	release func()
@@ -31,9 +31,17 @@ func (c *Case) newCopier(to *segmentWriter) *copier {
 }
 
 func (p *copier) close() {
-	for _, r := range p.open {
+	for name := range p.open {
+		p.done(name)
+	}
+}
+
+// done closes a segment of which nothing more is wanted.
+func (p *copier) done(name string) {
+	if r := p.open[name]; r != nil {
 		r.Close()
 		r.release()
+		delete(p.open, name)
 	}
 }
 
