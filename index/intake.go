@@ -88,19 +88,14 @@ func (t *intake) run(ctx context.Context) (SourceReport, error) {
 
 // open opens the source where its reading begins, with the sum of what lies before
 // and the state in which its records go on.
-func (t *intake) open(ctx context.Context) (src io.ReadCloser, sum *sourceSum, state *parsers.State, err error) {
+func (t *intake) open() (src io.ReadCloser, sum *sourceSum, state *parsers.State, err error) {
 	if t.base == nil {
 		src, err = t.input.Open()
 		t.file = plainFile(src)
 		return src, newSourceSum(), nil, err
 	}
 	s := t.base.last.State
-	if s.Replay {
-		if s, err = t.relearn(ctx, s); err != nil {
-			return nil, nil, nil, err
-		}
-	}
-	first := s.Offset / partSize
+	first := s.From() / partSize
 	if sum, err = sumBehind(t.values[:first*valueLen]); err != nil {
 		return nil, nil, nil, err
 	}
@@ -113,17 +108,6 @@ func (t *intake) open(ctx context.Context) (src io.ReadCloser, sum *sourceSum, s
 		return nil, nil, nil, err
 	}
 	return src, sum, &s, nil
-}
-
-// relearn reads what is known of a source again, where the commit does not say what
-// its records have said of later ones.
-func (t *intake) relearn(ctx context.Context, s parsers.State) (parsers.State, error) {
-	r, err := t.input.Open()
-	if err != nil {
-		return s, err
-	}
-	defer r.Close()
-	return parsers.Relearn(readerContext{ctx, r}, t.options(), s)
 }
 
 // skipTo moves a stream that has just been opened forward.
@@ -143,7 +127,7 @@ func (t *intake) reader(a *readAhead, state *parsers.State) (*parsers.Reader, er
 	if state == nil {
 		return parsers.NewReader(a, t.options())
 	}
-	if _, err := io.CopyN(io.Discard, a, state.Offset%partSize); err != nil {
+	if _, err := io.CopyN(io.Discard, a, state.From()%partSize); err != nil {
 		return nil, err
 	}
 	return parsers.Resume(a, t.options(), *state)
@@ -159,7 +143,7 @@ type parsed struct {
 // take reads the source through a pipeline: read and hash, parse, collect by
 // column (with row groups encoded on the side).
 func (t *intake) take(ctx context.Context) (SourceReport, error) {
-	src, sum, state, err := t.open(ctx)
+	src, sum, state, err := t.open()
 	if err != nil {
 		return refused(t.input.Path, err), ctx.Err()
 	}

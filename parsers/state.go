@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"unicode/utf8"
 
 	"firetrail"
@@ -22,9 +23,17 @@ type State struct {
 	// Learnt is what records have said of those that follow, by format: the header
 	// of a table, the interfaces of a capture.
 	Learnt map[string]json.RawMessage `json:"learnt,omitempty"`
-	// Replay: what was learnt could not be written down, or was left out. Records
-	// before Offset have to be read again to know it: see Relearn.
+	// Replay: what was learnt could not be written down, or was left out. Resume reads
+	// the records before Offset again.
 	Replay bool `json:"replay,omitempty"`
+}
+
+// From is where the bytes begin that Resume wants.
+func (s *State) From() int64 {
+	if s.Replay {
+		return 0
+	}
+	return s.Offset
 }
 
 // learner is implemented by parsers for which records change the meaning of later
@@ -91,39 +100,68 @@ func (s *State) add(format string, p Parser) {
 	}
 }
 
-// Resume makes a Reader that goes on where another had come to: r begins with the
-// record at s.Offset. opt may differ from the options of the other reader in all but
-// the format, which stays. The error is for a state that makes no sense, or one
-// to Relearn first.
+// Resume makes a Reader that goes on where another had come to; r gives the source
+// from s.From() on. opt may differ from the options of the other reader in all but the
+// format, which stays. The error is for a state that makes no sense.
 func Resume(r io.Reader, opt Options, s State) (*Reader, error) {
-	rd, err := newReader(r, opt)
+	rd, err := resume(r, opt, &s)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("resume format %q at byte %d: %w", s.Format, s.Offset, err)
 	}
-	format, ok := Named(s.Format)
-	if !ok || s.Replay {
-		return nil, fmt.Errorf("resume at byte %d: unknown state of format %q", s.Offset, s.Format)
-	}
-	rd.start(format)
-	rd.offset, rd.line, rd.last = s.Offset, s.Line, s.Last
+	rd.last = s.Last
 	if s.Clock != nil {
 		rd.ctx.Clock.resume(*s.Clock)
-	}
-	for name, data := range s.Learnt {
-		p := rd.parserNamed(name)
-		l, ok := p.(learner)
-		if !ok {
-			return nil, fmt.Errorf("resume at byte %d: format %q keeps no state", s.Offset, name)
-		}
-		if err := l.relearn(data); err != nil {
-			return nil, fmt.Errorf("resume at byte %d: state of format %q: %w", s.Offset, name, err)
-		}
 	}
 	if rd.ctx.Clock.Year != 0 {
 		return rd, nil
 	}
 	rd.need(SniffSize)
 	return rd, rd.surveyYears()
+}
+
+// resume makes a Reader at s.Offset that knows what was learnt.
+func resume(r io.Reader, opt Options, s *State) (*Reader, error) {
+	format, ok := Named(s.Format)
+	if !ok {
+		return nil, errors.New("there is no such format")
+	}
+	rd, err := newReader(r, opt)
+	if err != nil {
+		return nil, err
+	}
+	rd.start(format)
+	if s.Replay {
+		return rd, rd.replay(s.Offset)
+	}
+	rd.offset, rd.line = s.Offset, s.Line
+	for name, data := range s.Learnt {
+		p := rd.parserNamed(name)
+		l, ok := p.(learner)
+		if !ok {
+			return nil, fmt.Errorf("format %q keeps no state", name)
+		}
+		if err := l.relearn(data); err != nil {
+			return nil, fmt.Errorf("state of format %q: %w", name, err)
+		}
+	}
+	return rd, nil
+}
+
+// replay reads records up to an offset at which one ends, and keeps nothing but what
+// they say of those that follow.
+func (r *Reader) replay(offset int64) error {
+	var b Batch
+	for r.Until(offset); r.offset < offset; {
+		if err := r.Next(&b); err != nil {
+			return fmt.Errorf("read its beginning again: %w", err)
+		}
+	}
+	r.Until(math.MaxInt64)
+	if r.offset != offset || r.finished != nil {
+		return fmt.Errorf("read its beginning again: no record ends there, but one at %d", r.offset)
+	}
+	*r.ctx.Clock = *NewClock(r.ctx.Options) // what it knew then comes with the state
+	return nil
 }
 
 // parserNamed is the parser of a format, made where there is none yet.
@@ -137,30 +175,6 @@ func (r *Reader) parserNamed(name string) Parser {
 		}
 	}
 	return nil
-}
-
-// Relearn reads the records of a source up to s.Offset again, r giving the source
-// from its start, and fills in what they say of those that follow. Replay stays set
-// where that cannot be written down.
-func Relearn(r io.Reader, opt Options, s State) (State, error) {
-	opt.Format, opt.Reopen = s.Format, nil
-	rd, err := NewReader(r, opt)
-	if err != nil {
-		return s, err
-	}
-	rd.Until(s.Offset)
-	var b Batch
-	for rd.offset < s.Offset {
-		if err := rd.Next(&b); err != nil {
-			return s, fmt.Errorf("read %d of %d bytes again: %w", rd.offset, s.Offset, err)
-		}
-	}
-	now := rd.state()
-	if now.Offset != s.Offset {
-		return s, fmt.Errorf("read %d bytes again: a record ends at %d", s.Offset, now.Offset)
-	}
-	s.Learnt, s.Replay = now.Learnt, now.Replay
-	return s, nil
 }
 
 // years is what a Clock has found out about the year of a source.

@@ -71,12 +71,7 @@ func goOn(data []byte, opt Options, s State) (*Reader, error) {
 	if err := json.Unmarshal(kept, &back); err != nil {
 		return nil, err
 	}
-	if back.Replay {
-		if back, err = Relearn(bytes.NewReader(data), opt, back); err != nil {
-			return nil, err
-		}
-	}
-	return Resume(bytes.NewReader(data[back.Offset:]), opt, back)
+	return Resume(bytes.NewReader(data[back.From():]), opt, back)
 }
 
 // opened gives the options of a source that can be opened again.
@@ -389,7 +384,7 @@ func TestResumeOverlong(t *testing.T) {
 func TestResumeErrors(t *testing.T) {
 	for name, s := range map[string]State{
 		"format":   {Format: "none"},
-		"replay":   {Format: "zeek", Replay: true},
+		"replay":   {Format: "zeek", Offset: 10, Replay: true},
 		"stranger": {Format: "zeek", Learnt: map[string]json.RawMessage{"pf": []byte("1")}},
 		"nonsense": {Format: "zeek", Learnt: map[string]json.RawMessage{"zeek": []byte("1")}},
 	} {
@@ -410,5 +405,96 @@ func TestResumeErrors(t *testing.T) {
 	}
 	if !errors.Is(written("a\xff"), errUnwritable) {
 		t.Error("a\\xff passes for text")
+	}
+}
+
+// FuzzResume cuts anything anywhere: read in two parts it gives what it gives in one.
+func FuzzResume(f *testing.F) {
+	for _, format := range All {
+		files, err := filepath.Glob(filepath.Join("../samples", format.Name, "*"))
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, path := range files {
+			data, err := os.ReadFile(path)
+			if err != nil {
+				f.Fatal(err)
+			}
+			if len(data) < 4096 {
+				f.Add(data, uint16(len(data)/2), false)
+				f.Add(data, uint16(len(data)*2/3), true)
+			}
+		}
+	}
+	f.Fuzz(func(t *testing.T, data []byte, at uint16, replay bool) {
+		if len(data) < 2 || len(data) > 1<<15 {
+			return
+		}
+		cut := 1 + int(at)%(len(data)-1)
+		opt := Options{Year: 2025, MaxRecord: 4096}
+		got, ok := inTwoParts(t, data, cut, opt, replay)
+		if !ok {
+			return
+		}
+		rd, err := NewReader(bytes.NewReader(data), opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want taking
+		if err := want.finish(rd, true); err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(want.sorted(), got.sorted()); d != "" || got.counts != want.counts {
+			t.Errorf("%s cut at %d: %+v, want %+v: %s", rd.Format().Name, cut, got.counts, want.counts, d)
+		}
+	})
+}
+
+// TestResumeMixed cuts logs of lines that come from everywhere, some of them damaged.
+func TestResumeMixed(t *testing.T) {
+	all := logs(t)
+	var lines [][]byte
+	for _, path := range slices.Sorted(maps.Keys(all)) {
+		if data := all[path]; !strings.Contains(path, ".pcap") {
+			lines = append(lines, bytes.SplitAfter(data, []byte("\n"))...)
+		}
+	}
+	r := rand.New(rand.NewPCG(11, 12))
+	opt := sampleOptions
+	opt.Year = 2025
+	n := 0
+	for range 1500 {
+		var data []byte
+		for range 2 + r.IntN(30) {
+			at := r.IntN(len(lines))
+			for _, line := range lines[at:min(len(lines), at+1+r.IntN(6))] {
+				if line = bytes.Clone(line); len(line) > 0 && r.IntN(12) == 0 {
+					line[r.IntN(len(line))] = byte(r.IntN(256))
+				}
+				data = append(data, line...)
+			}
+		}
+		rd, err := NewReader(bytes.NewReader(data), opt)
+		if err != nil {
+			continue
+		}
+		var want taking
+		if err := want.finish(rd, true); err != nil {
+			t.Fatal(err)
+		}
+		for range 4 {
+			cut := 1 + r.IntN(len(data)-1)
+			got, ok := inTwoParts(t, data, cut, opt, r.IntN(4) == 0)
+			if !ok {
+				continue
+			}
+			n++
+			if d := cmp.Diff(want.sorted(), got.sorted()); d != "" || got.counts != want.counts {
+				t.Fatalf("%s cut at %d of %d: %s\n%+v, want %+v", rd.Format().Name, cut, len(data), d, got.counts, want.counts)
+			}
+		}
+	}
+	if t.Logf("%d cuts", n); n < 1000 {
+		t.Error("too few")
 	}
 }
