@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -196,51 +195,70 @@ func (in *ingest) exchange(w *segmentWriter, from []segment) error {
 // mergeRejects merges the files of quarantined records of a source where there are
 // mergeFrom of a size behind each other.
 func (in *ingest) mergeRejects(ctx context.Context) error {
+	var ids []string
+	for id, t := range in.state.byID {
+		if len(t.rejects) >= mergeFrom {
+			ids = append(ids, id)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	slices.Sort(ids)
 	keep := in.c.unmergeable(in.state)
-	for _, id := range slices.Sorted(maps.Keys(in.state.byID)) {
-		for from := rejectsToMerge(in.state.byID[id].rejects, keep); from != nil; from = rejectsToMerge(in.state.byID[id].rejects, keep) {
+	for _, id := range ids {
+		for {
+			from := rejectsToMerge(in.state.byID[id].rejects, keep)
+			if len(from) == 0 {
+				break
+			}
+			if err := in.joinRejects(id, from, keep); err != nil {
+				return err
+			}
 			if err := ctx.Err(); err != nil {
-				return err
-			}
-			name := fmt.Sprintf("%s-%06d", id, in.state.files[id])
-			w, err := newRejectWriter(filepath.Join(in.c.dir, "staging", name+".jsonl"))
-			if err != nil {
-				return err
-			}
-			c := commit{}
-			damaged := false
-			for _, f := range from {
-				c.Drop = append(c.Drop, f.Name)
-				in.c.rejectsOf(id, f, func(r firetrail.Reject, rerr error) bool {
-					if rerr != nil {
-						keep[f.Name], damaged = true, true
-						return false
-					}
-					err = cmp.Or(err, w.write([]firetrail.Reject{r}))
-					return err == nil
-				})
-			}
-			f, cerr := w.close()
-			if err := cmp.Or(err, cerr); err != nil {
-				return err
-			}
-			if damaged {
-				os.Remove(w.file.Name())
-				continue
-			}
-			f.Name = name
-			c.Rejects = append(c.Rejects, f)
-			st := staging{c: in.c}
-			st.add(w.file.Name(), "rejects", name, ".jsonl")
-			if err := st.publish(); err != nil {
-				return err
-			}
-			if err := in.state.commit(in.c.dir, c); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// joinRejects makes one file of several and commits it. One that is damaged is put
+// into keep instead: a repair sees to it.
+func (in *ingest) joinRejects(id string, from []rejectFile, keep map[string]bool) error {
+	name := fmt.Sprintf("%s-%06d", id, in.state.files[id])
+	w := newRejectWriter(filepath.Join(in.c.dir, "staging", name+".jsonl"))
+	defer func() {
+		w.abandon()
+		os.Remove(w.path) // unless it has its name
+	}()
+	var c commit
+	var err error
+	for _, f := range from {
+		c.Drop = append(c.Drop, f.Name)
+		in.c.rejectsOf(id, f, func(r firetrail.Reject, damage error) bool {
+			keep[f.Name] = keep[f.Name] || damage != nil
+			if err == nil && damage == nil {
+				err = w.write([]firetrail.Reject{r})
+			}
+			return err == nil && damage == nil
+		})
+		if err != nil || keep[f.Name] {
+			return err
+		}
+	}
+	f, err := w.close()
+	if err != nil {
+		return err
+	}
+	f.Name = name
+	c.Rejects = []rejectFile{f}
+	st := staging{c: in.c}
+	st.add(w.path, "rejects", name, ".jsonl")
+	if err := st.publish(); err != nil {
+		return err
+	}
+	return in.state.commit(in.c.dir, c)
 }
 
 // rejectsToMerge finds neighbours of one size, nil if there are not enough.

@@ -206,3 +206,44 @@ func TestSizeClass(t *testing.T) {
 		}
 	}
 }
+
+// TestRejectsCompaction merges files of quarantined records, but for one that is
+// damaged.
+func TestRejectsCompaction(t *testing.T) {
+	c, path := create(t), filepath.Join(t.TempDir(), "a.log")
+	look := func(i int) {
+		writeFile(t, path, kernelLines(0, 97*(i+1)))
+		ingestAll(t, c, path)
+	}
+	of := func() []rejectFile { return c.view().byID[c.Sources()[0].ID].rejects }
+	for i := range 7 {
+		look(i)
+	}
+	hit := of()[3]
+	spoil(t, c.path("rejects", hit.Name, ".jsonl"), 0)
+	for i := 7; i < 14; i++ {
+		look(i)
+	}
+	if n := len(of()); n != 7 || of()[3] != hit { // eight behind it are one
+		t.Errorf("%d files with a damaged one among them", n)
+	}
+	repair(t, c)
+	look(14)
+	if n := len(of()); n > 2 {
+		t.Errorf("%d files after the repair", n)
+	}
+	n := int64(0)
+	for r, err := range c.Rejects(context.Background(), "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Line != n*97+14 {
+			t.Errorf("record %d is line %d", n, r.Line)
+		}
+		n++
+	}
+	if n != 15 {
+		t.Errorf("%d records", n)
+	}
+	sound(t, c)
+}

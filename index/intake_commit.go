@@ -141,7 +141,7 @@ func (w *partWriter) close(s *staging, c *commit, of map[string]*taking) error {
 		if f.kinds != nil {
 			t.Tail.Files = append(t.Tail.Files, rf.Name)
 		}
-		s.add(f.rejects.file.Name(), "rejects", rf.Name, ".jsonl")
+		s.add(f.rejects.path, "rejects", rf.Name, ".jsonl")
 	}
 	return nil
 }

@@ -97,10 +97,7 @@ func (w *partWriter) refuse(into *sourceFiles, rejects []firetrail.Reject) error
 		return nil
 	}
 	if into.rejects == nil {
-		var err error
-		if into.rejects, err = newRejectWriter(w.stage() + ".jsonl"); err != nil {
-			return err
-		}
+		into.rejects = newRejectWriter(w.stage() + ".jsonl")
 	}
 	return into.rejects.write(rejects)
 }
@@ -163,7 +160,7 @@ func (w *partWriter) abandon() {
 	}
 	for _, f := range w.files {
 		if f.rejects != nil {
-			f.rejects.file.Close()
+			f.rejects.abandon()
 		}
 	}
 }

@@ -47,12 +47,10 @@ func cutLine(line []byte) (commit []byte, sum string, ok bool) {
 
 // commit is what becomes part of the case at once: content of sources, and files.
 type commit struct {
-	Sources  []taking  `json:"sources,omitempty"`
-	Drop     []string  `json:"drop,omitempty"` // names of files that no longer count
-	Segments []segment `json:"segments,omitempty"`
-
-	// Rejects are files of quarantined records that hold those of dropped ones.
-	Rejects []rejectFile `json:"rejects,omitempty"`
+	Drop     []string     `json:"drop,omitempty"` // names of files that no longer count
+	Segments []segment    `json:"segments,omitempty"`
+	Rejects  []rejectFile `json:"rejects,omitempty"` // files of quarantined records that hold those of dropped ones
+	Sources  []taking     `json:"sources,omitempty"` // last: who opens a case to search it reads no further
 }
 
 // taking says that content of one source is in the case.

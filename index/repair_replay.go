@@ -233,13 +233,10 @@ func (r *replay) rejects(st *state, name, path string) error {
 		}
 		skip += f.Count
 	}
-	w, err := newRejectWriter(path)
-	if err != nil {
-		return err
-	}
+	w := newRejectWriter(path)
+	defer w.abandon()
 	for rej, err := range r.Rejects(context.Background(), id) {
 		if err != nil {
-			w.file.Close()
 			return err
 		}
 		if skip--; skip >= 0 {
@@ -249,11 +246,10 @@ func (r *replay) rejects(st *state, name, path string) error {
 			break
 		}
 		if err := w.write([]firetrail.Reject{rej}); err != nil {
-			w.file.Close()
 			return err
 		}
 	}
-	_, err = w.close()
+	_, err := w.close()
 	return err
 }
 
