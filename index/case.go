@@ -6,19 +6,21 @@
 //
 //	case.json       version of the layout
 //	manifest.jsonl  what is committed: a line for each commit, checksummed and chained
-//	segments/       <source>-<n>.parquet: events of one kind of one source
+//	segments/       <source>-<n>.parquet: events of one kind, named by the source of the first
 //	flows/          <source>-<n>.flow: rollup of that segment
 //	blocks/         <source>-<n>.fst: terms of its blocks; derived, may be missing
 //	rejects/        <source>-<n>.jsonl: quarantined records
-//	sums/           <source>-<n>: checksums of each MiB of a source's content
+//	sums/           <source>: chaining values of its SHA-256, behind each MiB
 //	spool/          content that cannot be read again from where it came (stdin)
 //	isolated.json   damaged segments that answers leave out; derived, made by Repair
 //	staging/        what is being written; removed by the next writer
-//	runs/ findings/ custody.jsonl notes.jsonl lock
+//	runs/ findings/ custody.jsonl notes.jsonl lock readers
 //
-// A file counts only if the manifest names it. Writers hold the lock; readers
-// take none: an open Case is a snapshot of the manifest, and the files it names
-// never change.
+// A file counts only if the manifest names it. Writers hold the lock; readers wait
+// for nobody: an open Case is a snapshot of the manifest, and the files it names
+// never change. A file that no longer counts, because others took its place, is removed
+// when no case is open any more: readers share a lock on the file readers, where the
+// file system has locks.
 package index
 
 import (
@@ -34,11 +36,13 @@ import (
 
 	"firetrail"
 	"firetrail/index/columns"
+
+	"github.com/gofrs/flock"
 )
 
 const (
 	caseFile = "case.json"
-	layout   = 1
+	layout   = 2
 )
 
 // Case is an open case. Its methods may be called from several goroutines.
@@ -51,6 +55,11 @@ type Case struct {
 	open  segmentCache
 	terms termCache
 	raw   rawStream
+	read  readFiles
+
+	reading    *flock.Flock    // shared with other readers, nil where that cannot be had
+	unreadable map[string]bool // segments that could not be merged; of the writer
+	mine       *state          // as this process has left it when it wrote last; of the writer
 }
 
 // caseInfo is the content of case.json.
@@ -81,6 +90,9 @@ func Create(dir string) (*Case, error) {
 	if err := c.pin(head{}); err != nil {
 		return nil, fmt.Errorf("create case: %w", err)
 	}
+	if err := c.writeAtomic(readersFile, nil); err != nil {
+		return nil, fmt.Errorf("create case: %w", err)
+	}
 	if err := c.writeAtomic(caseFile, append(b, '\n')); err != nil {
 		return nil, fmt.Errorf("create case: %w", err)
 	}
@@ -103,10 +115,12 @@ func Open(dir string) (*Case, error) {
 		return nil, fmt.Errorf("open case: %s: %w", filepath.Join(dir, caseFile), err)
 	}
 	if info.Firetrail != "case" || info.Layout != layout {
-		return nil, fmt.Errorf("open case: %s has layout %d; this version reads layout %d", dir, info.Layout, layout)
+		return nil, fmt.Errorf("open case: %s has layout %d; this version reads layout %d: take the logs in again, into a new case", dir, info.Layout, layout)
 	}
-	c := &Case{dir: dir}
+	c := &Case{dir: dir, unreadable: map[string]bool{}}
+	c.beginReading()
 	if err := c.Refresh(); err != nil {
+		c.endReading()
 		return nil, err
 	}
 	return c, nil
@@ -146,6 +160,7 @@ func (c *Case) Close() error {
 	c.raw.mu.Lock()
 	c.raw.close()
 	c.raw.mu.Unlock()
+	c.endReading()
 	return c.unlock()
 }
 
@@ -193,18 +208,31 @@ type snapshot struct {
 // taken is a source with what the next ingest must know of it.
 type taken struct {
 	firetrail.Source
-	last    commit   // the latest one that took in content
+	last    taking   // the latest one
 	also    []string // other paths under which the same content was seen
 	rels    []string // its paths as seen from the folder of the case
-	files   int      // number for the next file
+	known   []prefix // what of it each commit took in, oldest first
 	rejects []rejectFile
+}
+
+// prefix is a beginning of a source.
+type prefix struct {
+	size   int64
+	sha256 string
+}
+
+// standing is what is known of a source where its reading goes on.
+func (t *taken) standing() standing {
+	if t.last.Tail != nil {
+		return t.last.Tail.Before
+	}
+	return standing{Counts: t.Counts, Facts: len(t.Facts), First: t.First, Last: t.Last, Sensor: t.Sensor, Mixed: t.last.Mixed}
 }
 
 // segment is one file of events, as the manifest names it.
 type segment struct {
 	Name   string `json:"name"` // "<source>-<n>", of the files in segments, flows and blocks
 	Kind   string `json:"kind"`
-	Source string `json:"source"`
 	Rows   int64  `json:"rows"`
 	Dated  int64  `json:"dated"` // rows that have a time
 	First  int64  `json:"first"` // bounds of time, Absent without dated rows
@@ -213,6 +241,26 @@ type segment struct {
 	Size   int64  `json:"size"`          // and SHA-256 of the files
 	SHA256 string `json:"sha256"`
 	Flows  string `json:"flows"`
+
+	// Sources says whose events they are, in the order of the rows. A source may
+	// have several runs.
+	Sources []sourceRows `json:"sources"`
+}
+
+// sourceRows are rows of a segment, one behind the other, of one source. The source
+// has no other events of the segment's kind between the offsets.
+type sourceRows struct {
+	Source string `json:"source"` // id
+	Rows   int64  `json:"rows"`
+	From   int64  `json:"from"` // offset of the first record
+	To     int64  `json:"to"`   // and behind the last one
+
+	id *string // while the segment is written: where the id will stand
+}
+
+// has reports whether the segment has events of a source that passes.
+func (s *segment) has(source func(id string) bool) bool {
+	return slices.ContainsFunc(s.Sources, func(r sourceRows) bool { return source(r.Source) })
 }
 
 // parts is the present snapshot, of which sources and byID may not be made yet.

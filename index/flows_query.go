@@ -52,7 +52,7 @@ func (t *flowFilter) segment(s *segment) bool {
 		case "kind":
 			return sure(l.Text(s.Kind))
 		case "source":
-			return sure(l.Text(s.Source))
+			return verdict{s.has(l.Text), !s.has(func(id string) bool { return !l.Text(id) })}
 		case "time":
 			if s.Dated == 0 {
 				return sure(false)

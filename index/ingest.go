@@ -1,6 +1,7 @@
 package index
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,14 +27,27 @@ type IngestOptions struct {
 	Stdin       io.Reader      // what "-" means
 	Workers     int            // sources and row groups worked on at a time; 0: GOMAXPROCS
 	MemoryLimit int64          // bytes that the collected events of a source may take before they are written; 0: 96 MiB
+	CommitEvery int64          // bytes of a source, decompressed, after which what was read of it is committed; 0: 1 GiB
 	Progress    func(Progress) // called now and then from one goroutine, and at the end
+	Unlogged    bool           // the caller says in the custody log what was taken in
 }
+
+const (
+	// defaultMemory is the bound of the collected events of a source: where a segment
+	// is cut short depends on it.
+	defaultMemory = 96 << 20
+	defaultCommit = 1 << 30
+)
 
 // Progress is how far an ingest has come.
 type Progress struct {
-	Path                               string // a source that is being read
-	Bytes, TotalBytes, Events, Records int64  // decompressed bytes read; bytes of all inputs as they lie on disk
-	Elapsed                            time.Duration
+	Path    string // of a source that is being read, or what is done in the end
+	Bytes   int64  // decompressed ones that were read
+	Events  int64
+	Records int64
+	Done    int64 // bytes of the inputs, as they lie on disk, that are done with
+	Total   int64 // of all inputs, 0 while that is not known, as of standard input
+	Elapsed time.Duration
 }
 
 // Status of a source after an ingest.
@@ -60,6 +74,8 @@ type Ingested struct {
 	Totals  firetrail.Counts       // of what was added
 	Bytes   int64                  // decompressed bytes read
 	Elapsed time.Duration
+
+	Unmerged error // why small segments were not merged, as where the disk is full; the next ingest tries again
 }
 
 // Partial reports whether some input was unreadable, broken off or quarantined.
@@ -75,13 +91,14 @@ type ingest struct {
 	slots   chan *encoder // who has one may use a core
 	began   time.Time
 
-	mu    sync.Mutex // guards what follows
-	state *state
-	busy  map[string]chan struct{} // heads of sources being read, closed when done
-	next  int                      // number of the next staging name
+	mu     sync.Mutex // guards what follows
+	state  *state
+	flight map[string][]*intake // sources on their way, by their keys
+	short  int                  // of them, those that are shorter than a key may be
+	next   int                  // number of the next bundle
 
-	bytes, total, events, records atomic.Int64
-	path                          atomic.Pointer[string]
+	bytes, done, total, events, records atomic.Int64
+	path                                atomic.Pointer[string]
 }
 
 // Ingest takes in files, folders, archives and "-" (standard input). Content
@@ -94,36 +111,51 @@ func (c *Case) Ingest(ctx context.Context, paths []string, opt IngestOptions) (I
 		return Ingested{}, err
 	}
 	defer c.unlock()
-	st, err := loadState(c.dir)
+	st, err := c.writerState()
 	if err != nil {
 		return Ingested{}, err
 	}
-	if err := c.tidy(st); err != nil {
+	in, err := newIngest(c, st, opt)
+	if err != nil {
 		return Ingested{}, err
 	}
-	in := &ingest{c: c, opt: opt, workers: opt.Workers, state: st, busy: map[string]chan struct{}{}, began: time.Now()}
+	stop := in.report()
+	res, err := in.all(ctx, paths)
+	if err == nil {
+		in.path.Store(&merging)
+		res.Unmerged = in.compact(ctx)
+		err = ctx.Err()
+	}
+	if err != nil || res.Unmerged != nil { // perhaps the disk is full
+		err = errors.Join(err, c.tidyStaging())
+	}
+	stop()
+	c.show(st)
+	if len(res.Sources) > 0 && !opt.Unlogged {
+		err = errors.Join(err, c.Log(CustodyEntry{Action: "ingest", Args: paths, Text: res.summary()}))
+	}
+	return res, err
+}
+
+var merging = "merging small segments"
+
+// newIngest is an ingest into a case of which st is the state.
+func newIngest(c *Case, st *state, opt IngestOptions) (*ingest, error) {
+	in := &ingest{c: c, opt: opt, workers: opt.Workers, state: st, flight: map[string][]*intake{}, began: time.Now()}
 	if in.workers <= 0 {
 		in.workers = runtime.GOMAXPROCS(0)
 	}
-	if in.opt.MemoryLimit <= 0 {
-		in.opt.MemoryLimit = 96 << 20
-	}
+	in.opt.MemoryLimit = cmp.Or(max(opt.MemoryLimit, 0), defaultMemory)
+	in.opt.CommitEvery = cmp.Or(max(opt.CommitEvery, 0), defaultCommit)
 	in.slots = make(chan *encoder, in.workers)
 	for range in.workers {
 		e, err := newEncoder()
 		if err != nil {
-			return Ingested{}, err
+			return nil, err
 		}
 		in.slots <- e
 	}
-	stop := in.report()
-	res, err := in.all(ctx, paths)
-	stop()
-	c.show(st)
-	if len(res.Sources) > 0 {
-		err = errors.Join(err, c.Log(CustodyEntry{Action: "ingest", Args: paths, Text: res.summary()}))
-	}
-	return res, err
+	return in, nil
 }
 
 // summary is one line for the custody log.
@@ -137,33 +169,50 @@ func (i *Ingested) summary() string {
 		i.Totals.Records, i.Totals.Events, i.Totals.Rejected)
 }
 
-// all takes in the inputs in the order of their paths, some at a time.
+// all takes in the inputs in the order of their paths, some bundles at a time.
 func (in *ingest) all(ctx context.Context, paths []string) (Ingested, error) {
 	var res Ingested
-	inputs, err := in.inputs(paths, &res)
+	inputs, err := in.inputs(ctx, paths, &res)
 	if err != nil {
 		return res, err
 	}
 	reports := make([]SourceReport, len(inputs))
+	tell := func(t *intake, r SourceReport) { reports[t.index] = r }
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(in.workers)
+	next := in.newBundle()
+	send := func() {
+		if b := next; len(b.sources) > 0 {
+			next = in.newBundle()
+			g.Go(func() error { return b.run(gctx, tell) })
+		}
+	}
 	for i := range inputs {
+		t := &intake{candidate: inputs[i], in: in, index: i}
+		if t.head, err = readHead(t.input); err != nil {
+			reports[i] = refused(t.input.Path, err)
+			t.passed(t.input.Stored)
+			continue
+		}
+		for b := in.meets(t); b != nil && gctx.Err() == nil; b = in.meets(t) {
+			if b == next {
+				send()
+			}
+			select {
+			case <-b.done:
+			case <-gctx.Done():
+			}
+		}
 		if gctx.Err() != nil {
 			break
 		}
-		// The head is read here, in order, so that of two inputs with the same
-		// content it is always the same one that is taken in.
-		t := &inputs[i]
-		if err := t.begin(gctx); err != nil {
-			reports[i] = refused(t.input.Path, err)
-			continue
+		if !next.fits(t) {
+			send()
 		}
-		g.Go(func() error {
-			defer t.done()
-			var err error
-			reports[i], err = t.run(gctx)
-			return err
-		})
+		next.join(t)
+	}
+	if gctx.Err() == nil {
+		send()
 	}
 	err = g.Wait()
 	if err == nil {
@@ -190,9 +239,33 @@ func refused(path string, err error) SourceReport {
 	return SourceReport{Source: firetrail.Source{Path: path}, Status: status, Err: err}
 }
 
-// tidy removes what a writer that was killed left behind: staged files, and
-// files that were named but never committed.
-func (c *Case) tidy(st *state) error {
+// tidyFrom is how many dropped files are let lie.
+const tidyFrom = 256
+
+// writerState is the state to go on from, in a tidy case. One that this process has
+// written itself is neither read again nor tidied each time: who follows logs writes
+// every second. The caller holds the lock.
+func (c *Case) writerState() (*state, error) {
+	if st := c.mine; st != nil && st.untidy < tidyFrom {
+		info, err := os.Stat(filepath.Join(c.dir, manifestName))
+		if err == nil && info.Size() == st.end {
+			return st, c.tidyStaging()
+		}
+	}
+	st, err := loadState(c.dir)
+	if err == nil {
+		err = c.tidy(st)
+	}
+	if err != nil {
+		return nil, err
+	}
+	st.untidy, c.mine = 0, st
+	return st, nil
+}
+
+// tidyStaging removes what a writer that was killed, or could not write, left in
+// staging.
+func (c *Case) tidyStaging() error {
 	staging := filepath.Join(c.dir, "staging")
 	if err := os.RemoveAll(staging); err != nil {
 		return fmt.Errorf("tidy case: %w", err)
@@ -200,17 +273,27 @@ func (c *Case) tidy(st *state) error {
 	if err := os.MkdirAll(staging, 0o700); err != nil {
 		return fmt.Errorf("tidy case: %w", err)
 	}
+	return nil
+}
+
+// tidy removes what a writer that was killed left behind: staged files, and
+// files that were named but never committed. Files that no longer count are removed
+// if nobody may be reading them.
+func (c *Case) tidy(st *state) error {
+	if err := c.tidyStaging(); err != nil {
+		return err
+	}
 	known := map[string]bool{}
 	for name := range st.segments {
 		known[name] = true
 	}
 	for id, t := range st.byID {
 		known[id] = true
-		known[t.last.Sums.Name] = true
 		for _, r := range t.rejects {
 			known[r.Name] = true
 		}
 	}
+	var dropped []string
 	for _, folder := range []string{"segments", "flows", "blocks", "rejects", "sums", "spool"} {
 		entries, err := os.ReadDir(filepath.Join(c.dir, folder))
 		if err != nil {
@@ -218,15 +301,30 @@ func (c *Case) tidy(st *state) error {
 		}
 		for _, e := range entries {
 			name, _, _ := strings.Cut(e.Name(), ".")
-			if known[name] {
-				continue
-			}
-			if err := os.Remove(filepath.Join(c.dir, folder, e.Name())); err != nil {
-				return fmt.Errorf("tidy case: %w", err)
+			path := filepath.Join(c.dir, folder, e.Name())
+			switch {
+			case known[name]:
+			case st.was(name):
+				dropped = append(dropped, path)
+			default:
+				if err := os.Remove(path); err != nil {
+					return fmt.Errorf("tidy case: %w", err)
+				}
 			}
 		}
 	}
-	return nil
+	if len(dropped) == 0 {
+		return nil
+	}
+	c.show(st) // what this process sees is not among them
+	return c.alone(func() error {
+		for _, path := range dropped {
+			if err := os.Remove(path); err != nil {
+				return fmt.Errorf("tidy case: %w", err)
+			}
+		}
+		return nil
+	})
 }
 
 // report calls Progress until the returned function is called.
@@ -235,7 +333,8 @@ func (in *ingest) report() (stop func()) {
 		return func() {}
 	}
 	tell := func() {
-		p := Progress{Bytes: in.bytes.Load(), TotalBytes: in.total.Load(), Events: in.events.Load(), Records: in.records.Load(), Elapsed: time.Since(in.began)}
+		p := Progress{Bytes: in.bytes.Load(), Events: in.events.Load(), Records: in.records.Load(),
+			Done: in.done.Load(), Total: in.total.Load(), Elapsed: time.Since(in.began)}
 		if s := in.path.Load(); s != nil {
 			p.Path = *s
 		}

@@ -1,16 +1,11 @@
 package index
 
 import (
-	"bytes"
-	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
-	"slices"
+	"os"
 
 	"firetrail"
 	"firetrail/parsers"
@@ -23,54 +18,25 @@ const headSize = 64 << 10
 
 // intake takes in one source.
 type intake struct {
+	candidate
 	in    *ingest
-	input parsers.Input
+	b     *bundle
+	index int    // among the inputs
 	head  []byte // its first headSize bytes
-	key   string // sources with the same key are taken in one after the other
-	stage string // prefix of its files in staging
 
-	spool  string // copy of a stream that cannot be read again
-	broken error  // why the copy is not complete
+	base   *taken      // the source it continues, nil if it is new
+	file   os.FileInfo // of the file that is read, nil for what is no plain file
+	values []byte      // chaining values of what is known of it
 
-	base   *taken // the source it continues, nil if it is new
-	skip   int64  // records that begin before are in the case already
-	writer *sourceWriter
-	clock  *parsers.Clock
-	format string
-}
-
-// begin reads the head of the input. It waits while another input that begins
-// alike is being read, since one may continue or repeat the other.
-func (t *intake) begin(ctx context.Context) (err error) {
-	if t.head, err = readHead(t.input); err != nil {
-		return err
-	}
-	in := t.in
-	t.key = string(t.head[:min(len(t.head), 512)])
-	for {
-		in.mu.Lock()
-		wait := in.busy[t.key]
-		if wait == nil {
-			in.busy[t.key] = make(chan struct{})
-			t.stage = filepath.Join(in.c.dir, "staging", fmt.Sprint(in.next))
-			in.next++
-			in.mu.Unlock()
-			return nil
-		}
-		in.mu.Unlock()
-		select {
-		case <-wait:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-func (t *intake) done() {
-	t.in.mu.Lock()
-	defer t.in.mu.Unlock()
-	close(t.in.busy[t.key])
-	delete(t.in.busy, t.key)
+	id    string           // "" until the first part of a new source is committed
+	from  int64            // bytes that are committed
+	drop  []string         // files that the next commit drops
+	now   standing         // of what was read so far
+	facts []firetrail.Fact // that are not committed yet
+	tail  *tail            // of the source, nil while no record is unfinished
+	next  int64            // bytes of the source at which it is committed next
+	done  int64            // bytes of the input, as it lies on disk, that were passed
+	until int64            // bytes of which no more than a part that is to be made again has, 0: to the end
 }
 
 // readHead reads the first bytes of an input; a source that breaks off within
@@ -81,18 +47,28 @@ func readHead(it parsers.Input) ([]byte, error) {
 		return nil, err
 	}
 	defer r.Close()
-	head := make([]byte, headSize)
+	size := int64(headSize)
+	if it.Size >= 0 {
+		size = min(size, it.Size+1)
+	}
+	head := make([]byte, size)
 	n, err := io.ReadFull(r, head)
+	if n == len(head) && n < headSize { // it has grown since
+		more := make([]byte, headSize-n)
+		k, _ := io.ReadFull(r, more)
+		return append(head, more[:k]...), nil
+	}
 	if n == 0 && err != nil && err != io.EOF {
 		return nil, fmt.Errorf("read source: %w", err)
 	}
 	return head[:n], nil
 }
 
-// run takes the source in. The error is for what stops the whole ingest; what is
-// wrong with the source is in the report.
+// run takes the source in, up to the commit of its bundle. The error is for what
+// stops the whole ingest; what is wrong with the source is in the report.
 func (t *intake) run(ctx context.Context) (SourceReport, error) {
 	t.in.path.Store(&t.input.Path)
+	defer t.passed(t.input.Stored)
 	known, err := t.recognise(ctx)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -101,84 +77,80 @@ func (t *intake) run(ctx context.Context) (SourceReport, error) {
 		return refused(t.input.Path, err), nil
 	}
 	if known {
-		return t.seen()
+		return t.seen(), nil
 	}
 	report, err := t.take(ctx)
-	if t.writer != nil {
-		t.writer.abandon()
+	if err == nil && report.Err == nil && t.id != "" {
+		t.in.c.read.note(t.input.Path, t.file, t.id)
 	}
 	return report, err
 }
 
-// recognise compares the input with the sources of the case. known: all of it is in the
-// case. Otherwise t.base is the source that it continues, if any.
-func (t *intake) recognise(ctx context.Context) (known bool, err error) {
-	t.in.mu.Lock()
-	candidates := t.in.state.alike(t.head)
-	t.in.mu.Unlock()
-	if len(candidates) == 0 {
-		return false, nil
+// open opens the source where its reading begins, with the sum of what lies before
+// and the state in which its records go on.
+func (t *intake) open() (src io.ReadCloser, sum *sourceSum, state *parsers.State, err error) {
+	if t.base == nil {
+		src, err = t.input.Open()
+		t.file = plainFile(src)
+		return src, newSourceSum(), nil, err
 	}
-	r, err := t.input.Open()
-	if err != nil {
-		return false, err
+	s := t.base.last.State
+	first := s.From() / partSize
+	if sum, err = sumBehind(t.values[:first*valueLen]); err != nil {
+		return nil, nil, nil, err
 	}
-	defer r.Close()
-	h, size := sha256.New(), int64(0)
-	for _, c := range candidates {
-		n, err := io.CopyN(h, readerContext{ctx, r}, c.Size-size)
-		size += n
-		if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
-			break
-		} else if err != nil {
-			return false, err
-		}
-		if hex.EncodeToString(h.Sum(nil)) == c.SHA256 {
-			t.base = c
-		}
+	if src, err = t.input.Open(); err != nil {
+		return nil, nil, nil, err
 	}
-	if t.base != nil {
-		t.skip = t.base.Size
-		if tail := t.base.last.Tail; tail != nil {
-			t.skip = tail.Offset
-		}
-		n, _ := io.CopyN(io.Discard, r, t.base.Size-size+1)
-		return size+n <= t.base.Size, nil
+	t.file = plainFile(src)
+	if err = skipTo(src, first*partSize); err != nil {
+		src.Close()
+		return nil, nil, nil, err
 	}
-	// A shorter copy of a source that has grown since.
-	for _, c := range candidates {
-		if c.Size > size && t.in.c.beginsWith(c, size, h.Sum(nil)) {
-			t.base = c
-			return true, nil
-		}
-	}
-	return false, nil
+	return src, sum, &s, nil
 }
 
-// seen notes that a known source was met under another path.
-func (t *intake) seen() (SourceReport, error) {
-	t.in.mu.Lock()
-	defer t.in.mu.Unlock()
-	r := SourceReport{Source: t.base.Source, Status: StatusKnown}
-	r.Path = t.input.Path
-	if t.input.Path == t.base.Path || slices.Contains(t.base.also, t.input.Path) {
-		return r, nil
+// skipTo moves a stream that has just been opened forward.
+func skipTo(r io.Reader, offset int64) error {
+	if s, ok := r.(io.Seeker); ok {
+		_, err := s.Seek(offset, io.SeekStart)
+		return err
 	}
-	return r, t.in.state.commit(t.in.c.dir, commit{Source: t.base.Source, Also: t.input.Path})
+	_, err := io.CopyN(io.Discard, r, offset)
+	return err
+}
+
+func (t *intake) options() parsers.Options { return t.input.Options(t.in.opt.Options) }
+
+// reader makes the parser of the source: a new one, or one that goes on.
+func (t *intake) reader(a *readAhead, state *parsers.State) (*parsers.Reader, error) {
+	if state == nil {
+		return parsers.NewReader(a, t.options())
+	}
+	if _, err := io.CopyN(io.Discard, a, state.From()%partSize); err != nil {
+		return nil, err
+	}
+	return parsers.Resume(a, t.options(), *state)
+}
+
+// parsed is a batch on its way, with the mark behind it where the source is to be
+// committed there.
+type parsed struct {
+	batch *parsers.Batch
+	mark  *mark
 }
 
 // take reads the source through a pipeline: read and hash, parse, collect by
-// column (with row groups encoded on the side), commit.
+// column (with row groups encoded on the side).
 func (t *intake) take(ctx context.Context) (SourceReport, error) {
-	src, err := t.input.Open()
+	src, sum, state, err := t.open()
 	if err != nil {
-		return refused(t.input.Path, err), nil
+		return refused(t.input.Path, err), ctx.Err()
 	}
 	defer src.Close()
 	g, gctx := errgroup.WithContext(ctx)
-	ahead := newReadAhead(gctx, g, src, &t.in.bytes)
-	opt := t.input.Options(t.in.opt.Options)
-	rd, err := parsers.NewReader(ahead, opt)
+	ahead := newReadAhead(gctx, g, t.pass(src, sum.size), sum, &t.b.spare, &t.in.bytes)
+	rd, err := t.reader(ahead, state)
 	if err != nil {
 		ahead.stop()
 		if werr := g.Wait(); ctx.Err() != nil {
@@ -186,114 +158,146 @@ func (t *intake) take(ctx context.Context) (SourceReport, error) {
 		}
 		return refused(t.input.Path, err), nil
 	}
-	t.format, t.clock = rd.Format().Name, rd.Clock()
-	t.writer = newSourceWriter(ctx, t)
-	full := make(chan *parsers.Batch, 2)
-	free := make(chan *parsers.Batch, 3)
-	for range cap(free) {
-		free <- new(parsers.Batch)
-	}
+	r := t.start(rd)
+	full := make(chan parsed, 2)
 	var problem error
 	g.Go(func() error {
 		defer close(full)
-		problem = parse(gctx, rd, free, full)
+		problem = t.parse(gctx, rd, ahead, full)
 		ahead.stop()
 		return gctx.Err()
 	})
-	g.Go(func() error {
-		for b := range full {
-			if err := t.writer.add(b); err != nil {
-				return err
-			}
-			t.in.events.Add(int64(len(b.Events)))
-			t.in.records.Add(b.Counts.Records)
-			free <- b
-		}
-		return nil
-	})
+	g.Go(func() error { return t.collect(full) })
 	if err := g.Wait(); err != nil {
 		return SourceReport{}, err
 	}
-	return t.finish(ahead, cmp.Or(problem, t.broken))
+	defer ahead.release()
+	if t.until == 0 {
+		r.Err = problem
+		if c := t.commitAt(ahead.end(rd)); problem != nil {
+			c.Source.Problem = problem.Error()
+		}
+	}
+	r.Added = minus(t.now.Counts, r.Added)
+	return r, nil
+}
+
+// start notes where the reading begins. Added of the report is what was known before.
+func (t *intake) start(rd *parsers.Reader) SourceReport {
+	r := SourceReport{Status: StatusNew}
+	t.now = newStanding()
+	if k := t.base; k != nil {
+		r.Status, r.Added, t.now = StatusGrown, k.Counts, k.standing()
+		t.id, t.from = k.ID, k.Size
+		if k.last.Tail != nil {
+			t.drop = k.last.Tail.Files
+		}
+	}
+	if t.next = t.until; t.until > 0 {
+		rd.Until(t.until)
+	} else {
+		t.next = rd.State().Offset + t.in.opt.CommitEvery
+	}
+	return r
 }
 
 // parse sends the batches of a source. Its error is the source's own.
-func parse(ctx context.Context, rd *parsers.Reader, free, full chan *parsers.Batch) error {
+func (t *intake) parse(ctx context.Context, rd *parsers.Reader, ahead *readAhead, full chan parsed) error {
 	for {
-		var b *parsers.Batch
+		var p parsed
 		select {
-		case b = <-free:
+		case p.batch = <-t.b.free:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		err := rd.Next(b)
+		err := rd.Next(p.batch)
 		if err == io.EOF {
+			t.b.free <- p.batch
 			return nil
 		}
+		if end := p.batch.End; err == nil && end >= t.next && !p.batch.Unfinished {
+			if m, ok := ahead.markAt(end, rd); ok {
+				p.mark = &m
+				t.next = end + t.in.opt.CommitEvery
+			}
+		}
 		select {
-		case full <- b:
+		case full <- p:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 		if err != nil {
 			return err
 		}
-	}
-}
-
-// finish completes the files and commits them.
-func (t *intake) finish(ahead *readAhead, problem error) (SourceReport, error) {
-	w := t.writer
-	sum, parts := ahead.sums.sums()
-	size := ahead.sums.size
-	if w.tail != nil && w.tail.Offset < 0 {
-		w.tail.Offset = ahead.line
-	}
-	src := firetrail.Source{ID: sum[:16], First: firetrail.Absent, Last: firetrail.Absent}
-	status := StatusNew
-	e := commit{Head: sum}
-	if t.base != nil {
-		status, src, e.From = StatusGrown, t.base.Source, t.base.Size
-		e.Head = t.base.last.Head
-		if tail := t.base.last.Tail; tail != nil {
-			e.Drop = tail.Files
+		if t.until > 0 && p.mark != nil {
+			return nil
 		}
 	}
-	if headSum := sha256.Sum256(t.head); size > int64(len(t.head)) || t.base == nil {
-		e.Head = hex.EncodeToString(headSum[:])
-	}
-	e.Start = startOf(t.head)
-	added := minus(w.counts, src.Counts) // a source that grew is counted anew
-	src.Path, src.Format, src.SHA256, src.Size = t.input.Path, t.format, sum, size
-	src.Counts, src.Facts = w.counts, w.facts
-	src.ModTime = firetrail.Absent
-	if !t.input.ModTime.IsZero() {
-		src.ModTime = t.input.ModTime.UnixNano()
-	}
-	src.Zone, src.Year = t.clock.Describe()
-	if problem != nil {
-		src.Problem = problem.Error()
-	}
-	first := 0
-	if t.base != nil {
-		first = t.base.files
-	}
-	if err := w.close(src.ID, first, parts, &e); err != nil {
-		return SourceReport{}, err
-	}
-	src.First, src.Last = earliest(src.First, w.first), latest(src.Last, w.last)
-	src.Sensor = w.sensorName(src.Sensor)
-	e.Source, e.Read = src, kept(t.in.opt.Options)
-	return SourceReport{Source: src, Status: status, Added: added, Err: problem}, t.commit(e)
 }
 
-func (t *intake) commit(e commit) error {
-	t.in.mu.Lock()
-	defer t.in.mu.Unlock()
-	if err := t.writer.publish(); err != nil {
-		return err
+// collect hands the batches to the files that are being written, and has the part
+// committed that a mark ends.
+func (t *intake) collect(full chan parsed) error {
+	for p := range full {
+		if err := t.add(p.batch); err != nil {
+			return err
+		}
+		t.in.events.Add(int64(len(p.batch.Events)))
+		t.in.records.Add(p.batch.Counts.Records)
+		t.b.free <- p.batch
+		if p.mark == nil || t.id == "" && t.in.holds(p.mark.id()) {
+			continue // another source begins like this one: its id is that of a longer part
+		}
+		t.commitAt(*p.mark).More = true
+		if err := t.b.cut(); err != nil {
+			return err
+		}
 	}
-	return t.in.state.commit(t.in.c.dir, e)
+	return nil
+}
+
+// add takes the records of a batch.
+func (t *intake) add(b *parsers.Batch) error {
+	if b.Unfinished && t.tail == nil {
+		t.tail = &tail{Before: t.now}
+	}
+	t.now.add(b)
+	t.facts = append(t.facts, b.Facts...)
+	return t.b.writer.add(t, b)
+}
+
+// pass wraps the reading of the input: it tells how much of it is done with.
+func (t *intake) pass(r io.Reader, at int64) io.Reader {
+	p := &passing{t: t, r: r, at: at}
+	p.stored, _ = r.(interface{ Stored() int64 })
+	return p
+}
+
+// passed notes that so many bytes of the input, as it lies on disk, are done with.
+func (t *intake) passed(stored int64) {
+	if more := min(stored, t.input.Stored) - t.done; more > 0 {
+		t.done += more
+		t.in.done.Add(more)
+	}
+}
+
+// passing is an input that is being read.
+type passing struct {
+	t      *intake
+	r      io.Reader
+	at     int64                       // bytes that were read
+	stored interface{ Stored() int64 } // nil where they are those that lie on disk
+}
+
+func (p *passing) Read(b []byte) (int, error) {
+	n, err := p.r.Read(b)
+	p.at += int64(n)
+	if size := p.t.input.Size; p.stored != nil && size < 0 {
+		p.t.passed(p.stored.Stored())
+	} else if size > 0 {
+		p.t.passed(int64(float64(p.at) / float64(size) * float64(p.t.input.Stored)))
+	}
+	return n, err
 }
 
 // minus gives what was added to counts.
@@ -311,97 +315,6 @@ func earliest(a, b int64) int64 {
 
 func latest(a, b int64) int64 { return max(a, b) } // Absent is the smallest number
 
-// beginsWith reports whether the file of a source still begins with size bytes
-// of that hash.
-func (c *Case) beginsWith(k *taken, size int64, sum []byte) bool {
-	r, err := c.reopen(k)
-	if err != nil {
-		return false
-	}
-	defer r.Close()
-	h := sha256.New()
-	n, err := io.CopyN(h, r, size)
-	return err == nil && n == size && string(h.Sum(nil)) == string(sum)
-}
-
-// readAhead reads and hashes a source on a goroutine of its own.
-type readAhead struct {
-	chunks chan []byte
-	free   chan []byte
-	quit   chan struct{}
-	rest   []byte
-	whole  []byte
-	err    error // of the source, set before chunks is closed
-	sums   *sumWriter
-	line   int64 // where the last line begins
-}
-
-const aheadSize = 1 << 20
-
-func newReadAhead(ctx context.Context, g *errgroup.Group, src io.Reader, count interface{ Add(int64) int64 }) *readAhead {
-	a := &readAhead{chunks: make(chan []byte, 2), free: make(chan []byte, 4), quit: make(chan struct{}), sums: newSumWriter()}
-	for range cap(a.free) {
-		a.free <- nil
-	}
-	g.Go(func() error {
-		defer close(a.chunks)
-		for {
-			var b []byte
-			select {
-			case b = <-a.free:
-			case <-a.quit:
-				return nil
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-			if b == nil {
-				b = make([]byte, aheadSize)
-			}
-			n, err := readSome(src, b[:aheadSize])
-			if k := bytes.LastIndexByte(b[:n], '\n'); k >= 0 {
-				a.line = a.sums.size + int64(k) + 1
-			}
-			a.sums.Write(b[:n])
-			count.Add(int64(n))
-			if n > 0 {
-				select {
-				case a.chunks <- b[:n]:
-				case <-a.quit:
-					return nil
-				case <-ctx.Done():
-					return ctx.Err()
-				}
-			}
-			if err != nil {
-				a.err = err
-				return nil
-			}
-		}
-	})
-	return a
-}
-
-// Read gives the bytes in order.
-func (a *readAhead) Read(p []byte) (int, error) {
-	if len(a.rest) == 0 {
-		if a.whole != nil {
-			a.free <- a.whole
-			a.whole = nil
-		}
-		b, ok := <-a.chunks
-		if !ok {
-			return 0, cmp.Or(a.err, io.EOF)
-		}
-		a.rest, a.whole = b, b
-	}
-	n := copy(p, a.rest)
-	a.rest = a.rest[n:]
-	return n, nil
-}
-
-// stop ends the reading ahead if it has not ended.
-func (a *readAhead) stop() { close(a.quit) }
-
 // readerContext ends reading when the context ends.
 type readerContext struct {
 	ctx context.Context
@@ -413,14 +326,4 @@ func (r readerContext) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	return r.r.Read(p)
-}
-
-// readSome fills at least half of b unless the source ends.
-func readSome(src io.Reader, b []byte) (n int, err error) {
-	for n < len(b)/2 && err == nil {
-		var k int
-		k, err = src.Read(b[n:])
-		n += k
-	}
-	return n, err
 }

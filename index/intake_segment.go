@@ -1,12 +1,12 @@
 package index
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"hash"
 	"os"
-	"strconv"
 
 	"firetrail"
 	"firetrail/index/blocks"
@@ -19,8 +19,10 @@ import (
 // segmentWriter writes one segment with its flows and block terms. Groups are
 // encoded side by side and written in their order.
 type segmentWriter struct {
-	w       *sourceWriter
-	path    string // in staging, without extension
+	ctx     context.Context
+	slots   chan *encoder
+	path    string       // in staging, without extension
+	runs    []sourceRows // of the events so far
 	file    *os.File
 	sum     hash.Hash
 	size    int64
@@ -52,8 +54,10 @@ type groupJob struct {
 	err  error
 }
 
-func newSegmentWriter(w *sourceWriter, kind string) (*segmentWriter, error) {
-	s := &segmentWriter{w: w, path: w.t.stage + "-" + strconv.Itoa(len(w.all)), sum: sha256.New(), terms: newTermWriter(blocks.NewWriter()), flows: newRollup(kind)}
+// newSegmentWriter begins a segment at a path in staging. Who has one of slots may
+// use a core.
+func newSegmentWriter(ctx context.Context, slots chan *encoder, path, kind string) (*segmentWriter, error) {
+	s := &segmentWriter{ctx: ctx, slots: slots, path: path, sum: sha256.New(), terms: newTermWriter(blocks.NewWriter()), flows: newRollup(kind)}
 	s.info = segment{Kind: kind, First: firetrail.Absent, Last: firetrail.Absent}
 	f, err := os.OpenFile(s.path+".parquet", os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -72,9 +76,18 @@ func (s *segmentWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// append takes as many events as the segment has room for.
-func (s *segmentWriter) append(evs []firetrail.Event) (int, error) {
+// append takes as many events of a source as the segment has room for. source is
+// where its id will stand when the segment is closed.
+func (s *segmentWriter) append(source *string, evs []firetrail.Event) (int, error) {
 	n := s.cols.Append(evs)
+	if n > 0 {
+		if k := len(s.runs); k == 0 || s.runs[k-1].id != source {
+			s.runs = append(s.runs, sourceRows{id: source, From: evs[0].Offset})
+		}
+		r := &s.runs[len(s.runs)-1]
+		r.Rows += int64(n)
+		r.To = evs[n-1].Offset + evs[n-1].Length
+	}
 	if s.cols.Full() {
 		return n, s.cut()
 	}
@@ -95,7 +108,7 @@ func (s *segmentWriter) cut() error {
 	}
 	j := &groupJob{g: g, done: make(chan struct{})}
 	s.pending = append(s.pending, j)
-	slots := s.w.t.in.slots
+	slots := s.slots
 	go func() {
 		defer close(j.done)
 		enc := <-slots
@@ -114,9 +127,9 @@ func (s *segmentWriter) settle() error {
 	s.pending = s.pending[1:]
 	select {
 	case <-j.done:
-	case <-s.w.ctx.Done():
+	case <-s.ctx.Done():
 		<-j.done
-		return s.w.ctx.Err()
+		return s.ctx.Err()
 	}
 	if j.err != nil {
 		return j.err
@@ -161,7 +174,7 @@ func (s *segmentWriter) end() error {
 	flows, terms := s.flows, s.terms
 	s.flows, s.terms = nil, nil
 	terms.w.Blocks(terms.blocks())
-	slots := s.w.t.in.slots
+	slots := s.slots
 	s.ended = new(errgroup.Group)
 	s.ended.Go(func() (err error) {
 		enc := <-slots
@@ -177,14 +190,32 @@ func (s *segmentWriter) end() error {
 	return nil
 }
 
-// close completes the files of an ended segment, now that the source is known.
-func (s *segmentWriter) close(source string) error {
+// close completes the files of an ended segment, now that the sources are known.
+func (s *segmentWriter) close() error {
 	if err := s.ended.Wait(); err != nil {
 		return err
 	}
-	if err := s.cols.Close(source); err != nil {
+	var runs []columns.Run
+	for i := range s.runs {
+		r := &s.runs[i]
+		r.Source, r.id = *r.id, nil
+		runs = append(runs, columns.Run{Source: r.Source, Rows: r.Rows})
+	}
+	if err := s.cols.Close(runs); err != nil {
 		return err
 	}
-	s.info.Source, s.info.Size, s.info.SHA256 = source, s.size, hex.EncodeToString(s.sum.Sum(nil))
+	s.info.Sources, s.info.Size, s.info.SHA256 = s.runs, s.size, hex.EncodeToString(s.sum.Sum(nil))
 	return closeSynced(s.file)
+}
+
+// abandon waits for the groups under way and closes the file.
+func (s *segmentWriter) abandon() {
+	for _, j := range s.pending {
+		<-j.done
+	}
+	s.pending = nil
+	if s.ended != nil {
+		s.ended.Wait()
+	}
+	s.file.Close()
 }

@@ -49,6 +49,38 @@ func (c *Case) unlock() error {
 	return nil
 }
 
+// readersFile is what readers hold a shared lock on.
+const readersFile = "readers"
+
+// beginReading keeps the files of the present snapshot from being removed, as long as
+// the case is open. It waits for a writer that is removing others.
+func (c *Case) beginReading() {
+	f := flock.New(filepath.Join(c.dir, readersFile), flock.SetFlag(os.O_RDONLY))
+	if f.RLock() == nil {
+		c.reading = f
+	}
+}
+
+func (c *Case) endReading() {
+	if c.reading != nil {
+		c.reading.Unlock()
+		c.reading = nil
+	}
+}
+
+// alone calls f if no other case is open on the folder, here or elsewhere; the
+// caller is the writer.
+func (c *Case) alone(f func() error) error {
+	c.endReading()
+	defer c.beginReading()
+	l := flock.New(filepath.Join(c.dir, readersFile), flock.SetFlag(os.O_RDONLY))
+	if ok, err := l.TryLock(); !ok || err != nil {
+		return nil
+	}
+	defer l.Unlock()
+	return f()
+}
+
 // syncDir makes names in a folder durable.
 func syncDir(path string) error {
 	d, err := os.Open(path)

@@ -9,51 +9,76 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 
 	"firetrail"
+	"firetrail/parsers"
+
+	"golang.org/x/sync/errgroup"
 )
 
 const manifestName = "manifest.jsonl"
 
-// manifestLine is a line of the manifest. Sum is the SHA-256 of the former
-// line's sum and the bytes of Commit, so that no line can be changed, taken
-// out or moved without all that follow.
-type manifestLine struct {
-	Commit json.RawMessage `json:"commit"`
-	Sum    string          `json:"sum"`
+// A line of the manifest is {"commit":C,"sum":"S"}, where S is the SHA-256, in hex, of
+// the former line's S and the bytes of C, so that no line can be changed, taken out or
+// moved without all that follow.
+const (
+	lineBegin  = `{"commit":`
+	lineMiddle = `,"sum":"`
+	lineEnd    = "\"}\n"
+)
+
+// cutLine takes a line apart; ok is false if it is none.
+func cutLine(line []byte) (commit []byte, sum string, ok bool) {
+	body, begins := bytes.CutPrefix(line, []byte(lineBegin))
+	body, ends := bytes.CutSuffix(body, []byte(lineEnd))
+	at := len(body) - 2*sha256.Size - len(lineMiddle)
+	if !begins || !ends || at < 0 || string(body[at:at+len(lineMiddle)]) != lineMiddle {
+		return nil, "", false
+	}
+	return body[:at], string(body[at+len(lineMiddle):]), true
 }
 
-// commit says that content of one source is in the case.
+// commit is what becomes part of the case at once: content of sources, and files.
 type commit struct {
-	Source   firetrail.Source `json:"source"` // as it stands after the commit; content fields unchanged where Also is set
-	Also     string           `json:"also,omitempty"`
-	Rel      string           `json:"rel,omitempty"` // Also, else the source's path, as seen from the folder of the case
-	From     int64            `json:"from"`          // bytes that were in the case before
-	Head     string           `json:"head"`          // SHA-256 of the first headSize bytes
-	Start    string           `json:"start"`         // of the first startSize bytes
-	Segments []segment        `json:"segments,omitempty"`
-	Rejects  []rejectFile     `json:"rejects,omitempty"`
-	Sums     sumFile          `json:"sums"`           // of the content as it stands after the commit
-	Drop     []string         `json:"drop,omitempty"` // names of files that no longer count
-	Tail     *tail            `json:"tail,omitempty"`
-	Read     *readOptions     `json:"read,omitempty"` // options that were given
+	Drop     []string     `json:"drop,omitempty"` // names of files that no longer count
+	Segments []segment    `json:"segments,omitempty"`
+	Rejects  []rejectFile `json:"rejects,omitempty"` // files of quarantined records that hold those of dropped ones
+	Sources  []taking     `json:"sources,omitempty"` // last: who opens a case to search it reads no further
 }
 
-// sumFile names a file of checksums; sources of one part need none.
-type sumFile struct {
-	Name   string `json:"name,omitempty"`
-	SHA256 string `json:"sha256,omitempty"`
+// taking says that content of one source is in the case.
+type taking struct {
+	Source  firetrail.Source `json:"source"`          // as it stands then, with the facts that are new; the id alone where Also is set
+	Mixed   bool             `json:"mixed,omitempty"` // its events name several sensors
+	Also    string           `json:"also,omitempty"`  // another path where the same content was met
+	Rel     string           `json:"rel,omitempty"`   // Also, else the source's path, as seen from the folder of the case
+	From    int64            `json:"from"`            // bytes that were in the case before
+	More    bool             `json:"more,omitempty"`  // the source goes on behind: it was committed while it was read
+	Head    string           `json:"head,omitempty"`  // SHA-256 of the first headSize bytes, if there are so many
+	Start   beginning        `json:"start"`
+	Rejects []rejectFile     `json:"rejects,omitempty"`
+	Sums    string           `json:"sums,omitempty"` // SHA-256 of the chaining values of all content
+	Tail    *tail            `json:"tail,omitempty"`
+	State   parsers.State    `json:"state"`          // where and how reading goes on when the source grows
+	Read    *readOptions     `json:"read,omitempty"` // options that were given
+
+	values []byte // chaining values of all content, while it is taken in
+	had    int64  // how many bytes of them are committed
+	spool  *spool // copy of a stream, else nil
 }
 
-// tail is the last record of a source that ends without a line end. If the
-// source grows, it is read again and its files are dropped.
+// tail are the records that the end of a source ends: mostly one without a line end.
+// If the source grows, they are read again and their files are dropped.
 type tail struct {
-	Offset int64    `json:"offset"`
 	Files  []string `json:"files,omitempty"`
+	Before standing `json:"before"` // what is known of the source in front of them
 }
 
 // ErrManifest is wrapped where the manifest is not what was written.
@@ -92,13 +117,17 @@ type state struct {
 	byID     map[string]*taken
 	segments map[string]segment
 	chains   map[string]bool // checksums of all lines
+	places   folders
+	files    map[string]int // number of the next file of a source that has any
+	untidy   int            // how many files were dropped and may still lie there
 
-	// Sources by what their content begins with: those of at least headSize bytes by
-	// the checksum of their head, shorter ones by size and checksum.
-	heads  map[string][]*taken
-	starts map[string][]*taken // all, by the checksum of their first startSize bytes
-	short  map[int64]map[string]*taken
-	sizes  []int64 // keys of short, ascending
+	starts map[beginning][]*taken
+	tiny   [startSize]int // how many sources are as short, by size
+}
+
+func newState() *state {
+	return &state{byID: map[string]*taken{}, segments: map[string]segment{}, chains: map[string]bool{"": true},
+		starts: map[beginning][]*taken{}, places: folders{}, files: map[string]int{}}
 }
 
 // loadState reads the manifest. A last line that was cut off by a crash was never
@@ -122,41 +151,60 @@ func readManifest(dir string) ([]byte, error) {
 
 // decodeState reads the lines of a manifest.
 func decodeState(data []byte) (*state, error) {
-	s := &state{byID: map[string]*taken{}, segments: map[string]segment{}, chains: map[string]bool{"": true},
-		heads: map[string][]*taken{}, starts: map[string][]*taken{}, short: map[int64]map[string]*taken{}}
-	for line := range bytes.Lines(data) {
-		if line[len(line)-1] != '\n' {
-			break
-		}
-		var l manifestLine
-		if err := json.Unmarshal(line, &l); err != nil {
-			return nil, &manifestError{s.commits + 1, err.Error()}
-		}
-		sum := chain(s.chain, l.Commit)
-		if l.Sum != sum {
-			return nil, &manifestError{s.commits + 1, "checksum does not match"}
-		}
-		var c commit
-		if err := json.Unmarshal(l.Commit, &c); err != nil {
-			return nil, &manifestError{s.commits + 1, err.Error()}
-		}
-		s.apply(c)
-		s.chain, s.commits, s.chains[sum] = sum, s.commits+1, true
-		s.end += int64(len(line))
+	s := newState()
+	if err := s.read(data); err != nil {
+		return nil, err
 	}
 	return s, nil
 }
 
-// snapshot freezes the state for readers.
+// read takes lines of the manifest that follow those read so far.
+func (s *state) read(data []byte) error {
+	var raw [][]byte
+	var bad error
+	for line := range bytes.Lines(data) {
+		if line[len(line)-1] != '\n' {
+			break
+		}
+		c, sum, ok := cutLine(line)
+		if !ok || sum != chain(s.chain, c) {
+			bad = &manifestError{s.commits + 1, "checksum does not match"}
+			break
+		}
+		raw = append(raw, c)
+		s.chain, s.commits, s.chains[sum] = sum, s.commits+1, true
+		s.end += int64(len(line))
+	}
+	commits := make([]commit, len(raw))
+	var g errgroup.Group
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for i := range raw {
+		g.Go(func() error {
+			if err := json.Unmarshal(raw[i], &commits[i]); err != nil {
+				return &manifestError{s.commits - len(raw) + i + 1, err.Error()}
+			}
+			return nil
+		})
+	}
+	if err := cmp.Or(g.Wait(), bad); err != nil {
+		return err
+	}
+	for i := range commits {
+		s.apply(&commits[i])
+	}
+	return nil
+}
+
+// snapshot freezes the state for readers: what is known of a source is never changed,
+// only replaced.
 func (s *state) snapshot() *snapshot {
-	v := &snapshot{commits: s.commits, chain: s.chain, byID: make(map[string]*taken, len(s.byID))}
-	for id, t := range s.byID {
-		frozen := *t
-		frozen.also, frozen.rels, frozen.rejects = slices.Clone(t.also), slices.Clone(t.rels), slices.Clone(t.rejects)
-		v.byID[id] = &frozen
+	v := &snapshot{commits: s.commits, chain: s.chain, byID: maps.Clone(s.byID)}
+	v.sources = make([]firetrail.Source, 0, len(s.byID))
+	for _, t := range s.byID {
 		v.sources = append(v.sources, t.Source)
 	}
 	slices.SortFunc(v.sources, compareSources)
+	v.segments = make([]segment, 0, len(s.segments))
 	for _, seg := range s.segments {
 		v.segments = append(v.segments, seg)
 	}
@@ -165,107 +213,178 @@ func (s *state) snapshot() *snapshot {
 }
 
 // apply adds a commit.
-func (s *state) apply(c commit) {
-	t := s.byID[c.Source.ID]
-	if t == nil {
-		t = &taken{}
-		s.byID[c.Source.ID] = t
+func (s *state) apply(c *commit) {
+	for i := range c.Sources {
+		s.take(&c.Sources[i])
 	}
-	if c.Rel != "" && !slices.Contains(t.rels, c.Rel) {
-		t.rels = append(t.rels, c.Rel)
-	}
-	if c.Also != "" {
-		t.also = append(t.also, c.Also)
-		return
-	}
-	s.forget(t)
-	t.Source, t.last = c.Source, c
-	s.remember(t)
 	for _, name := range c.Drop {
 		delete(s.segments, name)
-		t.rejects = slices.DeleteFunc(t.rejects, func(r rejectFile) bool { return r.Name == name })
 	}
+	s.untidy += len(c.Drop)
+	s.dropRejects(c)
 	for _, seg := range c.Segments {
 		s.segments[seg.Name] = seg
+		s.named(seg.Name)
 	}
-	t.files += len(c.Segments) + len(c.Rejects)
-	if c.Sums.Name != "" {
-		t.files++
-	}
-	t.rejects = append(t.rejects, c.Rejects...)
 }
 
-// remember makes a source findable by its content, forget undoes it.
-func (s *state) remember(t *taken) {
-	s.starts[t.last.Start] = append(s.starts[t.last.Start], t)
-	if t.Size >= headSize {
-		s.heads[t.last.Head] = append(s.heads[t.last.Head], t)
+// dropRejects takes files of quarantined records out and puts the one that holds their
+// records in the place of the first.
+func (s *state) dropRejects(c *commit) {
+	for _, name := range c.Drop {
+		t := s.byID[owner(name)]
+		if t == nil {
+			continue
+		}
+		at := slices.IndexFunc(t.rejects, func(r rejectFile) bool { return r.Name == name })
+		if at < 0 {
+			continue
+		}
+		n := *t
+		n.rejects = slices.Delete(slices.Clone(t.rejects), at, at+1)
+		if i := slices.IndexFunc(c.Rejects, func(r rejectFile) bool { return owner(r.Name) == t.ID }); i >= 0 {
+			if !slices.ContainsFunc(n.rejects, func(r rejectFile) bool { return r.Name == c.Rejects[i].Name }) {
+				n.rejects = slices.Insert(n.rejects, at, c.Rejects[i])
+				s.named(c.Rejects[i].Name)
+			}
+		}
+		s.replace(t, &n)
+	}
+}
+
+// take adds content of a source.
+func (s *state) take(c *taking) {
+	t, was := taken{}, s.byID[c.Source.ID]
+	if was != nil {
+		t = *was
+	}
+	if c.Rel != "" && !slices.Contains(t.rels, c.Rel) {
+		t.rels = append(slices.Clip(t.rels), c.Rel)
+	}
+	if c.Also != "" {
+		t.also = append(slices.Clip(t.also), c.Also)
+		s.replace(was, &t)
 		return
 	}
-	if s.short[t.Size] == nil {
-		s.short[t.Size] = map[string]*taken{}
-		i, _ := slices.BinarySearch(s.sizes, t.Size)
-		s.sizes = slices.Insert(s.sizes, i, t.Size)
+	facts := slices.Concat(t.Facts[:t.standing().Facts], c.Source.Facts)
+	t.Source, t.last = c.Source, *c
+	t.last.Source, t.last.values, t.last.spool, t.Facts = firetrail.Source{}, nil, nil, facts
+	if c.More {
+		t.Problem = fmt.Sprintf("only its first %d bytes are taken in so far; the next ingest goes on", t.Size)
 	}
-	s.short[t.Size][t.SHA256] = t
+	t.known = append(slices.Clip(t.known), prefix{t.Size, t.SHA256})
+	t.rejects = append(slices.Clip(t.rejects), c.Rejects...)
+	s.replace(was, &t)
+	for _, r := range c.Rejects {
+		s.named(r.Name)
+	}
 }
 
-func (s *state) forget(t *taken) {
-	is := func(o *taken) bool { return o == t }
-	s.heads[t.last.Head] = slices.DeleteFunc(s.heads[t.last.Head], is)
-	s.starts[t.last.Start] = slices.DeleteFunc(s.starts[t.last.Start], is)
-	delete(s.short[t.Size], t.SHA256)
+// replace puts what is known of a source in the place of what was, nil if it is new.
+func (s *state) replace(was, t *taken) {
+	if was != nil {
+		s.starts[was.last.Start] = slices.DeleteFunc(s.starts[was.last.Start], func(o *taken) bool { return o == was })
+		if was.Size < startSize {
+			s.tiny[was.Size]--
+		}
+	}
+	s.byID[t.ID] = t
+	s.starts[t.last.Start] = append(s.starts[t.last.Start], t)
+	if t.Size < startSize {
+		s.tiny[t.Size]++
+	}
+}
+
+// Files are named "<source>-<number>" by the source of their first record. owner is
+// that source.
+func owner(name string) string {
+	id, _, _ := strings.Cut(name, "-")
+	return id
+}
+
+// was reports whether a file of that name was committed once: numbers are given in
+// their order.
+func (s *state) was(name string) bool {
+	id, number, _ := strings.Cut(name, "-")
+	n, err := strconv.Atoi(number)
+	return err == nil && n < s.files[id]
+}
+
+// named notes that a name is taken.
+func (s *state) named(name string) {
+	id, number, _ := strings.Cut(name, "-")
+	if n, err := strconv.Atoi(number); err == nil {
+		s.files[id] = max(s.files[id], n+1)
+	}
 }
 
 // alike gives the sources that may be, begin or continue an input with this head:
-// those that it may contain first, from the shortest.
+// from the shortest to the longest.
 func (s *state) alike(head []byte) []*taken {
 	var all []*taken
-	h, at := sha256.New(), int64(0)
-	for _, size := range s.sizes {
-		if size > int64(len(head)) {
-			break
+	start := beginning(firstBeginning)
+	for size := range min(len(head), startSize) {
+		if s.tiny[size] > 0 {
+			all = append(all, s.starts[start]...)
 		}
-		h.Write(head[at:size])
-		at = size
-		if t := s.short[size][hex.EncodeToString(h.Sum(nil))]; t != nil {
-			all = append(all, t)
-		}
+		start = start.add(head[size])
 	}
-	h.Write(head[at:])
-	long := slices.Clone(s.heads[hex.EncodeToString(h.Sum(nil))])
-	if len(head) < headSize {
-		for _, t := range s.starts[startOf(head)] {
-			if t.Size > int64(len(head)) {
-				long = append(long, t)
+	sum := ""
+	for _, t := range s.starts[start] {
+		if len(head) == headSize && t.Size >= headSize {
+			if sum == "" {
+				sum = headOf(head)
+			}
+			if t.last.Head != sum {
+				continue
 			}
 		}
+		all = append(all, t)
 	}
-	slices.SortFunc(long, func(a, b *taken) int { return cmp.Or(cmp.Compare(a.Size, b.Size), strings.Compare(a.ID, b.ID)) })
-	return append(all, long...)
+	slices.SortFunc(all, func(a, b *taken) int { return cmp.Or(cmp.Compare(a.Size, b.Size), strings.Compare(a.ID, b.ID)) })
+	return all
 }
 
 const startSize = 512
 
-func startOf(head []byte) string {
-	sum := sha256.Sum256(head[:min(len(head), startSize)])
+// beginning is a hash of the first startSize bytes of a source, of all if they are fewer,
+// by which sources are found that may be alike: FNV-1a, which gives it for every length
+// on the way.
+type beginning uint64
+
+const firstBeginning, fnvPrime = 14695981039346656037, 1099511628211
+
+func (h beginning) add(c byte) beginning { return (h ^ beginning(c)) * fnvPrime }
+
+func startOf(head []byte) beginning {
+	h := beginning(firstBeginning)
+	for _, c := range head[:min(len(head), startSize)] {
+		h = h.add(c)
+	}
+	return h
+}
+
+func headOf(head []byte) string {
+	sum := sha256.Sum256(head)
 	return hex.EncodeToString(sum[:])
 }
 
 // commit appends a line to the manifest and makes it durable: from then on the
 // files that it names belong to the case. The caller holds the lock and has made
 // the files durable.
-func (s *state) commit(dir string, e commit) error {
-	e.Rel = relative(dir, cmp.Or(e.Also, e.Source.Path))
-	raw, err := json.Marshal(e)
+func (s *state) commit(dir string, c commit) error {
+	for i := range c.Sources {
+		t := &c.Sources[i]
+		if path := cmp.Or(t.Also, t.Source.Path); path != "" {
+			t.Rel = s.places.relative(dir, path)
+		}
+	}
+	raw, err := json.Marshal(c)
 	if err != nil {
 		return err
 	}
 	sum := chain(s.chain, raw)
-	line, err := json.Marshal(manifestLine{Commit: raw, Sum: sum})
-	if err != nil {
-		return err
-	}
+	line := slices.Concat([]byte(lineBegin), raw, []byte(lineMiddle), []byte(sum), []byte(lineEnd))
 	f, err := os.OpenFile(filepath.Join(dir, manifestName), os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("commit: %w", err)
@@ -274,7 +393,7 @@ func (s *state) commit(dir string, e commit) error {
 	if err := f.Truncate(s.end); err != nil { // a torn line of a crash
 		return fmt.Errorf("commit: %w", err)
 	}
-	if _, err := f.WriteAt(append(line, '\n'), s.end); err != nil {
+	if _, err := f.WriteAt(line, s.end); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
 	if err := f.Sync(); err != nil {
@@ -285,8 +404,8 @@ func (s *state) commit(dir string, e commit) error {
 			return err
 		}
 	}
-	s.apply(e)
+	s.apply(&c)
 	s.chain, s.commits, s.chains[sum] = sum, s.commits+1, true
-	s.end += int64(len(line)) + 1
+	s.end += int64(len(line))
 	return nil
 }

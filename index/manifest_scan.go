@@ -18,7 +18,7 @@ func scanManifest(data []byte) (v *snapshot, ok bool) {
 		if line[len(line)-1] != '\n' {
 			break
 		}
-		raw, sum, ok := splitLine(line)
+		raw, sum, ok := cutLine(line)
 		if !ok || chain(v.chain, raw) != sum {
 			return nil, false
 		}
@@ -32,6 +32,8 @@ func scanManifest(data []byte) (v *snapshot, ok bool) {
 				})
 			case "drop":
 				c.array(func() { delete(segments, c.string()) })
+			case "sources": // the last of a commit, and most of it
+				c.at = len(raw) - 1
 			default:
 				c.skip()
 			}
@@ -48,17 +50,6 @@ func scanManifest(data []byte) (v *snapshot, ok bool) {
 	slices.SortFunc(v.segments, func(a, b segment) int { return strings.Compare(a.Name, b.Name) })
 	v.lines = data
 	return v, true
-}
-
-// splitLine takes {"commit":…,"sum":"…"} apart.
-func splitLine(line []byte) (raw []byte, sum string, ok bool) {
-	const front, middle, back, hexSum = `{"commit":`, `,"sum":"`, "\"}\n", 64
-	at := len(line) - len(back) - hexSum - len(middle)
-	if at < len(front) || string(line[:len(front)]) != front || string(line[at:at+len(middle)]) != middle ||
-		string(line[len(line)-len(back):]) != back {
-		return nil, "", false
-	}
-	return line[len(front):at], string(line[at+len(middle) : at+len(middle)+hexSum]), true
 }
 
 // jsonCursor reads compact JSON as encoding/json writes it, without white space. After
@@ -219,8 +210,6 @@ func (c *jsonCursor) segment() (s segment) {
 			s.Name = c.string()
 		case "kind":
 			s.Kind = c.string()
-		case "source":
-			s.Source = c.string()
 		case "rows":
 			s.Rows = c.int()
 		case "dated":
@@ -237,9 +226,29 @@ func (c *jsonCursor) segment() (s segment) {
 			s.SHA256 = c.string()
 		case "flows":
 			s.Flows = c.string()
+		case "sources":
+			c.array(func() { s.Sources = append(s.Sources, c.sourceRows()) })
 		default:
 			c.skip()
 		}
 	})
 	return s
+}
+
+func (c *jsonCursor) sourceRows() (r sourceRows) {
+	c.object(func(key string) {
+		switch key {
+		case "source":
+			r.Source = c.string()
+		case "rows":
+			r.Rows = c.int()
+		case "from":
+			r.From = c.int()
+		case "to":
+			r.To = c.int()
+		default:
+			c.skip()
+		}
+	})
+	return r
 }

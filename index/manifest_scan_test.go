@@ -10,28 +10,27 @@ import (
 	"firetrail"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 // TestScanManifest compares what is scanned with what is decoded.
 func TestScanManifest(t *testing.T) {
 	dir := t.TempDir()
-	st, err := loadState(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	st := newState()
 	rnd := rand.New(rand.NewPCG(1, 7))
 	hostile := []string{`a.log`, `"\`, `]}{[`, `\\"`, "\x1b[31mé\u2028", `,"sum":"`}
 	for i := range 200 {
-		e := commit{Source: firetrail.Source{ID: fmt.Sprintf("%016x", i), Path: hostile[rnd.IntN(len(hostile))], First: -rnd.Int64(), Size: int64(i)}}
+		id := fmt.Sprintf("%016x", i)
+		e := commit{Sources: []taking{{Source: firetrail.Source{ID: id, Path: hostile[rnd.IntN(len(hostile))], First: -rnd.Int64(), Size: int64(i)}}}}
 		for k := range rnd.IntN(4) {
-			e.Segments = append(e.Segments, segment{Name: fmt.Sprintf("%016x-%06d", i, k), Kind: "zeek.conn", Source: e.Source.ID, Rows: rnd.Int64(), Dated: rnd.Int64N(9),
+			e.Segments = append(e.Segments, segment{Name: fmt.Sprintf("%016x-%06d", i, k), Kind: "zeek.conn", Sources: []sourceRows{{Source: id, Rows: rnd.Int64(), From: 3, To: rnd.Int64()}, {Source: "x"}}[:1+rnd.IntN(2)], Rows: rnd.Int64(), Dated: rnd.Int64N(9),
 				First: -rnd.Int64(), Last: rnd.Int64(), NAT: rnd.IntN(2) == 0, Size: 7, SHA256: "ab", Flows: "cd"})
 		}
 		if i > 3 && rnd.IntN(3) == 0 {
 			e.Drop = append(e.Drop, fmt.Sprintf("%016x-%06d", i-rnd.IntN(3)-1, 0))
 		}
 		if rnd.IntN(9) == 0 {
-			e.Also, e.Segments, e.Drop = hostile[rnd.IntN(len(hostile))], nil, nil
+			e.Sources[0].Also, e.Segments, e.Drop = hostile[rnd.IntN(len(hostile))], nil, nil
 		}
 		if err := st.commit(dir, e); err != nil {
 			t.Fatal(err)
@@ -51,7 +50,7 @@ func TestScanManifest(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := whole.snapshot()
-		if d := cmp.Diff(append([]segment{}, want.segments...), got.segments); d != "" || got.chain != want.chain || got.commits != want.commits {
+		if d := cmp.Diff(append([]segment{}, want.segments...), got.segments, cmpopts.IgnoreUnexported(sourceRows{})); d != "" || got.chain != want.chain || got.commits != want.commits {
 			t.Errorf("%d commits, want %d: %s", got.commits, want.commits, d)
 		}
 	}

@@ -1,10 +1,8 @@
 package index
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -27,15 +25,15 @@ var (
 )
 
 // rawStream is a source being read for records: those asked for one after the
-// other mostly lie one behind the other. part holds the bytes of the part (of
-// sumSize) that was read and checked last.
+// other mostly lie one behind the other. part holds the bytes of the part that was
+// read and checked last.
 type rawStream struct {
 	mu     sync.Mutex
 	source string
 	sha    string // of the content it was opened for
 	r      io.ReadCloser
-	at     int64 // bytes of r that were read
-	sums   []byte
+	at     int64  // bytes of r that were read
+	values []byte // chaining values of the source
 	part   []byte
 	index  int64 // of part, -1 none
 }
@@ -102,11 +100,11 @@ func (c *Case) readRecord(s *rawStream, o firetrail.Origin) ([]byte, firetrail.S
 	}
 	raw := make([]byte, 0, o.Length)
 	for at := o.Offset; at < o.Offset+o.Length; {
-		part, err := c.part(s, t, at/sumSize)
+		part, err := c.part(s, t, at/partSize)
 		if err != nil {
 			return nil, t.Source, err
 		}
-		from := at % sumSize
+		from := at % partSize
 		n := min(o.Offset+o.Length-at, int64(len(part))-from)
 		if n <= 0 {
 			return nil, t.Source, fmt.Errorf("%s: %w: it ends at %d", t.Path, ErrChanged, at)
@@ -122,24 +120,27 @@ func (c *Case) part(s *rawStream, t *taken, index int64) ([]byte, error) {
 	if s.source == t.ID && s.sha == t.SHA256 && s.index == index {
 		return s.part, nil
 	}
-	if s.r == nil || s.source != t.ID || s.sha != t.SHA256 || s.at > index*sumSize {
+	if s.r == nil || s.source != t.ID || s.sha != t.SHA256 || s.at > index*partSize {
 		if err := c.openRaw(s, t); err != nil {
 			return nil, err
 		}
 	}
 	s.index = -1
-	if err := s.skip(index * sumSize); err != nil {
+	if err := s.skip(index * partSize); err != nil {
 		return nil, fmt.Errorf("%s: %w: %w", t.Path, ErrChanged, err)
 	}
-	s.part = make([]byte, min(sumSize, t.Size-index*sumSize))
+	s.part = make([]byte, min(partSize, t.Size-index*partSize))
 	n, err := io.ReadFull(s.r, s.part)
 	s.at += int64(n)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w: %w", t.Path, ErrChanged, err)
 	}
-	sum := sha256.Sum256(s.part)
-	if at := index * sumLen; at+sumLen > int64(len(s.sums)) || !bytes.Equal(sum[:sumLen], s.sums[at:at+sumLen]) {
-		return nil, fmt.Errorf("%s: %w between bytes %d and %d; see 'firetrail verify'", t.Path, ErrChanged, index*sumSize, index*sumSize+int64(len(s.part)))
+	changed := false
+	if err := sameParts(&t.Source, s.values, index, s.part, func(int64) { changed = true }); err != nil {
+		return nil, err
+	}
+	if changed {
+		return nil, fmt.Errorf("%s: %w between bytes %d and %d; see 'firetrail verify'", t.Path, ErrChanged, index*partSize, index*partSize+int64(len(s.part)))
 	}
 	s.index = index
 	return s.part, nil
@@ -147,7 +148,7 @@ func (c *Case) part(s *rawStream, t *taken, index int64) ([]byte, error) {
 
 func (c *Case) openRaw(s *rawStream, t *taken) error {
 	s.close()
-	sums, err := c.sumsOf(t)
+	values, err := c.valuesOf(t)
 	if err != nil {
 		return err
 	}
@@ -155,7 +156,7 @@ func (c *Case) openRaw(s *rawStream, t *taken) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrMoved, err)
 	}
-	s.source, s.sha, s.r, s.sums, s.at, s.index = t.ID, t.SHA256, r, sums, 0, -1
+	s.source, s.sha, s.r, s.values, s.at, s.index = t.ID, t.SHA256, r, values, 0, -1
 	return nil
 }
 

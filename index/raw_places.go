@@ -17,15 +17,15 @@ import (
 // anywhere. It is "" for streams and where there is no such way. Only the folder
 // of the file is made relative: what stands behind it may name the member of an
 // archive, which must stay as it is.
-func relative(dir, path string) string {
+func (f folders) relative(dir, path string) string {
 	if path == "-" || strings.HasPrefix(path, "-!") {
 		return ""
 	}
 	root, _, _ := strings.Cut(path, "!")
 	base := root[strings.LastIndexByte(filepath.ToSlash(root), '/')+1:]
 	folder := strings.TrimSuffix(root, base)
-	from, ferr := whereabouts(dir)
-	to, terr := whereabouts(folder)
+	from, ferr := f.whereabouts(dir)
+	to, terr := f.whereabouts(folder)
 	if ferr != nil || terr != nil {
 		return ""
 	}
@@ -34,6 +34,21 @@ func relative(dir, path string) string {
 		return ""
 	}
 	return filepath.ToSlash(rel) + "/" + path[len(folder):]
+}
+
+// folders keeps whereabouts: very many sources lie in few folders.
+type folders map[string]string
+
+func (f folders) whereabouts(dir string) (string, error) {
+	at, ok := f[dir]
+	if !ok {
+		var err error
+		if at, err = whereabouts(dir); err != nil {
+			return "", err
+		}
+		f[dir] = at
+	}
+	return at, nil
 }
 
 // whereabouts is the absolute path of a folder without symbolic links: ".." of a

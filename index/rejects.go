@@ -2,6 +2,7 @@ package index
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -32,24 +33,24 @@ type rejectLine struct {
 	Reason string `json:"reason"`
 }
 
-// rejectWriter writes a file of quarantined records.
+// rejectWriter writes a file of quarantined records. Few of them are held in memory
+// until the end: very many small sources may have some each, and files that are open are
+// few.
 type rejectWriter struct {
-	file  *os.File
-	buf   *bufio.Writer
+	path  string
+	file  *os.File // nil until it is needed
+	buf   bytes.Buffer
 	sum   hash.Hash
 	enc   *json.Encoder
 	count int64
 }
 
-func newRejectWriter(path string) (*rejectWriter, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("write rejects: %w", err)
-	}
-	w := &rejectWriter{file: f, sum: sha256.New()}
-	w.buf = bufio.NewWriter(io.MultiWriter(f, w.sum))
-	w.enc = json.NewEncoder(w.buf)
-	return w, nil
+const rejectsHeld = 256 << 10 // bytes
+
+func newRejectWriter(path string) *rejectWriter {
+	w := &rejectWriter{path: path, sum: sha256.New()}
+	w.enc = json.NewEncoder(&w.buf)
+	return w
 }
 
 func (w *rejectWriter) write(rejects []firetrail.Reject) error {
@@ -57,17 +58,43 @@ func (w *rejectWriter) write(rejects []firetrail.Reject) error {
 		if err := w.enc.Encode(rejectLine{r.Line, r.Offset, r.Length, r.Column, r.Reason}); err != nil {
 			return fmt.Errorf("write rejects: %w", err)
 		}
+		if w.buf.Len() > rejectsHeld {
+			if err := w.flush(); err != nil {
+				return err
+			}
+		}
 	}
 	w.count += int64(len(rejects))
 	return nil
 }
 
+// flush writes what is held to the file.
+func (w *rejectWriter) flush() (err error) {
+	if w.file == nil {
+		if w.file, err = os.OpenFile(w.path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600); err != nil {
+			return fmt.Errorf("write rejects: %w", err)
+		}
+	}
+	w.sum.Write(w.buf.Bytes())
+	if _, err := w.buf.WriteTo(w.file); err != nil {
+		return fmt.Errorf("write rejects: %w", err)
+	}
+	return nil
+}
+
 // close makes the file durable.
 func (w *rejectWriter) close() (rejectFile, error) {
-	if err := w.buf.Flush(); err != nil {
-		return rejectFile{}, fmt.Errorf("write rejects: %w", err)
+	if err := w.flush(); err != nil {
+		return rejectFile{}, err
 	}
 	return rejectFile{Count: w.count, SHA256: hex.EncodeToString(w.sum.Sum(nil))}, closeSynced(w.file)
+}
+
+// abandon closes the file if it is open.
+func (w *rejectWriter) abandon() {
+	if w.file != nil {
+		w.file.Close()
+	}
 }
 
 // Rejects yields the quarantined records of a source in record order; of all

@@ -88,14 +88,13 @@ func (v *snapshot) isolate(dir string, known map[string]Isolated) {
 		if !bad {
 			return false
 		}
-		out.Segment, out.Source, out.Events = s.Name, s.Source, s.Rows
-		if t := v.byID[s.Source]; t != nil {
-			out.Path = t.Path
-		}
-		v.isolated = append(v.isolated, out)
+		v.isolated = append(v.isolated, s.isolated(out.Why, v.byID)...)
 		return true
 	})
 	for i := range v.sources {
+		if len(v.isolated) == 0 {
+			break
+		}
 		var why []string
 		for k := range v.isolated {
 			if v.isolated[k].Source == v.sources[i].ID {
@@ -109,6 +108,25 @@ func (v *snapshot) isolate(dir string, known map[string]Isolated) {
 			v.sources[i].Problem = strings.Join(why, "; ")
 		}
 	}
+}
+
+// isolated says which events of which sources are left out with a segment.
+func (s *segment) isolated(why string, byID map[string]*taken) []Isolated {
+	var all []Isolated
+	at := map[string]int{}
+	for _, r := range s.Sources {
+		i, ok := at[r.Source]
+		if !ok {
+			i = len(all)
+			at[r.Source] = i
+			all = append(all, Isolated{Segment: s.Name, Source: r.Source, Why: why})
+			if t := byID[r.Source]; t != nil {
+				all[i].Path = t.Path
+			}
+		}
+		all[i].Events += r.Rows
+	}
+	return all
 }
 
 // RepairReport is what a repair did.
@@ -158,6 +176,18 @@ type damage struct {
 
 func (d *damage) rel() string { return filepath.Join(d.folder, d.name+d.ext) }
 
+// sources are those of which the file has records.
+func (d *damage) sources() []string {
+	if d.seg == nil {
+		return []string{owner(d.name)}
+	}
+	var ids []string
+	for _, r := range d.seg.Sources {
+		ids = append(ids, r.Source)
+	}
+	return ids
+}
+
 func (c *Case) repair(ctx context.Context, r *RepairReport, progress func(string)) error {
 	st, err := loadState(c.dir)
 	if err != nil {
@@ -167,27 +197,22 @@ func (c *Case) repair(ctx context.Context, r *RepairReport, progress func(string
 		return err
 	}
 	c.open.close()
+	bad, err := c.damaged(ctx, st, progress)
+	if err != nil {
+		return err
+	}
+	left, err := c.restore(ctx, st, bad, r, progress)
+	if err != nil {
+		return err
+	}
 	var isolated []Isolated
-	for _, id := range slices.Sorted(maps.Keys(st.byID)) {
-		t := st.byID[id]
-		bad, err := c.damaged(ctx, st, t, progress)
-		if err != nil {
-			return err
-		}
-		if len(bad) == 0 {
-			continue
-		}
-		progress(t.Path)
-		left, why := c.restore(ctx, st, t, bad, r)
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		for _, d := range left {
-			if d.folder == "segments" {
-				isolated = append(isolated, Isolated{Segment: d.name, Source: t.ID, Path: t.Path, Events: d.seg.Rows, Why: "its file is damaged, and " + why.Error()})
-			} else if !slices.ContainsFunc(left, func(o damage) bool { return o.name == d.name && o.folder == "segments" }) {
-				r.Failed = append(r.Failed, d.rel()+": "+why.Error())
-			}
+	for _, l := range left {
+		d := l.damage
+		switch {
+		case d.folder == "segments":
+			isolated = append(isolated, d.seg.isolated("its file is damaged, and "+l.why.Error(), st.byID)...)
+		case !slices.ContainsFunc(left, func(o unmade) bool { return o.name == d.name && o.folder == "segments" }):
+			r.Failed = append(r.Failed, d.rel()+": "+l.why.Error())
 		}
 	}
 	if err := c.saveIsolated(isolated); err != nil {
@@ -212,26 +237,24 @@ func (c *Case) saveIsolated(list []Isolated) error {
 	return c.writeAtomic(isolatedName, append(b, '\n'))
 }
 
-// damaged finds the files of a source that are not as committed.
-func (c *Case) damaged(ctx context.Context, st *state, t *taken, progress func(string)) ([]damage, error) {
-	var all []damage
-	for _, name := range slices.Sorted(func(yield func(string) bool) {
-		for name, s := range st.segments {
-			if s.Source == t.ID && !yield(name) {
-				return
-			}
-		}
-	}) {
+// damaged finds the files that are not as committed.
+func (c *Case) damaged(ctx context.Context, st *state, progress func(string)) ([]damage, error) {
+	var all, bad []damage
+	for _, name := range slices.Sorted(maps.Keys(st.segments)) {
 		s := st.segments[name]
 		all = append(all, damage{"segments", name, ".parquet", s.SHA256, &s}, damage{"flows", name, ".flow", s.Flows, &s})
 	}
-	for _, f := range t.rejects {
-		all = append(all, damage{"rejects", f.Name, ".jsonl", f.SHA256, nil})
+	for _, id := range slices.Sorted(maps.Keys(st.byID)) {
+		t := st.byID[id]
+		for _, f := range t.rejects {
+			all = append(all, damage{"rejects", f.Name, ".jsonl", f.SHA256, nil})
+		}
+		info, err := os.Stat(c.path("sums", id, ""))
+		other := err == nil && info.Size() != t.Size/partSize*valueLen
+		if _, err := c.valuesOf(t); err != nil || other {
+			bad = append(bad, damage{"sums", id, "", t.last.Sums, nil})
+		}
 	}
-	if t.last.Sums.Name != "" {
-		all = append(all, damage{"sums", t.last.Sums.Name, "", t.last.Sums.SHA256, nil})
-	}
-	var bad []damage
 	for _, d := range all {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -257,38 +280,47 @@ func fileSum(path string) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// restore makes damaged files of a source anew. left are those that it could not
-// make; why says why not.
-func (c *Case) restore(ctx context.Context, st *state, t *taken, bad []damage, r *RepairReport) (left []damage, why error) {
+// unmade is a damaged file that could not be made anew.
+type unmade struct {
+	damage
+	why error
+}
+
+// restore makes damaged files anew: rollups from sound segments, all else from the
+// sources.
+func (c *Case) restore(ctx context.Context, st *state, bad []damage, r *RepairReport, progress func(string)) (left []unmade, err error) {
+	var from []damage
 	for _, d := range bad {
 		sound := !slices.ContainsFunc(bad, func(o damage) bool { return o.folder == "segments" && o.name == d.name })
-		if d.folder == "flows" && sound && c.remakeFlows(st, t, d) == nil {
+		if d.folder == "flows" && sound && c.remakeFlows(st, d) == nil {
 			r.Made = append(r.Made, d.rel())
 			continue
 		}
-		left = append(left, d)
+		from = append(from, d)
 	}
-	if len(left) == 0 {
+	if len(from) == 0 {
 		return nil, nil
 	}
-	again, err := c.replay(ctx, t)
+	again, err := c.replay(ctx, st, from, progress)
 	if err != nil {
-		return left, err
+		return nil, err
 	}
 	defer again.Close()
-	bad, left = left, nil
-	for _, d := range bad {
-		if err := c.adopt(st, t, d, again); err != nil {
-			left, why = append(left, d), err
+	for _, d := range from {
+		if err := again.remake(ctx, st, d); err != nil {
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			left = append(left, unmade{d, err})
 			continue
 		}
 		r.Made = append(r.Made, d.rel())
 	}
-	return left, why
+	return left, nil
 }
 
 // remakeFlows makes the rollup of a sound segment.
-func (c *Case) remakeFlows(st *state, t *taken, d damage) error {
+func (c *Case) remakeFlows(st *state, d damage) error {
 	seg, err := columns.Open(c.path("segments", d.name, ".parquet"))
 	if err != nil {
 		return err
@@ -336,23 +368,20 @@ func (c *Case) remakeFlows(st *state, t *taken, d damage) error {
 	}
 	s := *d.seg
 	s.Flows = sum
-	return c.put(st, t, staged, d, s)
+	return c.put(st, staged, d, &s)
 }
 
 // put gives a remade file its name. If the segment is described by other checksums
 // now, a new line of the manifest says so.
-func (c *Case) put(st *state, t *taken, staged string, d damage, now segment) error {
+func (c *Case) put(st *state, staged string, d damage, now *segment) error {
 	if err := os.Rename(staged, filepath.Join(c.dir, d.rel())); err != nil {
 		return fmt.Errorf("repair: %w", err)
 	}
 	if err := syncDir(filepath.Join(c.dir, d.folder)); err != nil {
 		return err
 	}
-	if d.seg == nil || now == st.segments[d.name] {
+	if was := st.segments[d.name]; now == nil || now.SHA256 == was.SHA256 && now.Flows == was.Flows {
 		return nil
 	}
-	e := t.last
-	e.Source, e.From, e.Also, e.Drop, e.Rejects = t.Source, t.Size, "", nil, nil
-	e.Segments = []segment{now}
-	return st.commit(c.dir, e)
+	return st.commit(c.dir, commit{Segments: []segment{*now}})
 }

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"firetrail"
@@ -54,98 +56,124 @@ func (r *readOptions) options() (parsers.Options, error) {
 	return opt, nil
 }
 
-// steps are the commits that took in content of a source, oldest first.
-func (c *Case) steps(id string) ([]commit, error) {
+// replay is a case within staging into which sources are taken in again, in the steps
+// in which they were taken in: the same files come of it, with the same names and, from
+// the same version of the program, the same bytes; but that sources which shared
+// segments have their own.
+type replay struct {
+	*Case
+	from *Case
+	in   *ingest
+	why  map[string]error // of sources that could not be taken in again
+	made map[string]made  // segments that were put together, by name
+}
+
+// made is a segment in staging.
+type made struct {
+	info segment
+	path string // without extension
+	err  error
+}
+
+// replay takes the sources of damaged files in again.
+func (c *Case) replay(ctx context.Context, st *state, bad []damage, progress func(string)) (*replay, error) {
+	wanted := map[string]bool{}
+	for i := range bad {
+		for _, id := range bad[i].sources() {
+			wanted[id] = true
+		}
+	}
+	steps, err := c.steps(wanted)
+	if err != nil {
+		return nil, err
+	}
+	again, err := Create(c.path("staging", "replay", ""))
+	if err != nil {
+		return nil, err
+	}
+	r := &replay{Case: again, from: c, why: map[string]error{}, made: map[string]made{}}
+	if r.in, err = newIngest(again, newState(), IngestOptions{Workers: 1}); err != nil {
+		again.Close()
+		return nil, err
+	}
+	for _, id := range slices.Sorted(maps.Keys(wanted)) {
+		t := st.byID[id]
+		progress(t.Path)
+		for i := range steps[id] {
+			if err := r.step(ctx, t, &steps[id][i]); err != nil {
+				r.why[id] = fmt.Errorf("its source cannot be read again: %w", err)
+				break
+			}
+		}
+		if err := ctx.Err(); err != nil {
+			again.Close()
+			return nil, err
+		}
+		if now := r.in.state.byID[id]; r.why[id] == nil && (now == nil || now.SHA256 != t.SHA256) {
+			r.why[id] = fmt.Errorf("%s: %w", t.Path, ErrChanged)
+		}
+	}
+	again.show(r.in.state)
+	return r, nil
+}
+
+// steps are what commits took in of sources, oldest first.
+func (c *Case) steps(wanted map[string]bool) (map[string][]taking, error) {
 	data, err := os.ReadFile(filepath.Join(c.dir, manifestName))
 	if err != nil {
 		return nil, fmt.Errorf("read manifest: %w", err)
 	}
-	var list []commit
+	all := map[string][]taking{}
 	for line := range bytes.Lines(data) {
-		var l manifestLine
 		var e commit
-		if json.Unmarshal(line, &l) != nil || json.Unmarshal(l.Commit, &e) != nil {
+		if raw, _, ok := cutLine(line); !ok || json.Unmarshal(raw, &e) != nil {
 			break // loadState has checked all lines but a torn last one
 		}
-		if e.Source.ID == id && e.Also == "" && (len(list) == 0 || e.Source.Size > list[len(list)-1].Source.Size) {
-			list = append(list, e)
+		for _, t := range e.Sources {
+			if wanted[t.Source.ID] && t.Also == "" {
+				all[t.Source.ID] = append(all[t.Source.ID], t)
+			}
 		}
 	}
-	return list, nil
+	return all, nil
 }
 
-// replay takes a source in again, into a case within staging, in the steps in which
-// it was taken in: the same files come of it, with the same names and, from the same
-// version of the program, the same bytes.
-func (c *Case) replay(ctx context.Context, t *taken) (*Case, error) {
-	steps, err := c.steps(t.ID)
-	if err != nil {
-		return nil, err
-	}
-	again, err := Create(c.path("staging", "replay-"+t.ID, ""))
-	if err != nil {
-		return nil, err
-	}
-	for _, e := range steps {
-		if err := again.takeAgain(ctx, c, t, e); err != nil {
-			again.Close()
-			return nil, fmt.Errorf("its source cannot be read again: %w", err)
-		}
-	}
-	if err := again.Refresh(); err != nil {
-		again.Close()
-		return nil, err
-	}
-	if now := again.view().byID[t.ID]; now == nil || now.SHA256 != t.SHA256 {
-		again.Close()
-		return nil, fmt.Errorf("%s: %w", t.Path, ErrChanged)
-	}
-	return again, nil
-}
-
-// takeAgain takes in what a commit of another case took in.
-func (c *Case) takeAgain(ctx context.Context, from *Case, t *taken, e commit) error {
+// step takes in what a commit took in: the source as far as it went then, or, where it
+// was committed while it was read, a part of it.
+func (r *replay) step(ctx context.Context, t *taken, e *taking) error {
 	opt, err := e.Read.options()
 	if err != nil {
 		return err
 	}
-	st, err := loadState(c.dir)
-	if err != nil {
-		return err
-	}
-	enc, err := newEncoder()
-	if err != nil {
-		return err
-	}
-	in := &ingest{c: c, opt: IngestOptions{Options: opt, MemoryLimit: defaultMemory}, workers: 1, state: st,
-		busy: map[string]chan struct{}{}, began: time.Now(), slots: make(chan *encoder, 1)}
-	in.slots <- enc
-	input := parsers.Input{Path: e.Source.Path, Size: e.Source.Size}
+	r.in.opt.Options = opt
+	k := &intake{candidate: candidate{input: parsers.Input{Path: e.Source.Path, Size: e.Source.Size}}, in: r.in}
 	if e.Source.ModTime != firetrail.Absent {
-		input.ModTime = time.Unix(0, e.Source.ModTime)
+		k.input.ModTime = time.Unix(0, e.Source.ModTime)
 	}
-	input.Open = func() (io.ReadCloser, error) {
-		r, err := from.reopen(t)
-		if err != nil {
-			return nil, err
+	k.input.Open = func() (io.ReadCloser, error) { return r.from.reopen(t) }
+	if e.More {
+		k.until = e.Source.Size
+	} else {
+		k.input.Open = func() (io.ReadCloser, error) {
+			src, err := r.from.reopen(t)
+			if err != nil {
+				return nil, err
+			}
+			return limited{io.LimitReader(src, e.Source.Size), src}, nil
 		}
-		return limited{io.LimitReader(r, e.Source.Size), r}, nil
 	}
-	k := &intake{in: in, input: input}
-	if err := k.begin(ctx); err != nil {
+	if k.head, err = readHead(k.input); err != nil {
 		return err
 	}
-	defer k.done()
-	report, err := k.run(ctx)
+	b := r.in.newBundle()
+	b.join(k)
+	var report SourceReport
+	err = b.run(ctx, func(_ *intake, r SourceReport) { report = r })
 	if err == nil && report.Status == StatusRefused {
 		err = report.Err
 	}
 	return err
 }
-
-// defaultMemory is the bound of the collected events of a source: where a segment
-// is cut short depends on it.
-const defaultMemory = 96 << 20
 
 // limited is the beginning of a stream.
 type limited struct {
@@ -153,39 +181,109 @@ type limited struct {
 	io.Closer
 }
 
-// adopt takes over a file of a source that was taken in again, if it is what was
-// committed, or a segment with its rollup that has the same events.
-func (c *Case) adopt(st *state, t *taken, d damage, again *Case) error {
-	other := errors.New("its source gives something else now, as another version of the program may read it")
-	made := filepath.Join(again.dir, d.rel())
-	sum, err := fileSum(made)
-	if err != nil {
-		return other
+var errOther = errors.New("its source gives something else now, as another version of the program may read it")
+
+// remake gives the case a file that came out of the replay, if it is what was
+// committed, or a segment or its rollup that has the same events.
+func (r *replay) remake(ctx context.Context, st *state, d damage) error {
+	for _, id := range d.sources() {
+		if err := r.why[id]; err != nil {
+			return err
+		}
 	}
 	if d.seg == nil {
-		if sum != d.sha256 {
-			return other
+		made := filepath.Join(r.dir, d.rel())
+		if d.folder == "rejects" {
+			made = filepath.Join(r.dir, "staging", d.name+d.ext)
+			if err := r.rejects(st, d.name, made); err != nil {
+				return err
+			}
 		}
-		return c.put(st, t, made, d, segment{})
+		if sum, err := fileSum(made); err != nil || sum != d.sha256 {
+			return errOther
+		}
+		return r.from.put(st, made, d, nil)
 	}
-	now, old := *d.seg, again.segmentNamed(d.name)
-	if old == nil || old.Kind != now.Kind || old.Rows != now.Rows || old.Dated != now.Dated || old.First != now.First || old.Last != now.Last {
-		return other
+	m, ok := r.made[d.name]
+	if !ok {
+		m.path = filepath.Join(r.dir, "staging", d.name)
+		m.info, m.err = r.gather(ctx, d.seg, m.path)
+		r.made[d.name] = m
 	}
-	now = st.segments[d.name] // as a put before has left it
+	if m.err != nil {
+		return m.err
+	}
+	now := st.segments[d.name] // as a put before has left it
 	if d.folder == "segments" {
-		now.Size, now.SHA256 = old.Size, old.SHA256
+		now.Size, now.SHA256 = m.info.Size, m.info.SHA256
 	} else {
-		now.Flows = old.Flows
+		now.Flows = m.info.Flows
 	}
-	return c.put(st, t, made, d, now)
+	return r.from.put(st, m.path+d.ext, d, &now)
 }
 
-func (c *Case) segmentNamed(name string) *segment {
-	for i := range c.parts().segments {
-		if s := &c.parts().segments[i]; s.Name == name {
-			return s
+// rejects writes a file of quarantined records of a source: as many as it had, behind
+// those of the files before it.
+func (r *replay) rejects(st *state, name, path string) error {
+	id, skip, count := owner(name), int64(0), int64(0)
+	for _, f := range st.byID[id].rejects {
+		if f.Name == name {
+			count = f.Count
+			break
+		}
+		skip += f.Count
+	}
+	w := newRejectWriter(path)
+	defer w.abandon()
+	for rej, err := range r.Rejects(context.Background(), id) {
+		if err != nil {
+			return err
+		}
+		if skip--; skip >= 0 {
+			continue
+		}
+		if w.count == count {
+			break
+		}
+		if err := w.write([]firetrail.Reject{rej}); err != nil {
+			return err
 		}
 	}
-	return nil
+	_, err := w.close()
+	return err
+}
+
+// gather puts a segment together from those of its sources.
+func (r *replay) gather(ctx context.Context, want *segment, path string) (segment, error) {
+	w, err := newSegmentWriter(ctx, r.in.slots, path, want.Kind)
+	if err != nil {
+		return segment{}, err
+	}
+	defer w.abandon()
+	rows := r.newCopier(w)
+	defer rows.close()
+	for i := range want.Sources {
+		run := &want.Sources[i]
+		for _, s := range r.view().segments { // by name: in the order of the source's records
+			if s.Kind != want.Kind || s.Sources[0].Source != run.Source {
+				continue
+			}
+			if err := rows.rows(s.Name, 0, s.Rows, run, &run.Source); err != nil {
+				return segment{}, err
+			}
+		}
+	}
+	if err := w.end(); err != nil {
+		return segment{}, err
+	}
+	if len(w.runs) == 0 {
+		return segment{}, errOther
+	}
+	if err := w.close(); err != nil {
+		return segment{}, err
+	}
+	if w.info.Rows != want.Rows || w.info.Dated != want.Dated || w.info.First != want.First || w.info.Last != want.Last {
+		return segment{}, errOther
+	}
+	return w.info, nil
 }

@@ -21,8 +21,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// caseOf makes a case of events: a segment for each source and kind, in the order given.
-// All events of a source have one kind after the other, as ingest files them.
+// caseOf makes a case of events: a segment for each kind of the first source, and for
+// each kind of all others together, as small sources have it.
 func caseOf(tb testing.TB, sources map[string][]firetrail.Event) *Case {
 	tb.Helper()
 	c, err := Create(filepath.Join(tb.TempDir(), "case"))
@@ -34,18 +34,22 @@ func caseOf(tb testing.TB, sources map[string][]firetrail.Event) *Case {
 		names = append(names, source)
 	}
 	slices.Sort(names)
-	for _, source := range names {
-		e := commit{Source: firetrail.Source{ID: source, Path: source + ".log"}}
+	for _, bundle := range [][]string{names[:1], names[1:]} {
+		var e commit
 		kinds := map[string][]firetrail.Event{}
 		var order []string
-		for _, ev := range sources[source] {
-			if kinds[ev.Kind] == nil {
-				order = append(order, ev.Kind)
+		for _, source := range bundle {
+			e.Sources = append(e.Sources, taking{Source: firetrail.Source{ID: source, Path: source + ".log"}})
+			for _, ev := range sources[source] {
+				if kinds[ev.Kind] == nil {
+					order = append(order, ev.Kind)
+				}
+				ev.Source = source
+				kinds[ev.Kind] = append(kinds[ev.Kind], ev)
 			}
-			kinds[ev.Kind] = append(kinds[ev.Kind], ev)
 		}
 		for n, kind := range order {
-			e.Segments = append(e.Segments, writeSegment(tb, c, fmt.Sprintf("%s-%06d", source, n), source, kinds[kind]))
+			e.Segments = append(e.Segments, writeSegment(tb, c, fmt.Sprintf("%s-%06d", bundle[0], n), kinds[kind]))
 		}
 		st, err := loadState(c.dir)
 		if err != nil {
@@ -62,14 +66,14 @@ func caseOf(tb testing.TB, sources map[string][]firetrail.Event) *Case {
 	return c
 }
 
-func writeSegment(tb testing.TB, c *Case, name, source string, evs []firetrail.Event) segment {
+func writeSegment(tb testing.TB, c *Case, name string, evs []firetrail.Event) segment {
 	tb.Helper()
 	f, err := os.Create(c.path("segments", name, ".parquet"))
 	if err != nil {
 		tb.Fatal(err)
 	}
 	defer f.Close()
-	info := segment{Name: name, Kind: evs[0].Kind, Source: source, Rows: int64(len(evs)), First: firetrail.Absent, Last: firetrail.Absent}
+	info := segment{Name: name, Kind: evs[0].Kind, Rows: int64(len(evs)), First: firetrail.Absent, Last: firetrail.Absent}
 	w, terms := columns.NewWriter(f, info.Kind), newTermWriter(blocks.NewWriter())
 	enc := columns.NewEncoder()
 	cut := func() {
@@ -100,7 +104,17 @@ func writeSegment(tb testing.TB, c *Case, name, source string, evs []firetrail.E
 		}
 	}
 	cut()
-	if err := w.Close(source); err != nil {
+	var runs []columns.Run
+	for i := range evs {
+		if n := len(runs); n == 0 || runs[n-1].Source != evs[i].Source {
+			runs = append(runs, columns.Run{Source: evs[i].Source})
+			info.Sources = append(info.Sources, sourceRows{Source: evs[i].Source, From: evs[i].Offset})
+		}
+		n := len(runs) - 1
+		runs[n].Rows++
+		info.Sources[n].Rows, info.Sources[n].To = runs[n].Rows, evs[i].Offset+evs[i].Length
+	}
+	if err := w.Close(runs); err != nil {
 		tb.Fatal(err)
 	}
 	st, err := f.Stat()
@@ -108,14 +122,6 @@ func writeSegment(tb testing.TB, c *Case, name, source string, evs []firetrail.E
 		tb.Fatal(err)
 	}
 	info.Size = st.Size()
-	if info.SHA256, err = fileSum(f.Name()); err != nil {
-		tb.Fatal(err)
-	}
-	stat, err := f.Stat()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	info.Size = stat.Size()
 	if info.SHA256, err = fileSum(f.Name()); err != nil {
 		tb.Fatal(err)
 	}

@@ -214,15 +214,16 @@ func (w *sweep) wait(b blockRef) {
 		return
 	}
 	desc := w.pending.desc
-	b.bound = rowRef{time: b.low, offset: math.MinInt64, rank: int32(w.s.rank[b.seg])}
-	switch {
-	case !w.dated:
-		b.bound.time, b.bound.offset = firetrail.Absent, b.first
-		if desc {
-			b.bound.offset = math.MaxInt64
+	first, last := w.s.ranks(&w.s.segs[b.seg])
+	b.bound = rowRef{time: b.low, offset: math.MinInt64, rank: first}
+	if desc {
+		b.bound = rowRef{time: b.high, offset: math.MaxInt64, rank: last}
+	}
+	if !w.dated {
+		b.bound.time = firetrail.Absent
+		if !desc && first == last {
+			b.bound.offset = b.first
 		}
-	case desc:
-		b.bound.time, b.bound.offset = b.high, math.MaxInt64
 	}
 	heap.Push(&w.pending, b)
 }

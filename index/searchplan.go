@@ -3,6 +3,7 @@ package index
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -15,12 +16,13 @@ import (
 
 // search is one question asked of a snapshot of the case.
 type search struct {
-	c     *Case
-	pred  *query.Predicate
-	segs  []segment // of the snapshot, without those whose times cannot match
-	rank  []int     // of each segment, the place of its source among all
-	terms bool      // the block index can help
-	plan  Plan      // what was done so far; of one goroutine
+	c       *Case
+	pred    *query.Predicate
+	segs    []segment        // of the snapshot, without those whose times cannot match
+	rank    map[string]int32 // of each source of theirs, its place among all
+	sources []string         // by their places
+	terms   bool             // the block index can help
+	plan    Plan             // what was done so far; of one goroutine
 }
 
 // env gives relative times and runs their meaning: the last event of the case is
@@ -77,7 +79,7 @@ func (c *Case) prepare(q firetrail.Query, now int64) (*search, error) {
 
 // choose takes the segments that may hold matching rows.
 func (s *search) choose(snap *snapshot) {
-	var sources []string
+	s.rank = map[string]int32{}
 	for i := range snap.segments {
 		seg := &snap.segments[i]
 		s.plan.Segments++
@@ -87,13 +89,13 @@ func (s *search) choose(snap *snapshot) {
 			continue
 		}
 		s.segs = append(s.segs, *seg)
-		sources = append(sources, seg.Source)
+		for _, r := range seg.Sources {
+			s.rank[r.Source] = 0
+		}
 	}
-	slices.Sort(sources)
-	sources = slices.Compact(sources)
-	for i := range s.segs {
-		n, _ := slices.BinarySearch(sources, s.segs[i].Source)
-		s.rank = append(s.rank, n)
+	s.sources = slices.Sorted(maps.Keys(s.rank))
+	for i, id := range s.sources {
+		s.rank[id] = int32(i)
 	}
 }
 
@@ -105,7 +107,7 @@ func mayHold(p *query.Predicate, seg *segment) bool {
 		case "kind":
 			return l.Text(seg.Kind)
 		case "source":
-			return l.Text(seg.Source)
+			return seg.has(l.Text)
 		case "time":
 			return seg.Dated > 0 && (!l.Need.Bounded || l.Need.Low <= seg.Last && l.Need.High >= seg.First)
 		}
@@ -260,9 +262,21 @@ func constant(l *query.Leaf, seg *segment) (known, holds bool) {
 	case "kind":
 		return true, l.Text(seg.Kind)
 	case "source":
-		return true, l.Text(seg.Source)
+		if !seg.has(l.Text) {
+			return true, false
+		}
+		return !seg.has(func(id string) bool { return !l.Text(id) }), true
 	}
 	return false, false
+}
+
+// ranks are the places of the first and the last of a segment's sources among all.
+func (s *search) ranks(seg *segment) (first, last int32) {
+	first = math.MaxInt32
+	for _, r := range seg.Sources {
+		first, last = min(first, s.rank[r.Source]), max(last, s.rank[r.Source])
+	}
+	return first, last
 }
 
 // need finds the blocks that have what n asks for.

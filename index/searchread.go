@@ -84,12 +84,32 @@ func (s *search) places(t *tester, b blockRef, m *mask) ([]rowRef, error) {
 	if err != nil {
 		return nil, err
 	}
+	rank, err := s.rankOf(t, b.seg)
+	if err != nil {
+		return nil, err
+	}
 	refs := make([]rowRef, 0, m.len())
 	at, off := times.Ints(), offsets.Ints()
 	m.rows(func(row int) {
-		refs = append(refs, rowRef{time: at[row], offset: off[row], rank: int32(s.rank[b.seg]), seg: int32(b.seg), block: int16(b.block), row: int16(row)})
+		refs = append(refs, rowRef{time: at[row], offset: off[row], rank: rank(row), seg: int32(b.seg), block: int16(b.block), row: int16(row)})
 	})
 	return refs, nil
+}
+
+// rankOf gives the place of the source of each row of the block on which t stands.
+func (s *search) rankOf(t *tester, seg int) (func(row int) int32, error) {
+	if first, last := s.ranks(&s.segs[seg]); first == last {
+		return func(int) int32 { return first }, nil
+	}
+	v, err := vectorNamed(t.r, t.seg, "source")
+	if err != nil {
+		return nil, err
+	}
+	ranks := make([]int32, v.Dict.Len())
+	for code := range ranks {
+		ranks[code] = s.rank[v.Dict.Value(uint32(code))]
+	}
+	return func(row int) int32 { return ranks[v.Codes[row]] }, nil
 }
 
 func vectorNamed(r *columns.Reader, seg *columns.Segment, name string) (*columns.Vector, error) {

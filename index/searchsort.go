@@ -284,8 +284,9 @@ func newValues(t *tester, field string) (*values, error) {
 		v.fixed = t.seg.Kind()
 		return v, nil
 	case "source":
-		v.fixed = t.seg.Source()
-		return v, nil
+		if v.fixed = t.seg.Source(); v.fixed != "" {
+			return v, nil
+		}
 	case "time.guess":
 		field = "time_guess"
 	}

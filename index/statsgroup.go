@@ -22,8 +22,8 @@ type grouper struct {
 	hashes  []uint64
 }
 
-// errFull is returned where the groups take more memory than was allowed.
-var errFull = errors.New("too many groups for one pass")
+// errMemory is returned where the groups take more memory than was allowed.
+var errMemory = errors.New("too many groups for one pass")
 
 func newGrouper(by []groupBy, aggs []aggregate, part, parts, limit int) *grouper {
 	g := &grouper{part: part, parts: parts, limit: limit, table: groupTable{width: len(by)}}
@@ -67,7 +67,7 @@ func (g *grouper) block(t *tester, block int, m *mask) error {
 		}
 	}
 	if g.size() > g.limit {
-		return errFull
+		return errMemory
 	}
 	return nil
 }

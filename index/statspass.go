@@ -33,7 +33,7 @@ func (r *statsRun) all(ctx context.Context) error {
 	for parts := 1; parts <= mostParts; {
 		r.table.Groups, r.top.rows = 0, nil
 		err := r.passes(ctx, parts)
-		if !errors.Is(err, errFull) {
+		if !errors.Is(err, errMemory) {
 			return err
 		}
 		// What came of the rows that were read says how many parts will do.

@@ -276,7 +276,12 @@ func (l *loader) block(b blockRef) error {
 		}
 	}
 	c := l.spare[len(l.spare)-1]
-	if err := c.take(t, &m, b, int32(s.rank[b.seg]), l.st.sweep.dated); err != nil || len(c.rows) == 0 {
+	rank, err := s.rankOf(t, b.seg)
+	if err != nil {
+		return err
+	}
+	c.sources = s.sources
+	if err := c.take(t, &m, b, rank, l.st.sweep.dated); err != nil || len(c.rows) == 0 {
 		return err
 	}
 	l.spare = l.spare[:len(l.spare)-1]

@@ -14,13 +14,14 @@ import (
 // chunk is the matching rows of a block in the total order, with the wanted columns
 // of some of them.
 type chunk struct {
-	seg, block   int
-	source, kind string
-	rows         []rowRef
-	at           int // the next row to yield
-	from, to     int // rows whose columns are gathered
-	cells        []cells
-	rest         [][]firetrail.Field // of the map column, for the gathered rows; nil without one
+	seg, block int
+	kind       string
+	sources    []string // by their places, which rows have
+	rows       []rowRef
+	at         int // the next row to yield
+	from, to   int // rows whose columns are gathered
+	cells      []cells
+	rest       [][]firetrail.Field // of the map column, for the gathered rows; nil without one
 }
 
 // cells are the values of one column for the gathered rows of a chunk.
@@ -37,8 +38,8 @@ type cells struct {
 func (c *chunk) head() *rowRef { return &c.rows[c.at] }
 
 // take notes the rows of a mask that are dated, or undated, in order.
-func (c *chunk) take(t *tester, m *mask, b blockRef, rank int32, dated bool) error {
-	c.seg, c.block, c.source, c.kind = b.seg, b.block, t.info.Source, t.info.Kind
+func (c *chunk) take(t *tester, m *mask, b blockRef, rank func(row int) int32, dated bool) error {
+	c.seg, c.block, c.kind = b.seg, b.block, t.info.Kind
 	c.rows, c.at, c.from, c.to = c.rows[:0], 0, 0, 0
 	if m.empty() {
 		return nil
@@ -55,7 +56,7 @@ func (c *chunk) take(t *tester, m *mask, b blockRef, rank int32, dated bool) err
 	c.rows = slices.Grow(c.rows, m.len())
 	m.rows(func(row int) {
 		if (at[row] != firetrail.Absent) == dated {
-			c.rows = append(c.rows, rowRef{time: at[row], offset: off[row], rank: rank, seg: int32(b.seg), block: int16(b.block), row: int16(row)})
+			c.rows = append(c.rows, rowRef{time: at[row], offset: off[row], rank: rank(row), seg: int32(b.seg), block: int16(b.block), row: int16(row)})
 		}
 	})
 	order := func(a, b rowRef) int { return a.compare(&b) }
@@ -200,7 +201,7 @@ func putsText(info *columns.Info) func(*cells, int, *firetrail.Event) {
 func (c *chunk) fill(ev *firetrail.Event, i int) {
 	ev.Reset()
 	row := &c.rows[c.from+i]
-	ev.Source, ev.Kind, ev.Time, ev.Offset = c.source, c.kind, row.time, row.offset
+	ev.Source, ev.Kind, ev.Time, ev.Offset = c.sources[row.rank], c.kind, row.time, row.offset
 	if len(c.rest) > 0 {
 		ev.X = append(ev.X, c.rest[i]...)
 	}

@@ -66,9 +66,12 @@ func (c *Case) Complete(ctx context.Context, field, prefix string, limit int) ([
 		if err := live(ctx); err != nil {
 			return nil, err
 		}
-		for fixed, value := range map[string]string{"kind": seg.Kind, "source": seg.Source} {
-			if field == fixed && strings.HasPrefix(value, low) {
-				found[value] = true
+		if field == "kind" && strings.HasPrefix(seg.Kind, low) {
+			found[seg.Kind] = true
+		}
+		for _, r := range seg.Sources {
+			if field == "source" && strings.HasPrefix(r.Source, low) {
+				found[r.Source] = true
 			}
 		}
 		x, release, err := c.termIndex(seg)

@@ -1,13 +1,11 @@
 package index
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"io/fs"
 	"os"
@@ -16,52 +14,6 @@ import (
 	"firetrail"
 	"firetrail/index/blocks"
 )
-
-// sumSize is how many bytes of a source one of its checksums covers, so that a
-// change can be placed and a single record checked.
-const sumSize = 1 << 20
-
-// sumLen is how much of each SHA-256 is kept.
-const sumLen = 16
-
-// sumWriter makes the checksum of a stream and of its parts.
-type sumWriter struct {
-	whole, part hash.Hash
-	fill        int
-	parts       []byte
-	size        int64
-}
-
-func newSumWriter() *sumWriter { return &sumWriter{whole: sha256.New(), part: sha256.New()} }
-
-func (s *sumWriter) Write(p []byte) (int, error) {
-	n := len(p)
-	s.whole.Write(p)
-	s.size += int64(n)
-	for len(p) > 0 {
-		k := min(len(p), sumSize-s.fill)
-		s.part.Write(p[:k])
-		p, s.fill = p[k:], s.fill+k
-		if s.fill == sumSize {
-			s.cut()
-		}
-	}
-	return n, nil
-}
-
-func (s *sumWriter) cut() {
-	s.parts = append(s.parts, s.part.Sum(nil)[:sumLen]...)
-	s.part.Reset()
-	s.fill = 0
-}
-
-// sums ends the stream: the checksum of the whole, in hex, and those of its parts.
-func (s *sumWriter) sums() (whole string, parts []byte) {
-	if s.fill > 0 {
-		s.cut()
-	}
-	return hex.EncodeToString(s.whole.Sum(nil)), s.parts
-}
 
 // Problem is something that is not as it was committed.
 type Problem struct {
@@ -133,18 +85,18 @@ func (c *Case) Verify(ctx context.Context, progress func(what string)) (VerifyRe
 		}
 		s := &view.segments[i]
 		progress(s.Name)
-		c.checkFile(&r, s.Source, filepath.Join("segments", s.Name+".parquet"), s.SHA256)
-		c.checkFile(&r, s.Source, filepath.Join("flows", s.Name+".flow"), s.Flows)
+		c.checkFile(&r, filepath.Join("segments", s.Name+".parquet"), s.SHA256)
+		c.checkFile(&r, filepath.Join("flows", s.Name+".flow"), s.Flows)
 		c.checkTerms(&r, s)
 		r.Segments++
 	}
 	for _, src := range view.sources {
 		t := view.byID[src.ID]
 		for _, f := range t.rejects {
-			c.checkFile(&r, src.ID, filepath.Join("rejects", f.Name+".jsonl"), f.SHA256)
+			c.checkFile(&r, filepath.Join("rejects", f.Name+".jsonl"), f.SHA256)
 		}
-		if sums := t.last.Sums; sums.Name != "" {
-			c.checkFile(&r, src.ID, filepath.Join("sums", sums.Name), sums.SHA256)
+		if _, err := c.valuesOf(t); err != nil {
+			r.Problems = append(r.Problems, Problem{Path: filepath.Join("sums", t.ID), Text: err.Error()})
 		}
 		progress(src.Path)
 		if err := c.checkSource(ctx, &r, t); err != nil {
@@ -172,7 +124,7 @@ func (c *Case) checkTerms(r *VerifyReport, s *segment) {
 }
 
 // checkFile compares a file of the case with the checksum of its commit.
-func (c *Case) checkFile(r *VerifyReport, source, name, want string) {
+func (c *Case) checkFile(r *VerifyReport, name, want string) {
 	f, err := os.Open(filepath.Join(c.dir, name))
 	h := sha256.New()
 	if err == nil {
@@ -185,11 +137,12 @@ func (c *Case) checkFile(r *VerifyReport, source, name, want string) {
 	case err != nil:
 		r.Problems = append(r.Problems, Problem{Path: name, Text: err.Error()})
 	case hex.EncodeToString(h.Sum(nil)) != want:
-		r.Problems = append(r.Problems, Problem{Path: name, Text: "is not what was committed of source " + source})
+		r.Problems = append(r.Problems, Problem{Path: name, Text: "is not what was committed"})
 	}
 }
 
-// checkSource reads a source again. Bytes that were added since do not matter.
+// checkSource reads a source again, part by part. Bytes that were added since do not
+// matter.
 func (c *Case) checkSource(ctx context.Context, r *VerifyReport, t *taken) error {
 	src, err := c.reopen(t)
 	if err != nil {
@@ -197,58 +150,39 @@ func (c *Case) checkSource(ctx context.Context, r *VerifyReport, t *taken) error
 		return nil
 	}
 	defer src.Close()
-	s := newSumWriter()
-	n, err := io.Copy(s, io.LimitReader(readerContext{ctx, src}, t.Size))
+	values, verr := c.valuesOf(t)
+	whole, n := newSourceSum(), int64(0)
+	changed := func(part int64) {
+		r.Problems = append(r.Problems, Problem{Path: t.Path, Source: t.ID, Offset: part * partSize,
+			Length: min(partSize, t.Size-part*partSize), Text: "has changed"})
+	}
+	for buf := make([]byte, min(partSize, t.Size)); n < t.Size && err == nil; {
+		var k int
+		k, err = readFull(readerContext{ctx, src}, buf[:min(partSize, t.Size-n)])
+		switch {
+		case verr != nil:
+			whole.Write(buf[:k])
+		case k == partSize || n+int64(k) == t.Size:
+			if err := sameParts(&t.Source, values, n/partSize, buf[:k], changed); err != nil {
+				return err
+			}
+		}
+		n += int64(k)
+	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	r.Sources++
 	r.Bytes += n
-	whole, parts := s.sums()
-	if n == t.Size && whole == t.SHA256 {
-		return nil
-	}
-	if n < t.Size {
+	switch {
+	case n < t.Size:
 		text := fmt.Sprintf("has %d bytes, not %d", n, t.Size)
-		if err != nil && t.Problem == "" {
+		if err != nil && err != io.EOF && t.Problem == "" {
 			text += ": " + err.Error()
 		}
 		r.Problems = append(r.Problems, Problem{Path: t.Path, Source: t.ID, Offset: n, Length: t.Size - n, Text: text})
-	}
-	was, err := c.sumsOf(t)
-	if err != nil {
+	case verr != nil && whole.whole() != t.SHA256:
 		r.Problems = append(r.Problems, Problem{Path: t.Path, Source: t.ID, Text: "has changed"})
-		return nil
-	}
-	for at := 0; at+sumLen <= min(len(was), len(parts)); at += sumLen {
-		if !bytes.Equal(was[at:at+sumLen], parts[at:at+sumLen]) {
-			off := int64(at) / sumLen * sumSize
-			if off+sumSize > n && n < t.Size {
-				break // the part that is cut short
-			}
-			r.Problems = append(r.Problems, Problem{Path: t.Path, Source: t.ID, Offset: off,
-				Length: min(sumSize, t.Size-off), Text: "has changed"})
-		}
 	}
 	return nil
-}
-
-// sumsOf reads the checksums of the parts of a source; a source of one part needs
-// no file for them.
-func (c *Case) sumsOf(t *taken) ([]byte, error) {
-	if t.Size <= sumSize {
-		whole, err := hex.DecodeString(t.SHA256)
-		if err != nil || len(whole) < sumLen {
-			return nil, fmt.Errorf("source %s: %w", t.ID, ErrManifest)
-		}
-		return whole[:sumLen], nil
-	}
-	b, err := os.ReadFile(c.path("sums", t.last.Sums.Name, ""))
-	if err != nil {
-		return nil, err
-	}
-	if sum := sha256.Sum256(b); hex.EncodeToString(sum[:]) != t.last.Sums.SHA256 {
-		return nil, fmt.Errorf("sums/%s is not what was committed", t.last.Sums.Name)
-	}
-	return b, nil
 }

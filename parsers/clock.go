@@ -35,21 +35,10 @@ const (
 // at or before the one that is due.
 type Clock struct {
 	zone  *time.Location
-	given bool // the zone was named by the user
-	year  int  // of the latest year-less stamp, 0 before the first
-	fixed bool // the first year was named by the user or surveyed
-	how   string
+	given bool  // the zone was named by the user
+	fixed bool  // the first year was named by the user or surveyed
 	bound int64 // seconds: no year-less stamp is later; Absent: none
-
-	last     int64 // seconds of wall time of the latest year-less stamp
-	before   int64 // and of the ones before and behind the latest New Year, Absent before the first
-	after    int64
-	first    int // first and latest year given to a year-less stamp
-	latest   int
-	yearless bool // met
-	zoneless bool
-
-	evidence int64 // seconds of the latest stamp with a year, Absent before
+	years
 
 	// The zone's offset is asked for once per quarter of an hour of wall time:
 	// every zone changes its offset at a multiple of that.
@@ -59,18 +48,17 @@ type Clock struct {
 
 // NewClock makes the clock of a source.
 func NewClock(opt Options) *Clock {
-	c := &Clock{zone: opt.Zone, given: opt.Zone != nil, bound: firetrail.Absent,
-		evidence: firetrail.Absent, before: firetrail.Absent, slot: firetrail.Absent}
+	c := &Clock{zone: opt.Zone, given: opt.Zone != nil, bound: firetrail.Absent, years: noYears, slot: firetrail.Absent}
 	if c.zone == nil {
 		c.zone = time.UTC
 	}
 	switch {
 	case !opt.ModTime.IsZero():
 		c.setBound(opt.ModTime)
-		c.how = "from the file's modification time"
+		c.How = "from the file's modification time"
 	case !opt.Now.IsZero():
 		c.setBound(opt.Now)
-		c.how = "from the current time"
+		c.How = "from the current time"
 	}
 	if opt.Year != 0 {
 		c.start(opt.Year, "given")
@@ -87,7 +75,7 @@ func (c *Clock) setBound(end time.Time) {
 
 // start fixes the year of the first year-less stamp.
 func (c *Clock) start(year int, how string) {
-	c.year, c.fixed, c.how = year, true, how
+	c.Year, c.fixed, c.How = year, true, how
 }
 
 // Wall resolves a stamp without a zone. ok is false for a date or time of day
@@ -97,7 +85,7 @@ func (c *Clock) Wall(year int, month time.Month, day, hour, minute, second, ns i
 	if !ok {
 		return firetrail.Absent, 0, false
 	}
-	c.evidence = wall
+	c.Evidence = wall
 	t, g = c.utc(wall, ns)
 	return t, g, true
 }
@@ -108,30 +96,30 @@ func (c *Clock) Zoned(year int, month time.Month, day, hour, minute, second, ns,
 	if !ok {
 		return firetrail.Absent, false
 	}
-	c.evidence = wall
+	c.Evidence = wall
 	return (wall-int64(offset))*1e9 + int64(ns), true
 }
 
 // Yearless resolves a stamp that has neither year nor zone ("Mar  1 08:00:00").
 // ok is also false where there is nothing to tell the year from.
 func (c *Clock) Yearless(month time.Month, day, hour, minute, second, ns int) (t int64, g firetrail.Guess, ok bool) {
-	c.yearless = true
-	if c.year == 0 && !c.begin(month, day, hour, minute, second) {
+	c.Met = true
+	if c.Year == 0 && !c.begin(month, day, hour, minute, second) {
 		return firetrail.Absent, 0, false
 	}
-	year := c.year
+	year := c.Year
 	wall, ok := leapWall(year, month, day, hour, minute, second)
 	if !ok {
 		return firetrail.Absent, 0, false
 	}
-	if c.first == 0 {
-		c.first, c.latest = year, year
+	if c.From == 0 {
+		c.From, c.To = year, year
 	} else if y := c.follow(year, wall, month, day, hour, minute, second); y != year {
 		year = y
 		wall, _ = wallSeconds(year, month, day, hour, minute, second)
 	}
-	c.first, c.latest = min(c.first, year), max(c.latest, year)
-	c.year, c.last = year, wall
+	c.From, c.To = min(c.From, year), max(c.To, year)
+	c.Year, c.Latest = year, wall
 	t, g = c.utc(wall, ns)
 	return t, g | firetrail.GuessYear, true
 }
@@ -139,10 +127,10 @@ func (c *Clock) Yearless(month time.Month, day, hour, minute, second, ns int) (t
 // follow decides the year of a stamp that would be at wall in the year of the
 // stamp before it.
 func (c *Clock) follow(year int, wall int64, month time.Month, day, hour, minute, second int) int {
-	jump := wall - c.last
+	jump := wall - c.Latest
 	if jump < -halfYear {
 		if w, ok := wallSeconds(year+1, month, day, hour, minute, second); ok && !c.beyond(w) {
-			c.before, c.after = c.last, w
+			c.Before, c.After = c.Latest, w
 			return year + 1
 		}
 		return year
@@ -151,8 +139,8 @@ func (c *Clock) follow(year int, wall int64, month time.Month, day, hour, minute
 		return year
 	}
 	w, ok := wallSeconds(year-1, month, day, hour, minute, second)
-	late := c.last-w < straggler
-	back := c.before != firetrail.Absent && c.last-c.after < setBack && w > c.before-straggler && w < c.before+2*setBack
+	late := c.Latest-w < straggler
+	back := c.Before != firetrail.Absent && c.Latest-c.After < setBack && w > c.Before-straggler && w < c.Before+2*setBack
 	if ok && (late || back || jump > halfYear && c.beyond(wall)) {
 		return year - 1
 	}
@@ -178,17 +166,17 @@ func (c *Clock) near(s *stamp, moment int64) (t int64, g firetrail.Guess, ok boo
 
 // begin chooses the year of the first year-less stamp.
 func (c *Clock) begin(month time.Month, day, hour, minute, second int) bool {
-	bound, how := c.bound, c.how
+	bound, how := c.bound, c.How
 	if bound == firetrail.Absent {
-		if c.evidence == firetrail.Absent {
+		if c.Evidence == firetrail.Absent {
 			return false
 		}
-		bound, how = c.evidence+daySeconds, "from other lines of the source"
+		bound, how = c.Evidence+daySeconds, "from other lines of the source"
 	}
 	year := time.Unix(bound, 0).UTC().Year()
 	for ; year > 1970; year-- {
 		if w, ok := wallSeconds(year, month, day, hour, minute, second); ok && w <= bound {
-			c.year, c.how = year, how
+			c.Year, c.How = year, how
 			return true
 		}
 	}
@@ -212,13 +200,13 @@ func (c *Clock) beyond(wall int64) bool {
 // utc converts seconds of wall time in the zone.
 func (c *Clock) utc(wall int64, ns int) (t int64, g firetrail.Guess) {
 	if !c.given {
-		c.zoneless = true
+		c.Zoneless = true
 		return wall*1e9 + int64(ns), firetrail.GuessZone
 	}
 	if slot := wall / 900; slot != c.slot {
 		c.slot, c.offset = slot, c.offsetAt(wall)
 	}
-	c.zoneless = true
+	c.Zoneless = true
 	return (wall-c.offset)*1e9 + int64(ns), 0
 }
 
@@ -246,18 +234,18 @@ func (c *Clock) offsetAt(wall int64) int64 {
 // people: "UTC (assumed)", "Europe/Berlin (given)"; "2025-2026 (from the file's
 // modification time)". Each is "" where no stamp needed it.
 func (c *Clock) Describe() (zone, year string) {
-	if c.zoneless {
+	if c.Zoneless {
 		zone = c.zone.String() + " (given)"
 		if !c.given {
 			zone = "UTC (assumed)"
 		}
 	}
 	switch {
-	case c.first != 0 && c.first == c.latest:
-		year = fmt.Sprintf("%d (%s)", c.first, c.how)
-	case c.first != 0:
-		year = fmt.Sprintf("%d-%s (%s)", c.first, strconv.Itoa(c.latest), c.how)
-	case c.yearless:
+	case c.From != 0 && c.From == c.To:
+		year = fmt.Sprintf("%d (%s)", c.From, c.How)
+	case c.From != 0:
+		year = fmt.Sprintf("%d-%s (%s)", c.From, strconv.Itoa(c.To), c.How)
+	case c.Met:
 		year = "unknown: nothing tells the year"
 	}
 	return zone, year

@@ -90,12 +90,13 @@ func isTar(head []byte) bool {
 
 // node is a stream that may be a container.
 type node struct {
-	path string
-	file string      // where it lies as a file of its own, else ""
-	at   io.ReaderAt // the same for a file without a name, else nil
-	mod  time.Time
-	size int64
-	open func() (io.ReadCloser, error)
+	path   string
+	file   string      // where it lies as a file of its own, else ""
+	at     io.ReaderAt // the same for a file without a name, else nil
+	mod    time.Time
+	size   int64
+	stored int64 // bytes before any decompression
+	open   func() (io.ReadCloser, error)
 }
 
 // visit looks at the first bytes of n and yields it or what is in it.
@@ -117,7 +118,7 @@ func (w *walk) visit(n node, layer int) bool {
 func (w *walk) unpack(n node, head []byte, layer int) bool {
 	k := kindOf(head)
 	if k == plain {
-		return w.yield(Input{Path: n.path, ModTime: n.mod, Size: n.size, Open: n.open}, nil)
+		return w.yield(Input{Path: n.path, ModTime: n.mod, Size: n.size, Stored: n.stored, Open: n.open}, nil)
 	}
 	if layer >= maxLayers {
 		return w.fail(n.path, fmt.Errorf("more than %d containers within each other", maxLayers))
@@ -128,7 +129,7 @@ func (w *walk) unpack(n node, head []byte, layer int) bool {
 	case tarred:
 		return w.tar(n, layer)
 	}
-	return w.visit(node{path: n.path, mod: modTime(k, head, n.mod), size: -1, open: func() (io.ReadCloser, error) {
+	return w.visit(node{path: n.path, mod: modTime(k, head, n.mod), size: -1, stored: n.stored, open: func() (io.ReadCloser, error) {
 		r, err := n.open()
 		if err != nil {
 			return nil, err
@@ -193,7 +194,7 @@ func (w *walk) tar(n node, layer int) bool {
 			return w.fail(path, about(tarred, err))
 		}
 		ball.noteLast(i)
-		m := node{path: path, mod: h.ModTime, size: h.Size, open: func() (io.ReadCloser, error) { return ball.member(i) }}
+		m := node{path: path, mod: h.ModTime, size: h.Size, stored: h.Size, open: func() (io.ReadCloser, error) { return ball.member(i) }}
 		if !w.member(m, h.Name, head[:got], layer) {
 			return false
 		}
@@ -298,7 +299,7 @@ func (w *walk) zip(n node, layer int) bool {
 		if !f.Mode().IsRegular() || !w.within(path) {
 			continue
 		}
-		m := node{path: path, mod: f.Modified, size: int64(min(f.UncompressedSize64, 1<<62)), open: func() (io.ReadCloser, error) {
+		m := node{path: path, mod: f.Modified, size: int64(min(f.UncompressedSize64, 1<<62)), stored: int64(min(f.CompressedSize64, 1<<62)), open: func() (io.ReadCloser, error) {
 			z, closer, err := open()
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", n.path, about(zipped, err))

@@ -129,6 +129,9 @@ func (e *expanded) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Stored is how many compressed bytes were read so far.
+func (e *expanded) Stored() int64 { return e.fed() }
+
 func (e *expanded) Close() error {
 	var errs []error
 	for _, c := range e.close {

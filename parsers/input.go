@@ -23,10 +23,12 @@ type Input struct {
 	Path    string
 	ModTime time.Time // of the file or member; zero for standard input
 	Size    int64     // bytes decompressed, -1 unknown; what an archive says of itself
+	Stored  int64     // bytes of the file that it is, also if that is compressed; of a member as Size
 
 	// Open opens the stream at its start, as often as wanted and from several
-	// goroutines at once; standard input opens once, unless it is an archive. A stream that cannot be
-	// decompressed to its end gives what could be read, then an error.
+	// goroutines at once; standard input opens once, unless it is an archive. A stream
+	// that cannot be decompressed to its end gives what could be read, then an error. One
+	// that is decompressed has a method Stored, which counts the bytes read before that.
 	Open func() (io.ReadCloser, error)
 }
 
@@ -210,7 +212,7 @@ func noLog(name string) string {
 }
 
 func fileNode(p string, st fs.FileInfo) node {
-	return node{path: p, file: p, mod: st.ModTime(), size: st.Size(), open: func() (io.ReadCloser, error) {
+	return node{path: p, file: p, mod: st.ModTime(), size: st.Size(), stored: st.Size(), open: func() (io.ReadCloser, error) {
 		return os.Open(p)
 	}}
 }
@@ -276,7 +278,7 @@ func (w *walk) spool(path string, in io.Reader) bool {
 	if err != nil {
 		return w.fail(path, fmt.Errorf("keep standard input: %w", err))
 	}
-	return w.visit(node{path: path, size: n, at: f, open: func() (io.ReadCloser, error) {
+	return w.visit(node{path: path, size: n, stored: n, at: f, open: func() (io.ReadCloser, error) {
 		return io.NopCloser(io.NewSectionReader(f, 0, n)), nil
 	}}, 0)
 }

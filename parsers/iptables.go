@@ -2,6 +2,7 @@ package parsers
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 
 	"firetrail"
@@ -109,6 +110,16 @@ func (p *iptablesParser) Parse(rec []byte, ev *firetrail.Event) error {
 	p.wasEvent = true
 	return nil
 }
+
+// learnt is whether the record before was an event: a repetition is one of it.
+func (p *iptablesParser) learnt() (any, error) {
+	if !p.wasEvent {
+		return nil, nil
+	}
+	return true, nil
+}
+
+func (p *iptablesParser) relearn(data []byte) error { return json.Unmarshal(data, &p.wasEvent) }
 
 // startIn is where tail, a piece of rec, begins in it; -1 if it lies elsewhere.
 func startIn(rec, tail []byte) int {

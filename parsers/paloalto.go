@@ -25,6 +25,7 @@ type panParser struct {
 	ctx       *Context
 	columns   []csvColumn
 	header    []panColumn // of an exported CSV, nil before there is one
+	names     string      // that header as it stands in the source
 	aligned   bool        // the header has the order of the syslog columns
 	pairs     []panPair   // of a CEF extension
 	rec       []byte

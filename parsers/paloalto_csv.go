@@ -2,6 +2,7 @@ package parsers
 
 import (
 	"bytes"
+	"encoding/json"
 	"math/bits"
 
 	"firetrail"
@@ -322,6 +323,7 @@ func (p *panParser) readHeader(b []byte) error {
 	if open >= 0 || len(p.columns) > panMostColumns {
 		return reject(0, "the header of an export with a quote that is not closed, or with more than %d columns", panMostColumns)
 	}
+	p.names = string(b)
 	p.aligned = string(p.columns[0].text) == "Domain"
 	p.header = make([]panColumn, len(p.columns))
 	for i, c := range p.columns {
@@ -333,6 +335,25 @@ func (p *panParser) readHeader(b []byte) error {
 		p.header[i] = column
 	}
 	return ErrHeader
+}
+
+// learnt is the header of an export.
+func (p *panParser) learnt() (any, error) {
+	if p.header == nil {
+		return nil, nil
+	}
+	return p.names, written(p.names)
+}
+
+func (p *panParser) relearn(data []byte) error {
+	var names string
+	if err := json.Unmarshal(data, &names); err != nil {
+		return err
+	}
+	if err := p.readHeader([]byte(names)); err != ErrHeader {
+		return err
+	}
+	return nil
 }
 
 // readExport reads a line below the header of an export.

@@ -2,6 +2,7 @@ package parsers
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"math/bits"
 
 	"firetrail"
@@ -62,17 +63,20 @@ const (
 )
 
 // Frame gives the length of the record at the start of data. Where a record
-// announces more than there is at the end, or more than the limit, it gives
-// what there is, and next refuses it.
+// announces more than there is at the end, it gives what there is, and next
+// refuses it. What cannot be divided is refused in pieces as long as the limit.
 func (c *capture) Frame(data []byte, atEOF bool) int {
-	if c.broken {
-		return len(data)
+	n := -1
+	if !c.broken {
+		n = c.length(data)
 	}
-	n := c.length(data)
+	if n < 0 {
+		n = c.limit
+	}
 	switch {
 	case n > 0 && n <= len(data):
 		return n
-	case n < 0 || n > c.limit || atEOF:
+	case atEOF:
 		return len(data)
 	}
 	return 0
@@ -89,8 +93,8 @@ func (c *capture) length(data []byte) int {
 		if len(data) < c.head {
 			return 0
 		}
-		if n := c.order.Uint32(data[8:]); n <= uint32(c.limit) {
-			return c.head + int(n)
+		if n := int64(c.order.Uint32(data[8:])) + int64(c.head); n <= int64(c.limit) {
+			return int(n)
 		}
 		return -1
 	case captureUnknown:
@@ -155,9 +159,6 @@ func (c *capture) next(rec []byte) (captured, error) {
 	case n == 0:
 		return captured{}, reject(len(rec)+1, "the capture is cut off in the header of its last record, after %d bytes", len(rec))
 	case n > len(rec):
-		if n > c.limit {
-			c.broken = true
-		}
 		return captured{}, reject(len(rec)+1, "the capture is cut off: the last record has %d of %d bytes", len(rec), n)
 	}
 	switch c.kind {
@@ -318,4 +319,45 @@ func (f *captureFace) moment(ticks uint64) int64 {
 		return firetrail.Absent
 	}
 	return (int64(sec)+f.shift)*1e9 + int64(ns)
+}
+
+// learntCapture is what the headers of a capture have said.
+type learntCapture struct {
+	Kind   captureKind  `json:"kind"`
+	Big    bool         `json:"big,omitempty"` // byte order
+	Nano   bool         `json:"nano,omitempty"`
+	Head   int          `json:"head,omitempty"`
+	Faces  []learntFace `json:"faces,omitempty"`
+	Broken bool         `json:"broken,omitempty"`
+}
+
+type learntFace struct {
+	Link   uint16 `json:"link"`
+	Snap   uint32 `json:"snap,omitempty"`
+	Binary bool   `json:"binary,omitempty"`
+	Power  uint8  `json:"power,omitempty"`
+	Shift  int64  `json:"shift,omitempty"`
+}
+
+func (c *capture) learnt() (any, error) {
+	l := learntCapture{Kind: c.kind, Big: c.order == binary.BigEndian, Nano: c.nano, Head: c.head, Broken: c.broken}
+	for _, f := range c.faces {
+		l.Faces = append(l.Faces, learntFace{f.link, f.snap, f.binary, f.power, f.shift})
+	}
+	return l, nil
+}
+
+func (c *capture) relearn(data []byte) error {
+	var l learntCapture
+	if err := json.Unmarshal(data, &l); err != nil {
+		return err
+	}
+	*c = capture{kind: l.Kind, order: binary.LittleEndian, nano: l.Nano, head: l.Head, broken: l.Broken, limit: c.limit}
+	if l.Big {
+		c.order = binary.BigEndian
+	}
+	for _, f := range l.Faces {
+		c.faces = append(c.faces, captureFace{f.Link, f.Snap, f.Binary, f.Power, f.Shift})
+	}
+	return nil
 }

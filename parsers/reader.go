@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"unicode/utf8"
 
 	"firetrail"
@@ -27,8 +28,9 @@ type Batch struct {
 	Counts  firetrail.Counts // of this batch alone
 	End     int64            // offset behind the last record of the batch and its line end
 
-	// Unfinished: the source ended within the last record, without a line end; a
-	// program that is still writing may finish it.
+	// Unfinished: the source ends within these records, or what comes behind its
+	// present end may belong to them; a program that is still writing may finish
+	// them. They are the last ones, and in batches of their own.
 	Unfinished bool
 }
 
@@ -50,21 +52,19 @@ type Reader struct {
 	line   int64
 	offset int64
 	last   int64 // time of the latest event
+	until  int64 // a batch ends at this offset
+
+	finished *State // in front of the first unfinished record, nil before
 }
 
 // NewReader reads the head of r and decides the format. The error is an
 // *UnknownFormatError if no format fits, and ErrEmpty for a source without
 // anything but blank lines.
 func NewReader(r io.Reader, opt Options) (*Reader, error) {
-	if opt.MaxRecord <= 0 {
-		opt.MaxRecord = maxRecord
-	}
-	rd := &Reader{src: r, ctx: newContext(opt), maxRecord: opt.MaxRecord, line: 1, last: firetrail.Absent}
-	rules, err := compileRules(opt.PrefixRules)
+	rd, err := newReader(r, opt)
 	if err != nil {
 		return nil, err
 	}
-	rd.ctx.rules = rules
 	rd.need(SniffSize)
 	if rd.err != nil && len(rd.buf) == 0 {
 		return nil, fmt.Errorf("read source: %w", rd.err)
@@ -73,14 +73,37 @@ func NewReader(r io.Reader, opt Options) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	rd.format = format
-	rd.parser = format.New(rd.ctx)
-	rd.framer, _ = rd.parser.(Framer)
+	rd.start(format)
 	return rd, rd.surveyYears()
+}
+
+// newReader makes a reader that has no format yet.
+func newReader(r io.Reader, opt Options) (*Reader, error) {
+	if opt.MaxRecord <= 0 {
+		opt.MaxRecord = maxRecord
+	}
+	rules, err := compileRules(opt.PrefixRules)
+	if err != nil {
+		return nil, err
+	}
+	rd := &Reader{src: r, ctx: newContext(opt), maxRecord: opt.MaxRecord, line: 1, last: firetrail.Absent, until: math.MaxInt64}
+	rd.ctx.rules = rules
+	return rd, nil
+}
+
+// start makes the parser of the format that was found.
+func (r *Reader) start(f Format) {
+	r.format = f
+	r.parser = f.New(r.ctx)
+	r.framer, _ = r.parser.(Framer)
 }
 
 // Format is the format that was found.
 func (r *Reader) Format() Format { return r.format }
+
+// Until makes a batch end at an offset ahead, if a record ends there, whatever else
+// ends it.
+func (r *Reader) Until(offset int64) { r.until = offset }
 
 // Clock tells how stamps without zone or year were resolved so far.
 func (r *Reader) Clock() *Clock { return r.ctx.Clock }
@@ -97,7 +120,11 @@ func (r *Reader) need(n int) {
 // never written again.
 func (r *Reader) fill() {
 	if len(r.chunk) == 0 {
-		fresh := make([]byte, max(chunkSize, 2*len(r.buf)))
+		size := chunkSize
+		if r.chunk == nil {
+			size = SniffSize // all of most small sources
+		}
+		fresh := make([]byte, max(size, 2*len(r.buf)))
 		n := copy(fresh, r.buf)
 		r.buf, r.chunk = fresh[:n], fresh[n:]
 	}
@@ -140,7 +167,7 @@ func (r *Reader) surveyYears() error {
 		return nil
 	}
 	if year, ok := s.year(c.bound); ok {
-		c.start(year, c.how)
+		c.start(year, c.How)
 	}
 	return nil
 }
@@ -148,21 +175,26 @@ func (r *Reader) surveyYears() error {
 // Next fills b with the next records. It returns io.EOF, with b empty, after
 // the last one; any other error ends the source early, after b's records.
 func (r *Reader) Next(b *Batch) error {
-	*b = Batch{Events: b.Events[:0], Rejects: b.Rejects[:0], Facts: b.Facts[:0], End: r.offset}
+	*b = Batch{Events: b.Events[:0], Rejects: b.Rejects[:0], Facts: b.Facts[:0], End: r.offset, Unfinished: r.finished != nil}
 	for start := r.offset; len(b.Events) < batchSize && len(b.Rejects) < maxRejects &&
-		len(r.ctx.facts) < maxRejects && r.offset-start < maxSpan; {
-		n := r.frame()
+		len(r.ctx.facts) < maxRejects && r.offset-start < maxSpan && r.offset < r.until; {
+		n := r.frame(false)
 		switch {
 		case n > 0 && n-2 <= r.maxRecord:
 			r.record(b, n)
 			continue
+		case n == 0 && len(r.buf) <= r.maxRecord && !r.eof:
+			r.fill()
+			continue
+		case len(r.buf) == 0:
+		case b.Counts.Records > 0 && !b.Unfinished:
+			// What follows may be unfinished: it begins a batch.
+			r.take(b)
+			return nil
 		case n > 0 || len(r.buf) > r.maxRecord:
 			r.overlong(b, n)
 			continue
-		case !r.eof:
-			r.fill()
-			continue
-		case len(r.buf) > 0:
+		default:
 			r.tail(b)
 			continue
 		}
@@ -171,6 +203,7 @@ func (r *Reader) Next(b *Batch) error {
 			return fmt.Errorf("read source: %w", r.err)
 		}
 		if b.Counts.Records == 0 {
+			b.Unfinished = false
 			return io.EOF
 		}
 		break
@@ -186,23 +219,37 @@ func (r *Reader) take(b *Batch) {
 }
 
 // frame returns the length of the next record with its line end, 0 if it is
-// not complete.
-func (r *Reader) frame() int {
+// not complete. At the end, what there is counts as complete.
+func (r *Reader) frame(end bool) int {
 	if len(r.buf) == 0 {
 		return 0
 	}
 	if r.framer != nil {
-		return min(max(r.framer.Frame(r.buf, r.eof), 0), len(r.buf))
+		return min(max(r.framer.Frame(r.buf, end), 0), len(r.buf))
 	}
-	return bytes.IndexByte(r.buf, '\n') + 1
+	if n := bytes.IndexByte(r.buf, '\n') + 1; n > 0 || !end {
+		return n
+	}
+	return len(r.buf)
 }
 
-// tail reads a last record without a line end. Where the source broke off with
-// an error, its last record is damaged even if it can be read.
-func (r *Reader) tail(b *Batch) {
+// unfinished keeps what was learnt so far: the records from here on are read again
+// when the source grows.
+func (r *Reader) unfinished(b *Batch) {
+	if r.finished == nil {
+		s := r.state()
+		r.finished = &s
+	}
 	b.Unfinished = true
-	if r.err == nil {
-		r.record(b, len(r.buf))
+}
+
+// tail reads a record that the end of the source ends. Where the source broke off
+// with an error, it is damaged even if it can be read.
+func (r *Reader) tail(b *Batch) {
+	r.unfinished(b)
+	n := r.frame(true)
+	if r.err == nil && n > 0 {
+		r.record(b, n)
 		return
 	}
 	r.refuse(b, r.origin(len(r.buf)), "the source breaks off within this record")
@@ -227,7 +274,8 @@ func (r *Reader) refuse(b *Batch, at firetrail.Origin, reason string) {
 // overlong rejects a record that exceeds the limit: the n bytes of the framer,
 // or, where n is 0, all bytes up to the next line end, holding no more than a
 // chunk of them in memory. A binary source has no line ends to find the next
-// record by: it is dropped to its end.
+// record by: it is dropped to its end. Where the source ends before the record
+// does, the record is unfinished.
 func (r *Reader) overlong(b *Batch, n int) {
 	reason := fmt.Sprintf("record longer than %d bytes", r.maxRecord)
 	if n > 0 {
@@ -240,7 +288,7 @@ func (r *Reader) overlong(b *Batch, n int) {
 		b.End = r.offset
 		return
 	}
-	at := r.origin(0)
+	at, before := r.origin(0), r.state()
 	var scratch []byte
 	for {
 		if i := bytes.IndexByte(r.buf, '\n'); i >= 0 && !r.format.Binary {
@@ -251,6 +299,10 @@ func (r *Reader) overlong(b *Batch, n int) {
 		at.Length += int64(len(r.buf))
 		r.buf = r.buf[len(r.buf):]
 		if r.eof {
+			if r.finished == nil {
+				r.finished = &before
+			}
+			b.Unfinished = true
 			break
 		}
 		if scratch == nil {
@@ -370,18 +422,11 @@ func (r *Reader) offer(rec []byte, ev *firetrail.Event) error {
 		return err
 	}
 	for i := range All {
-		f := &All[i]
-		if f.Binary || f.Name == r.format.Name {
+		if f := &All[i]; f.Binary || f.Name == r.format.Name {
 			continue
 		}
-		if r.others == nil {
-			r.others = make([]Parser, len(All))
-		}
-		if r.others[i] == nil {
-			r.others[i] = f.New(r.ctx)
-		}
 		ev.Reset()
-		if err := r.others[i].Parse(rec, ev); err != ErrOther {
+		if err := r.other(i).Parse(rec, ev); err != ErrOther {
 			return err
 		}
 	}
@@ -390,6 +435,17 @@ func (r *Reader) offer(rec []byte, ev *firetrail.Event) error {
 		r.ctx.Clock.at(&env.stamp)
 	}
 	return ErrOther
+}
+
+// other is the parser of another format than the source's, by its place in All.
+func (r *Reader) other(i int) Parser {
+	if r.others == nil {
+		r.others = make([]Parser, len(All))
+	}
+	if r.others[i] == nil {
+		r.others[i] = All[i].New(r.ctx)
+	}
+	return r.others[i]
 }
 
 // lines counts the line ends of a record, so that records on one line have its

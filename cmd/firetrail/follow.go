@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"time"
 
+	"firetrail"
 	"firetrail/index"
 )
 
@@ -31,14 +33,16 @@ type followed struct {
 
 // follow takes in the paths and then, until ctx ends, whatever is written to them:
 // files that grow and files that come. Each time is an ingest of its own, with
-// the same commits: what was committed stays, whatever happens next. Since the
-// beginning of a file that grew is read again, to see that it has not changed, the
-// pauses are ten times as long as the work: following takes a tenth of a core at most.
+// the same commits: what was committed stays, whatever happens next. The pauses are ten
+// times as long as the work: following takes a tenth of a core at most.
 // ctx ending in a pause is the regular end; an error is what stops an ingest.
-func (a *app) follow(ctx context.Context, c *index.Case, paths []string, opt index.IngestOptions) error {
+func (a *app) follow(ctx context.Context, c *index.Case, paths []string, opt index.IngestOptions) (err error) {
+	log := followLog{c: c, paths: paths, since: time.Now()}
+	defer func() { err = errors.Join(err, log.end()) }()
+	opt.Unlogged = true
 	files := map[string]followed{}
 	look(paths, func(name string, now written) { files[name] = followed{taken: now} })
-	err := a.ingest(ctx, c, paths, opt)
+	err = log.add(a.ingest(ctx, c, paths, opt))
 	if e, told := errors.AsType[*exitError](err); told && e.code == exitUsage {
 		return err // nothing there to follow
 	}
@@ -54,10 +58,43 @@ func (a *app) follow(ctx context.Context, c *index.Case, paths []string, opt ind
 		}
 		if due := changed(paths, files); len(due) > 0 {
 			began := time.Now()
-			err = a.ingest(ctx, c, due, opt)
+			err = log.add(a.ingest(ctx, c, due, opt))
 			pause = max(followPause, 10*time.Since(began))
 		}
 	}
+}
+
+// followLog tells the custody log what following has taken in: once an hour and in
+// the end, not at every look.
+type followLog struct {
+	c     *index.Case
+	paths []string
+	since time.Time
+	looks int // that took something in
+	sum   firetrail.Counts
+}
+
+// add notes what a look has taken in.
+func (l *followLog) add(done index.Ingested, err error) error {
+	if done.Totals.Records > 0 {
+		l.looks++
+		l.sum.Add(done.Totals)
+	}
+	if time.Since(l.since) < time.Hour {
+		return err
+	}
+	return errors.Join(err, l.end())
+}
+
+// end writes the entry of what was not logged yet.
+func (l *followLog) end() error {
+	if l.looks == 0 {
+		return nil
+	}
+	entry := index.CustodyEntry{Action: "ingest --follow", Args: l.paths,
+		Text: fmt.Sprintf("%d looks since %s: %s", l.looks, l.since.UTC().Format(time.RFC3339), countsText(&l.sum))}
+	*l = followLog{c: l.c, paths: l.paths, since: time.Now()}
+	return l.c.Log(entry)
 }
 
 // changed lists the files at or below the paths that are due, sorted.

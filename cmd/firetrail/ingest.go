@@ -10,6 +10,7 @@ import (
 
 	"firetrail"
 	"firetrail/index"
+	"firetrail/index/query"
 	"firetrail/parsers"
 
 	"github.com/spf13/cobra"
@@ -58,13 +59,16 @@ func (p *parserFlags) options() (parsers.Options, error) {
 func newIngest(a *app) *cobra.Command {
 	var p parserFlags
 	var follow bool
+	var every string
 	cmd := &cobra.Command{
 		Use:   "ingest PATH...",
 		Short: "Take logs into the case: files, folders, archives, - for stdin",
 		Long: `Take logs into the case. Formats are found from the content; folders, gzip, zstd,
 bzip2, xz, zip and tar are opened. What was taken in before, also under another
 name or compression, is not taken in twice; a file that has grown continues where
-it ended. Records that cannot be read are quarantined with a reason (exit 3).
+it ended. A large source is committed in parts while it is read: after an
+interruption the same command goes on where it was. Records that cannot be read
+are quarantined with a reason (exit 3).
 With --follow what is written to the files, and new files in folders, are taken in
 until the command is interrupted.`,
 		Example: "  firetrail ingest /var/log/firewall\n  zcat kern.log.gz | firetrail ingest --timezone Europe/Zurich -",
@@ -80,8 +84,12 @@ until the command is interrupted.`,
 			}
 			defer c.Close()
 			iopt := index.IngestOptions{Options: opt, Stdin: a.stdin}
+			if iopt.CommitEvery, err = query.Size(every); err != nil || iopt.CommitEvery <= 0 {
+				return fmt.Errorf("--commit-every %q: expected a size such as 500M or 1G", every)
+			}
 			if !follow {
-				return a.ingest(cmd.Context(), c, args, iopt)
+				_, err := a.ingest(cmd.Context(), c, args, iopt)
+				return err
 			}
 			if slices.Contains(args, "-") {
 				return fmt.Errorf("--follow: - cannot be followed: it is read to its end")
@@ -89,13 +97,14 @@ until the command is interrupted.`,
 			return a.follow(cmd.Context(), c, args, iopt)
 		},
 	}
+	cmd.Flags().StringVar(&every, "commit-every", "1GiB", "`size` of a source, decompressed, after which what was read of it is committed")
 	cmd.Flags().BoolVar(&follow, "follow", false, "go on with what is written to the files, until interrupted")
 	p.add(cmd)
 	return cmd
 }
 
 // ingest takes in the paths with a line of progress and reports.
-func (a *app) ingest(ctx context.Context, c *index.Case, paths []string, opt index.IngestOptions) error {
+func (a *app) ingest(ctx context.Context, c *index.Case, paths []string, opt index.IngestOptions) (index.Ingested, error) {
 	bar := a.progress()
 	opt.Progress = bar.show
 	done, err := c.Ingest(ctx, paths, opt)
@@ -103,7 +112,7 @@ func (a *app) ingest(ctx context.Context, c *index.Case, paths []string, opt ind
 	if rerr := a.reportIngest(&done); err == nil {
 		err = rerr
 	}
-	return err
+	return done, err
 }
 
 // reportIngest says per source what became of it, and the totals. Where not one
@@ -142,6 +151,9 @@ func (a *app) reportIngest(done *index.Ingested) error {
 		return exit(exitUsage)
 	}
 	a.say("%s", countsText(&done.Totals))
+	if done.Unmerged != nil {
+		a.say("small segments were not merged, which costs only time: %v", done.Unmerged)
+	}
 	if partial || done.Totals.Rejected > 0 {
 		return exit(exitPartial)
 	}
@@ -186,12 +198,23 @@ func (b *bar) show(p index.Progress) {
 	}
 	b.next = p.Elapsed + 200*time.Millisecond
 	b.shown = true
-	rate := float64(p.Bytes) / max(p.Elapsed.Seconds(), 0.001)
-	left := ""
-	if p.TotalBytes > p.Bytes && rate > 0 {
-		left = fmt.Sprintf(", %s left", (time.Duration(float64(p.TotalBytes-p.Bytes)/rate) * time.Second).Round(time.Second))
+	fmt.Fprintf(b.a.stderr, "\r\x1b[K%s  %.60s", progressText(&p), firetrail.Inert(p.Path))
+}
+
+// progressText says how far an ingest is: rates of what it reads, and, by how much of
+// the inputs is done with, the time that is left.
+func progressText(p *index.Progress) string {
+	seconds := max(p.Elapsed.Seconds(), 0.001)
+	text := fmt.Sprintf("%d events, %.0f MB, %.0f MB/s", p.Events, float64(p.Bytes)/1e6, float64(p.Bytes)/1e6/seconds)
+	if p.Total <= 0 || p.Done <= 0 {
+		return text
 	}
-	fmt.Fprintf(b.a.stderr, "\r\x1b[K%d events, %.0f MB, %.0f MB/s%s  %.60s", p.Events, float64(p.Bytes)/1e6, rate/1e6, left, firetrail.Inert(p.Path))
+	text += fmt.Sprintf(", %.0f %%", 100*float64(p.Done)/float64(p.Total))
+	if p.Done < p.Total {
+		left := time.Duration(float64(p.Total-p.Done) / float64(p.Done) * float64(p.Elapsed))
+		text += fmt.Sprintf(", %s left", left.Round(time.Second))
+	}
+	return text
 }
 
 func (b *bar) clear() {

@@ -3,18 +3,20 @@
 // parquet-go, of which it uses the encodings and the metadata structures; rows
 // never pass through reflection.
 //
-// A segment holds events of one kind of one source in record order, at most
-// SegmentRows of them, in row groups of GroupRows rows. A block is BlockRows
-// rows; block b holds the rows from b*BlockRows on, and every page starts at a
-// block's first row, so that a block can be read alone. A column that is
-// the same in a whole row group (absent, mostly) has one page there.
+// A segment holds events of one kind, at most SegmentRows of them, in row groups of
+// GroupRows rows. They are of one source in record order; small sources share
+// segments, one behind the other. A block is BlockRows rows; block b holds the rows
+// from b*BlockRows on, and every page starts at a block's first row, so that a block
+// can be read alone. A column that is the same in a whole row group (absent, mostly)
+// has one page there.
 //
 // # Columns
 //
 //   - every field of firetrail.Fields under its name: text and addresses as
 //     strings, numbers as INT64, time and end as TIMESTAMP (UTC) in milli-, micro- or
 //     nanoseconds, whatever the segment's times need, duration as INT64 nanoseconds;
-//     what a record does not give is null. source and kind are constant.
+//     what a record does not give is null. kind is constant, source
+//     where the segment is of one source.
 //     end is null in row groups where it is time + duration in every row, which the
 //     footer's "firetrail.end" says.
 //   - length: bytes of the record, null where the next row of the block begins

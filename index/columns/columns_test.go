@@ -41,7 +41,7 @@ func write(t testing.TB, dir string, evs []firetrail.Event) []string {
 				}
 			}
 		}
-		if err := w.Close("0123456789abcdef"); err != nil {
+		if err := w.Close([]Run{{"0123456789abcdef", w.Rows()}}); err != nil {
 			t.Fatal(err)
 		}
 		if err := f.Close(); err != nil {

@@ -223,7 +223,11 @@ func starts(to []uint32, reps []byte) []uint32 {
 // those of x columns. Text aliases memory that is never reused.
 func (r *Reader) Event(row int, ev *firetrail.Event, columns ...int) error {
 	ev.Reset()
-	ev.Source, ev.Kind = r.seg.source, r.seg.kind
+	var err error
+	if ev.Source, err = r.sourceOf(row); err != nil {
+		return err
+	}
+	ev.Kind = r.seg.kind
 	if len(columns) == 0 {
 		rest, err := r.Rest(row)
 		if err != nil {

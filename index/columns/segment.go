@@ -179,7 +179,8 @@ func (s *Segment) readSchema(path string) error {
 	return nil
 }
 
-// Source is the id of the source the events were read from.
+// Source is the id of the source the events were read from, "" where they are of
+// several: then the column "source" tells.
 func (s *Segment) Source() string { return s.source }
 
 // Kind is the kind of all events of the segment.

@@ -193,9 +193,10 @@ func (w *Writer) bytes(b []byte) error {
 // Rows is the number of events written.
 func (w *Writer) Rows() int64 { return w.rows }
 
-// Close writes the footer, with the id of the source, which only now need be
-// known. It does not close the file. A segment has at least one event.
-func (w *Writer) Close(source string) error {
+// Close writes the footer, with the ids of the sources of the rows, which only now
+// need be known. It does not close the file. A segment has at least one event.
+func (w *Writer) Close(runs []Run) error {
+	source := oneSource(runs)
 	if w.err != nil {
 		return w.err
 	}
@@ -204,25 +205,35 @@ func (w *Writer) Close(source string) error {
 	}
 	var enc Encoder // constants need no compression
 	for g := range w.indexes {
+		rows := w.groups[g].NumRows
+		of, rest, err := takeRows(runs, rows)
+		if err != nil {
+			return err
+		}
+		runs = rest
 		for i, info := range w.names {
-			value := w.kind
+			c := &w.indexes[g][i]
 			switch info.Name {
 			case "source":
-				value = source
+				*c = chunk{}
+				err = enc.sources(c, of, int(rows))
 			case "kind":
+				*c = chunk{}
+				err = enc.constant(c, w.kind, int(rows))
 			default:
 				continue
 			}
-			c := &w.indexes[g][i]
-			*c = chunk{}
-			if err := enc.constant(c, value, int(w.groups[g].NumRows)); err != nil {
-				return err
+			if err == nil {
+				err = w.chunk(c)
 			}
-			if err := w.chunk(c); err != nil {
+			if err != nil {
 				return err
 			}
 			c.data = nil
 		}
+	}
+	if len(runs) > 0 {
+		return fmt.Errorf("write segment: sources of more than %d rows", w.rows)
 	}
 	if err := w.writeIndexes(); err != nil {
 		return err
