@@ -102,13 +102,6 @@ func (r *rollup) add(g *columns.Group, z *zstd.Encoder) error {
 	return nil
 }
 
-// size is roughly the memory that the flows take.
-func (r *rollup) size() int64 {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return int64(160*len(r.keys) + 100*len(r.addrs.list))
-}
-
 // flow finds or makes the flow of a key.
 func (r *rollup) flow(k rollKey) uint32 {
 	if 2*len(r.keys) >= len(r.slots) {
