@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"runtime/debug"
 	"strings"
 
 	"firetrail"
@@ -115,13 +114,6 @@ func newSearch(a *app) *cobra.Command {
 // noFlag says of a query that begins with a dash why it was taken for a flag.
 func noFlag(_ *cobra.Command, err error) error {
 	return fmt.Errorf("%w; a query that begins with - follows after --, or begins with NOT", err)
-}
-
-// frugal has the collector run seldom while there is room, and keep the memory of a
-// question below its budget where there is much to read.
-func frugal() {
-	debug.SetGCPercent(400)
-	debug.SetMemoryLimit(200 << 20)
 }
 
 // fieldNames checks a list of field names.
