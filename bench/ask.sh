@@ -16,7 +16,7 @@ search() { # a name, an address and an absent address, in a fresh process and in
 	keep 'search by numbers, MiB' "$mem"
 }
 question() { # FOLDER LABEL QUERY TEXT
-	local cold warm mem b times=10 bound=30 found
+	local cold warm mem found ours budget b times bound=30
 	fast ours 10 "$firetrail" --case "$work/lab" search "$3" --limit 50 --format jsonl
 	found=$(wc -l <"$work/ours.out")
 	case $2:$found in absent*:0 | name:[1-9]* | address:[1-9]*) ;; *) echo "search for $3: $found events" >&2; exit 1 ;; esac
@@ -26,21 +26,20 @@ question() { # FOLDER LABEL QUERY TEXT
 	warm=$(FIRETRAIL_CASE=$work/lab FIRETRAIL_QUERY=$3 "$work/index.test" -test.run '^$' -test.bench '^BenchmarkQuery$' -test.count "$runs" |
 		awk '/^BenchmarkQuery/ {print $3 / 1e9}' | middle)
 	[ "$2" != "absent address" ] || bound=10
-	local ours
 	ours="warm $(millis "$warm"), with process start $(millis "$cold"), $mem MiB"
-	local budget
 	budget="$(most10 "$warm" "0.0$bound" "warm ≤ $bound ms"); $(most10 "$cold" 0.150 'with process start ≤ 150 ms'); $(most "$mem" 256 '≤ 256 MiB')"
-	keep "search: $2, warm, ms" "$(calc %.3g "$warm * 1000")"
-	keep "search: $2, with process start, ms" "$(calc %.3g "$cold * 1000")"
+	keep "search: $2, warm, ms" "$(calc %.2f "$warm * 1000")"
+	keep "search: $2, with process start, ms" "$(calc %.1f "$cold * 1000")"
 	have rg || { row "search: $2 ($4)" "$ours" "no ripgrep here" "" "$budget"; return 0; }
 	if [ "$n" -le 10 ]; then
-		fast rg 10 rg -F --no-filename -e "$4" "$1/plain"
+		fast rg 10 rg --no-ignore -F --no-filename -e "$4" "$1/plain"
 		b="ripgrep over the unpacked files"
 	else
-		fast rg 1 rg -z -F --no-filename -e "$4" "$1/lab/logs"
+		fast rg 1 rg --no-ignore -z -F --no-filename -e "$4" "$1/lab/logs"
 		b="ripgrep -z over the compressed files, once"
 	fi
 	read -r times _ < <(median rg)
+	[ $((found > 0)) -eq $(($(wc -l <"$work/rg.out") > 0)) ] || { echo "search for $3: $found events, ripgrep finds $(wc -l <"$work/rg.out") lines" >&2; exit 1; }
 	if [ "$n" -ge 10 ]; then
 		budget+="; $(least "$(ratio "$times" "$cold")" 20 '≥ 20 times faster than ripgrep')"
 	else
@@ -71,7 +70,7 @@ stats() {
 		else
 			row "stats: $label" "$(millis "$a"), CPU $cpu s, $mem MiB" "no DuckDB here" "" "≤ 2"
 		fi
-		keep "stats: $label, ms" "$(calc %.3g "$a * 1000")"
+		keep "stats: $label, ms" "$(calc %.1f "$a * 1000")"
 		keep "stats: $label, MiB" "$mem"
 	done < <(grep -v '^#' "$here/stats.txt")
 	if [ "$n" -eq 1 ] && have mlr; then
@@ -90,7 +89,7 @@ correlate() { # runs and tool calls, then findings and incidents
 	once ours "$firetrail" --case "$work/lab" runs import "$1"/lab/inventory/*
 	read -r a mem cpu < <(median ours)
 	row "runs import" "$a s, CPU $cpu s, $mem MiB" "" "" ""
-	for _ in $(seq "$([ "$n" -le 10 ] && echo "$runs" || echo 1)"); do
+	for _ in $(seq "$long"); do
 		once ours "$firetrail" --case "$work/lab" correlate --quiet --allow "$1/lab/allow.yaml"
 	done
 	read -r a mem cpu < <(median ours)

@@ -16,9 +16,10 @@ complete() {
 	[ "$got" -eq "$2" ] || { echo "$1 holds $got events, there are $2 records" >&2; exit 1; }
 }
 
-# conn LABEL FILE...: conn logs of Zeek beside DuckDB, and on disk beside gzip.
+# conn LABEL FILE...: conn logs of Zeek beside DuckDB, and on disk beside gzip. Leaves the seconds
+# in took and the records in rows.
 conn() {
-	local label=$1 rows sql a mem cpu b bmem bcpu folder gz
+	local label=$1 sql mem cpu b bmem bcpu folder gz ours duck="" share
 	shift
 	rows=$(cat "$@" | grep -vc '^#')
 	sql=$(duck_conn "$@")
@@ -27,38 +28,39 @@ conn() {
 		! have duckdb || duck "$sql"
 	done
 	complete "$work/conn" "$rows"
-	read -r a mem cpu < <(median ours)
-	local ours
-	ours="$a s, CPU $cpu s, $(calc %.0f "$rows / $a") records/s"
+	read -r took mem cpu < <(median ours)
+	ours="$took s, CPU $cpu s, $(calc %.0f "$rows / $took") records/s"
 	if have duckdb; then
 		read -r b bmem bcpu < <(median duck)
-		row "ingest of $rows $label" "$ours" "DuckDB read_csv to zstd Parquet: $b s, CPU $bcpu s" "$(ratio "$a" "$b") of its time, $(ratio "$cpu" "$bcpu") of its CPU" "$(most "$(ratio "$a" "$b")" 1 '≤ 1 of its time')"
+		share=$(ratio "$took" "$b")
+		row "ingest of $rows $label" "$ours" "DuckDB read_csv to zstd Parquet: $b s, CPU $bcpu s" "$share of its time, $(ratio "$cpu" "$bcpu") of its CPU" "$(most "$share" 1 '≤ 1 of its time')"
 		row "memory of that ingest" "$mem MiB" "DuckDB: $bmem MiB" "$(ratio "$mem" "$bmem")" "$(most "$mem" 1024 '≤ 1024 MiB')"
+		duck="; DuckDB's Parquet: $(megas "$(size "$work/duck.parquet")")"
+		rm "$work/duck.parquet"
 	else
-		row "ingest of $rows $label" "$ours, $mem MiB" "no DuckDB here" "" "$(most "$mem" 1024 '≤ 1024 MiB')"
+		row "ingest of $rows $label" "$ours, $mem MiB" "no DuckDB here" "" "≤ 1 of DuckDB's time; $(most "$mem" 1024 '≤ 1024 MiB')"
 	fi
 	gz=$(cat "$@" | gzip -6 | wc -c)
 	folder=$(size "$work/conn")
-	row "disk of that, everything included" "$(megas "$folder"), $(ratio "$folder" "$rows") B a record" "gzip -6: $(megas "$gz")$(! have duckdb || echo "; DuckDB's Parquet: $(megas "$(size "$work/duck.parquet")")")" "$(ratio "$folder" "$gz") of gzip" "$(most "$(ratio "$folder" "$gz")" 0.75 '≤ 0.75')"
+	share=$(ratio "$folder" "$gz")
+	row "disk of that, everything included" "$(megas "$folder"), $(ratio "$folder" "$rows") B a record" "gzip -6: $(megas "$gz")$duck" "$share of gzip" "$(most "$share" 0.75 '≤ 0.75')"
 }
 
-# bleve FILE: a document a record, of the first records, beside the whole of a conn log.
+# bleve FILE: a document a record, of the first records of the conn log that was taken last.
 bleve() {
-	local rows a b count seconds bytes documents=20000
-	have bleve || { row "conn records beside bleve" "" "no bleve here" "" "≥ 200 times"; return 0; }
-	rows=$(grep -vc '^#' "$1")
-	for _ in $(seq "$runs"); do take "$work/conn" "$1"; done
-	read -r a _ < <(median ours)
-	read -r count seconds bytes < <("$bin/bleve-$bleve_version" "$1" "$documents" "$work/documents")
+	local ours theirs count seconds bytes documents=20000
+	have bleve || { row "the same beside full-text documents" "" "no bleve here" "" "≥ 200 times"; return 0; }
+	"$bin/bleve-$bleve_version" "$1" "$documents" "$work/documents" >"$work/bleve.out"
+	read -r count seconds bytes <"$work/bleve.out"
 	rm -rf "$work/documents"
-	a=$(calc %.0f "$rows / $a")
-	b=$(calc %.0f "$count / $seconds")
-	row "conn records beside full-text documents" "$a records/s" "bleve, a document a record: $b/s (the first $count, once), $(ratio "$bytes" "$count") B each" "$(calc '%.0f times' "$a / $b")" "$(least "$(ratio "$a" "$b")" 200 '≥ 200 times')"
+	ours=$(calc %.0f "$rows / $took")
+	theirs=$(calc %.0f "$count / $seconds")
+	row "the same beside full-text documents" "$ours records/s" "bleve, a document a record: $theirs/s (the first $count, once), $(calc %.0f "$bytes / $count") B each" "$(calc '%.0f times' "$ours / $theirs")" "$(least "$(ratio "$ours" "$theirs")" 200 '≥ 200 times')"
 }
 
-# family LABEL FILE: one family's text, by itself.
+# family LABEL FILE: one family's text by itself. Leaves the seconds in took, the records in lines.
 family() {
-	local bytes lines mem cpu rate
+	local bytes mem cpu rate
 	bytes=$(wc -c <"$2")
 	lines=$(grep -vc '^#' "$2")
 	for _ in $(seq "$runs"); do take "$work/conn" "$2"; done
@@ -78,19 +80,21 @@ beside_duck() { # beside_duck TEXT SOURCE
 	for _ in $(seq "$runs"); do duck "$(to_parquet "$2")"; done
 	beside duck "DuckDB $1 to zstd Parquet"
 }
-beside_text() { # beside_text FILE SEPARATORS: peers that take lines, once
-	if have sqlite3; then
-		fts "$1"
-		beside fts "sqlite3 FTS5, lines as full-text rows ($(megas "$(size "$work/fts.db")"))"
-		rm -f "$work/fts.db"
-	fi
+beside_fts() { # beside_fts FILE: lines as rows of a full-text table, once
+	have sqlite3 || return 0
+	once fts sqlite3 "$work/fts.db" "create virtual table t using fts5(line)" ".mode ascii" ".separator \"\001\" \"\n\"" ".import $1 t"
+	beside fts "sqlite3 FTS5, lines as full-text rows ($(megas "$(size "$work/fts.db")"))"
+	rm "$work/fts.db"
+}
+beside_text() { # beside_text FILE FIELDS SEPARATOR: peers that take lines, once
+	beside_fts "$1"
 	if have mlr; then
 		once mlr mlr "$2" --ifs "$3" --ojson nothing "$1"
 		beside mlr "Miller, fields parsed and dropped"
 	fi
 	if have lnav; then
 		once lnav lnav -n -c ';select count(*) from syslog_log' "$1"
-		beside lnav "lnav, lines indexed and counted"
+		if [ "$(sed -n '$s/ //gp' "$work/lnav.out")" = "$lines" ]; then beside lnav "lnav, lines indexed and counted"; else rm "$work/lnav.times"; fi
 	fi
 }
 
@@ -108,7 +112,7 @@ sample() {
 	mv "$out.part" "$out"
 }
 families() {
-	local dir=$data/ingest took
+	local dir=$data/ingest took rows lines
 	sample conn.log zeek 4000000 3 '/zeek-core/conn.*'
 	sample conn.json zeek 4000000 3 '/zeek-outer/conn.*'
 	sample kern.log iptables 1000000 3 '/kern/kern.log*'
@@ -116,13 +120,7 @@ families() {
 	sample panos.log paloalto 1000000 3 '/paloalto/pa-edge1.log*'
 	conn "Zeek conn records, simulated" "$dir/conn.log"
 	bleve "$dir/conn.log"
-	if have sqlite3; then
-		for _ in $(seq "$runs"); do take "$work/conn" "$dir/conn.log"; done
-		read -r took _ < <(median ours)
-		fts "$dir/conn.log"
-		beside fts "sqlite3 FTS5, lines as full-text rows ($(megas "$(size "$work/fts.db")"))"
-		rm -f "$work/fts.db"
-	fi
+	beside_fts "$dir/conn.log"
 	real
 	family "iptables kernel log" "$dir/kern.log"
 	beside_text "$dir/kern.log" --idkvp ' '
@@ -151,10 +149,10 @@ real() {
 
 # ingest FOLDER: of a lab, its conn logs beside DuckDB, then everything.
 ingest() {
-	local a mem cpu bytes count disk
+	local took rows a mem cpu bytes count disk
 	conn "Zeek conn records" "$1"/lab/logs/zeek-core/conn.*
 	rm -rf "$work/conn"
-	for _ in $(seq "$([ "$n" -le 10 ] && echo "$runs" || echo 1)"); do take "$work/lab" "$1/lab/logs"; done
+	for _ in $(seq "$long"); do take "$work/lab" "$1/lab/logs"; done
 	read -r a mem cpu < <(median ours)
 	bytes=$(textsize "$1/lab/logs")
 	count=$(events "$work/lab")

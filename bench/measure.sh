@@ -36,7 +36,7 @@ middle() { sort -g | awk '{v[NR] = $1} END {print v[int((NR + 1) / 2)]}'; }
 
 calc() { awk "BEGIN {printf \"$1\", $2}"; } # calc FORMAT EXPRESSION
 ratio() { calc %.2f "$1 / ($2 > 0 ? $2 : 1e-9)"; }
-millis() { calc '%s' "$1 * 1000 < 10 ? sprintf(\"%.2f ms\", $1 * 1000) : sprintf(\"%.0f ms\", $1 * 1000)"; }
+millis() { awk -v s="$1" 'BEGIN {f = s < 0.01 ? "%.2f ms" : "%.0f ms"; printf f, s * 1000}'; }
 megas() { calc '%.1f MB' "$1 / 1e6"; }
 size() { du -sbc "$@" | awk 'END {print $1}'; }
 # textsize FOLDER: bytes of all its files, decompressed.

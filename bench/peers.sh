@@ -51,8 +51,3 @@ duck_conn() {
 	to_parquet "read_csv($(listed "$@"), delim='\t', quote='', escape='', comment='#', header=false, nullstr='-', auto_detect=false, columns={$(cat "$work/columns")})"
 }
 to_parquet() { echo "copy (select * from $1) to '$work/duck.parquet' (format parquet, compression zstd)"; }
-# fts FILE: lines as rows of a full-text table.
-fts() {
-	rm -f "$work/fts.db"
-	once fts sqlite3 "$work/fts.db" "create virtual table t using fts5(line)" ".mode ascii" ".separator \"\001\" \"\n\"" ".import $1 t"
-}

@@ -55,7 +55,7 @@ scaling() {
 			for (i = 1; i <= n; i++) printf " %s |", v[name, i]
 			a = v[name, 1]; b = v[name, n]; e = v["events", n] / v["events", 1]
 			if (name == "events" || a <= 0 || b <= 0 || e <= 1) print " | |"
-			else printf " %.2f | %.3g |\n", log(b / a) / log(e), b / (v["events", n] / 1e6)
+			else printf " %.2f | %.4g |\n", log(b / a) / log(e), b / (v["events", n] / 1e6)
 		}
 	}'
 }
