@@ -56,11 +56,14 @@ least() { awk -v v="$1" -v b="$2" -v t="$3" 'BEGIN {print (v >= b) ? t ": met" :
 most10() { if [ "$n" -le 10 ]; then most "$1" "$2" "$3"; else echo "$3 at 10 million"; fi; }
 
 heading() {
+	local revision
+	revision=$(git -C "$here" rev-parse --short HEAD 2>/dev/null || echo unknown)
+	[ -z "$(git -C "$here/.." status --porcelain -- '*.go' go.mod 2>/dev/null)" ] || revision+=" with changes"
 	cat <<MD
 
 ## $1
 
-$(date -u +%Y-%m-%d), revision $(git -C "$here" describe --always --dirty 2>/dev/null || echo unknown), $(nproc) cores ($(sed -n 's/^model name.*: //p' /proc/cpuinfo | sed -n 1p)), $(awk '/MemTotal/ {printf "%.0f GiB", $2 / 1048576}' /proc/meminfo); median of $runs runs.
+$(date -u +%Y-%m-%d), revision $revision, $(nproc) cores ($(sed -n 's/^model name.*: //p' /proc/cpuinfo | sed -n 1p)), $(awk '/MemTotal/ {printf "%.0f GiB", $2 / 1048576}' /proc/meminfo); median of $runs runs.
 Load average when it began: $(cut -d' ' -f1-3 /proc/loadavg).
 
 | work | firetrail | beside it | ratio | budget |
