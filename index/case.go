@@ -153,15 +153,17 @@ func Find(start string) (string, error) {
 // Dir is the folder of the case.
 func (c *Case) Dir() string { return c.dir }
 
-// Close releases open segments and the lock.
+// Close releases open segments and the lock. Files that this process has replaced go
+// if nobody may be reading them; else a later writer removes them.
 func (c *Case) Close() error {
 	c.open.close()
 	c.terms.close()
 	c.raw.mu.Lock()
 	c.raw.close()
 	c.raw.mu.Unlock()
+	err := c.tidyReplaced()
 	c.endReading()
-	return c.unlock()
+	return errors.Join(err, c.unlock())
 }
 
 // Refresh moves to what is committed now.

@@ -247,3 +247,26 @@ func TestRejectsCompaction(t *testing.T) {
 	}
 	sound(t, c)
 }
+
+// TestCloseTidies: what merging has replaced is gone when the case is closed, unless
+// somebody may be reading it.
+func TestCloseTidies(t *testing.T) {
+	for _, read := range []bool{false, true} {
+		c, _ := followed(t, 3, 12)
+		live := len(c.view().segments)
+		if read {
+			other, err := Open(c.dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer other.Close()
+		}
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+		left, err := filepath.Glob(filepath.Join(c.dir, "segments", "*"))
+		if err != nil || read == (len(left) == live) {
+			t.Errorf("read: %v: %d files of %d segments: %v", read, len(left), live, err)
+		}
+	}
+}

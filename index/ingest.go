@@ -263,6 +263,20 @@ func (c *Case) writerState() (*state, error) {
 	return st, nil
 }
 
+// tidyReplaced tidies what this process's own writing has left, unless another writes.
+func (c *Case) tidyReplaced() error {
+	st := c.mine
+	if st == nil || st.untidy == 0 || c.lock != nil || c.acquire() != nil {
+		return nil
+	}
+	defer c.unlock()
+	if info, err := os.Stat(filepath.Join(c.dir, manifestName)); err != nil || info.Size() != st.end {
+		return nil
+	}
+	st.untidy = 0
+	return c.tidy(st)
+}
+
 // tidyStaging removes what a writer that was killed, or could not write, left in
 // staging.
 func (c *Case) tidyStaging() error {
