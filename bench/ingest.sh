@@ -147,18 +147,9 @@ real() {
 	conn "Zeek conn records, real ones repeated 2,800 times" "$data/ingest/real.log"
 }
 
-# superseded: bytes that the next ingest removes, here one of nothing: who reads all the Parquet of a
-# case beside Firetrail would count the events of merged segments twice.
-superseded() {
-	local before
-	before=$(size "$work/lab")
-	mkdir -p "$work/nothing"
-	"$firetrail" ingest --quiet --case "$work/lab" "$work/nothing" >/dev/null
-	echo $((before > $(size "$work/lab") ? before - $(size "$work/lab") : 0))
-}
 # ingest FOLDER: of a lab, its conn logs beside DuckDB, then everything.
 ingest() {
-	local took rows a mem cpu bytes count disk left
+	local a mem cpu bytes count disk
 	conn "Zeek conn records" "$1"/lab/logs/zeek-core/conn.*
 	rm -rf "$work/conn"
 	for _ in $(seq "$long"); do take "$work/lab" "$1/lab/logs"; done
@@ -167,9 +158,7 @@ ingest() {
 	count=$(events "$work/lab")
 	disk=$(size "$work/lab")
 	row "ingest of the whole lab: $count events of all families, compressed files" "$a s, CPU $cpu s, $mem MiB, $(calc '%.0f MB/s' "$bytes / $a / 1e6") of decompressed text" "" "" "$(most "$mem" 1024 '≤ 1024 MiB')"
-	left=$(superseded)
 	row "disk of the whole lab" "$(megas "$disk"), $(ratio "$disk" "$count") B an event" "decompressed: $(megas "$bytes"); the files as they are: $(megas "$(size "$1/lab/logs/")")" "$(ratio "$disk" "$bytes") of the text" ""
-	[ "$left" -eq 0 ] || row "of which files of segments that were merged, until the next ingest" "$(megas "$left")" "" "" ""
 	keep events "$count"
 	keep 'ingest, s' "$a"
 	keep 'ingest, CPU s' "$cpu"
