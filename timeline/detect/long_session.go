@@ -131,7 +131,7 @@ func (s *longState) worth(k peerKey, c longChannel, visitors int64) bool {
 	if s.stay(d, c.longest, c.total); len(d.parts) == 0 || s.lab.ordinary(k.dst) {
 		return false
 	}
-	s.lab.prevalencePart(d, k.dst, visitors)
+	s.lab.prevalencePart(d, k.dst.String(), visitors)
 	return d.points() >= 1
 }
 
@@ -245,16 +245,18 @@ func (l *Lab) ordinary(dst netip.Addr) bool {
 }
 
 // prevalenceParts adds RITA's modifier: rare peers count more, common ones less.
-func (l *Lab) prevalenceParts(d *Draft, dst netip.Addr) { l.prevalencePart(d, dst, l.Prevalence(dst)) }
+func (l *Lab) prevalenceParts(d *Draft, dst netip.Addr) {
+	l.prevalencePart(d, dst.String(), l.Prevalence(dst))
+}
 
-// prevalencePart does so for a number of visitors.
-func (l *Lab) prevalencePart(d *Draft, dst netip.Addr, n int64) {
+// prevalencePart does so for a peer and its number of visitors.
+func (l *Lab) prevalencePart(d *Draft, peer string, n int64) {
 	share := float64(n) / float64(max(l.Hosts, 1))
 	switch {
 	case n >= manyHosts:
 		d.part("prevalence", float64(n), manyHosts, -3.6, "%d inside hosts contact it: more likely a service of the lab", n)
 	case n == 1 || n > 0 && share <= 0.02:
-		d.part("prevalence", round3(share), 0.02, 1.2, "%s of %d inside contact %s", plural(n, "host", "hosts"), l.Hosts, dst)
+		d.part("prevalence", round3(share), 0.02, 1.2, "%s of %d inside contact %s", plural(n, "host", "hosts"), l.Hosts, peer)
 	case share >= 0.5 && n >= 3:
 		d.part("prevalence", round3(share), 0.5, -2.4, "%d of %d inside hosts contact it: a service of the lab", n, l.Hosts)
 	}
