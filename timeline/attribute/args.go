@@ -161,6 +161,7 @@ func (c *content) read(text string) {
 func (c *content) command(text string) {
 	secure := false // within an ssh command
 	script := false // the next word is the file that an interpreter runs
+	ports := false  // the word before is an option of ports, or one of its list
 	last := ""      // the word before
 	for w := range strings.FieldsFuncSeq(text, separates) {
 		lower := strings.ToLower(w)
@@ -186,6 +187,11 @@ func (c *content) command(text string) {
 			c.families |= familyNamed("tunnel over SSH")
 		}
 		c.families |= familyOf(program)
+		if ports = portOption(last) || ports; ports && c.portList(lower) {
+			last = lower
+			continue
+		}
+		ports = false
 		c.word(lower, last)
 		last = lower
 	}
@@ -253,9 +259,6 @@ func (c *content) word(w, last string) {
 		return
 	}
 	if rest, ok := strings.CutPrefix(w, "-p"); ok && c.port(rest) {
-		return
-	}
-	if (last == "-p" || last == "--port" || last == "port" || last == "--rport" || last == "--ports" || last == "dport" || last == "--dport") && c.portList(w) {
 		return
 	}
 	peer := false
@@ -347,8 +350,17 @@ func (c *content) port(s string) bool {
 	return true
 }
 
-// portList reads "22", "22,80" (already split at commas) and "1-1024", of which
-// the bounds are kept.
+// portOption reports an option whose value is a port, or a list of ports.
+func portOption(w string) bool {
+	switch strings.TrimLeft(w, "-") {
+	case "p", "port", "ports", "rport", "rports", "dport", "dports":
+		return true
+	}
+	return false
+}
+
+// portList reads a word of a list of ports (lists are split at commas): "22", or
+// "1-1024", of which the bounds are kept.
 func (c *content) portList(s string) bool {
 	low, high, isRange := strings.Cut(s, "-")
 	ok := c.port(low)

@@ -72,7 +72,8 @@ type exposure struct {
 // posterior from equal priors; every verdict comes with its figures, the
 // assumptions, and what speaks against it. "agent" asks for a posterior of 0.95,
 // nothing that contradicts, and one of: a shift p of 0.01, matching tool calls
-// on two bursts, a call active at a burst that names the peer or runs the tool on its port; "host" for something that points to it: bursts in idle time, a
+// on two bursts, a call that names the peer, or runs a tool for it, and
+// during which, or soon after, a burst begins; "host" for something that points to it: bursts in idle time, a
 // way in, or a trace that would have shown the act and does not.
 func Causes(inv firetrail.Inventory, incidents []firetrail.Incident, findings []firetrail.Finding, observed []firetrail.Interval) {
 	NewIndex(inv, Options{}).Causes(incidents, findings, observed)
@@ -272,7 +273,7 @@ func (q *inquiry) gather() {
 				order = append(order, src)
 			}
 			for _, b := range q.x.bursts(&one) {
-				bySrc[src] = append(bySrc[src], q.moment(src, &b, eps))
+				bySrc[src] = append(bySrc[src], q.moment(&one, src, &b, eps))
 			}
 		}
 	}
@@ -307,7 +308,7 @@ func split(f *firetrail.Finding) []firetrail.Finding {
 	return out
 }
 
-func (q *inquiry) moment(src netip.Addr, b *burst, eps int64) moment {
+func (q *inquiry) moment(f *firetrail.Finding, src netip.Addr, b *burst, eps int64) moment {
 	m := moment{at: b.at, src: src, idle: len(b.weights) == 0, follows: b.follows}
 	for i := range b.weights {
 		w := &b.weights[i]
@@ -316,13 +317,28 @@ func (q *inquiry) moment(src netip.Addr, b *burst, eps int64) moment {
 		}
 		m.run = w.claim.lease.Run
 		m.matched = w.matched()
-		m.named = m.matched && !w.lasting && w.k > contentTool
+		m.named = m.matched && w.begun(b.at, eps) && (w.k > contentTool || w.k == contentTool && w.does(f.Detector))
 		m.lasting = w.lasting
 		q.run.windows.overlap(b.at.Start-eps, b.at.Start+eps, func(i int) {
 			m.inside = m.inside || !q.run.elsewhere(i, w.claim.lease)
 		})
 	}
 	return m
+}
+
+// begun reports that the burst began while the weight's call was active, or soon after it
+// had left a process running.
+func (w *weight) begun(at firetrail.Interval, eps int64) bool {
+	return !w.lasting || w.call >= 0 && w.call < w.claim.trace.clocked && at.Start <= add(w.claim.trace.windows.iv[w.call].End, eps)
+}
+
+// does reports that the weight's call runs a tool that is for what the detector sees.
+func (w *weight) does(detector string) bool {
+	if w.call < 0 {
+		return false
+	}
+	_, own := w.claim.trace.contentOf(w.call).families.explains(detector)
+	return own
 }
 
 // term adds a log10 likelihood ratio for one hypothesis, clipped.
@@ -359,7 +375,7 @@ func (q *inquiry) conclude() firetrail.Cause {
 	verdict := firetrail.VerdictUndetermined
 	clean := len(q.contrary) == 0
 	switch {
-	case q.run != nil && clean && p[byAgent] >= verdictPosterior && (q.shift <= verdictShift || q.matches >= verdictMatches || q.named > 0):
+	case q.run != nil && !q.unlikely() && clean && p[byAgent] >= verdictPosterior && (q.shift <= verdictShift || q.matches >= verdictMatches || q.named > 0):
 		verdict = firetrail.VerdictAgent
 	case p[byHost] >= verdictPosterior && q.shown:
 		verdict = firetrail.VerdictHost
@@ -387,11 +403,18 @@ func (q *inquiry) conclude() firetrail.Cause {
 	return firetrail.Cause{Verdict: verdict, Posterior: post, Facts: q.facts, Terms: q.terms}
 }
 
+// unlikely reports an incident that is rather laid to something outside of all runs.
+func (q *inquiry) unlikely() bool {
+	return q.inc.Run == nil && len(q.inc.Candidates) > 0 && q.inc.Candidates[0].ID == Background
+}
+
 // why says what kept a verdict away.
 func (q *inquiry) why(p [3]float64) {
 	switch {
 	case p[byAgent] < verdictPosterior && p[byAgent] >= max(p[byHost], p[byConfiguration]):
 		q.fact("undetermined: the posterior of an agent is %.3f, below %.2f", p[byAgent], verdictPosterior)
+	case p[byAgent] >= verdictPosterior && q.unlikely():
+		q.fact("undetermined: a cause outside the runs is likelier than any of them")
 	case p[byAgent] >= verdictPosterior && len(q.contrary) > 0:
 		q.fact("undetermined: a fact contradicts an agent")
 	case p[byAgent] >= verdictPosterior:

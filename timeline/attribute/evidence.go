@@ -174,7 +174,7 @@ func (q *inquiry) content() {
 		}
 	}
 	n, id := len(q.moments), q.run.run.ID
-	text := fmt.Sprintf("tool calls of run %s explain %d of %d bursts by their content; %d while a call was active that names the peer, or runs the tool on its port", id, q.matches, n, q.named)
+	text := fmt.Sprintf("tool calls of run %s explain %d of %d bursts by their content; %d began in or soon after a call that names the peer, or runs a tool for it", id, q.matches, n, q.named)
 	switch {
 	case q.matches >= verdictMatches:
 		q.fact("%s", text)

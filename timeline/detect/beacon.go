@@ -119,6 +119,7 @@ func (s *beaconState) Wants() []firetrail.Traffic {
 	}
 	s.seen = nil
 	chosen = append(chosen, s.namesWanted()...)
+	s.left += s.names.left
 	slices.SortFunc(chosen, func(a, b *beaconPeer) int {
 		return cmp.Or(cmp.Compare(s.visitors(a), s.visitors(b)), cmp.Compare(b.last-b.first, a.last-a.first), a.compare(b.peerKey), strings.Compare(a.host, b.host))
 	})
@@ -130,7 +131,7 @@ func (s *beaconState) Wants() []firetrail.Traffic {
 			continue
 		}
 		from := (p.last-beaconWindow)*1e9 - 3600e9 // an hour more, so that no session is cut
-		if p.slow() {
+		if p.events <= maxContacts {               // all of them, so that its beginning is known
 			from = 0
 		}
 		if p.hits != nil {
@@ -157,7 +158,7 @@ func (s *beaconState) common(n int64) bool {
 	return n >= 3 && float64(n) >= s.lab.threshold(s.d, "common")*float64(s.lab.Hosts) || n >= manyHosts
 }
 
-// Session notes a contact of the last day, or of all days where they are few.
+// Session notes a contact: it counts for the score if it is of the last day, or comes from where they are few.
 func (s *beaconState) Session(x *Session) {
 	if x.Reply && !x.Settled && x.Conn {
 		return
@@ -170,7 +171,11 @@ func (s *beaconState) Session(x *Session) {
 
 // note adds a contact; nothing to a nil peer.
 func (p *beaconPeer) note(x *Session, first int64) {
-	if p == nil || len(p.times) == maxContacts || x.Start/1e9 < p.last-beaconWindow && !p.slow() {
+	if p == nil || len(p.times) == maxContacts {
+		return
+	}
+	p.trail.add(x, 0, "")
+	if x.Start/1e9 < p.last-beaconWindow && !p.slow() {
 		return
 	}
 	p.times = append(p.times, uint32(x.Start/1e9-first/1e9))
@@ -180,7 +185,6 @@ func (p *beaconPeer) note(x *Session, first int64) {
 	if p.hits != nil {
 		p.hits[x.Dst]++
 	}
-	p.trail.add(x, 0, "")
 }
 
 func (s *beaconState) Findings() []*Draft {

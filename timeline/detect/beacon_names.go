@@ -37,6 +37,7 @@ type beaconNames struct {
 	visitors map[string]int64      // inside sources by name
 	last     map[string]netip.Addr // the latest of them: channels come source by source
 	peers    map[nameKey]*beaconPeer
+	left     int // channels whose names there was no room for
 }
 
 func newBeaconNames() beaconNames {
@@ -50,6 +51,7 @@ func (b *beaconNames) note(c *Channel) {
 		p := b.seen[k]
 		if p == nil {
 			if len(b.seen) == maxNameKeys {
+				b.left++
 				return
 			}
 			k.name = strings.Clone(name)

@@ -51,6 +51,16 @@ type longPeer struct {
 	covered float64 // seconds in which some connection stood
 	until   int64   // the latest end so far
 	open    bool
+	udp     bool // all connections are UDP
+	out, in int64
+}
+
+// callRate is the rate of speech with its headers, bytes a second: what carries as much both
+// ways over UDP is a call, or a network of its own, which overlay_vpn tells.
+const callRate = 8000
+
+func (p *longPeer) call() bool {
+	return p.udp && float64(min(p.out, p.in)) >= callRate*p.covered && max(p.out, p.in) <= 10*min(p.out, p.in)
 }
 
 // longChannel is what flows say at most of a peer's connections, in seconds.
@@ -136,7 +146,7 @@ func (s *longState) worth(k peerKey, c longChannel, visitors int64) bool {
 }
 
 func (s *longState) begin(k peerKey, host string) *longPeer {
-	return &longPeer{peerKey: k, host: host, until: firetrail.Absent, trail: newTrail()}
+	return &longPeer{peerKey: k, host: host, until: firetrail.Absent, trail: newTrail(), udp: true}
 }
 
 // Session adds up the time in which connections stood, whatever of them at once, and however
@@ -154,6 +164,7 @@ func (s *longState) Session(x *Session) {
 	}
 	p.trail.add(x, x.Seconds(), "")
 	p.open = x.Open()
+	p.udp, p.out, p.in = p.udp && x.Proto == "udp", p.out+max(x.BytesOut, 0), p.in+max(x.BytesIn, 0)
 	end := x.Start + x.Duration
 	if from := max(x.Start, p.until); end > from {
 		p.covered += float64(end-from) / 1e9
@@ -208,6 +219,9 @@ func (s *longState) judge(p *longPeer) *Draft {
 	}
 	if s.stay(d, p.longest, total); len(d.parts) == 0 {
 		return nil
+	}
+	if p.call() {
+		d.part("call", float64(min(p.out, p.in))/p.covered, callRate, -3, "%s a second both ways over UDP: as a call has", size(int64(float64(min(p.out, p.in))/p.covered)))
 	}
 	if s.lab.prevalenceParts(d, p.dst); d.points() < 1 {
 		return nil
