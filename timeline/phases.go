@@ -56,6 +56,9 @@ func stepOf(f *firetrail.Finding) (phase, told string) {
 			continue
 		}
 		if t, ok := tried[f.Detector]; ok && hasPart(f, "refused") {
+			if f.Detector == "mining" && f.Host == "" { // other software uses the port too
+				t = "was refused at a port of mining pools"
+			}
 			return "refused", t
 		}
 		return s.phase, s.told

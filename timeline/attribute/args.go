@@ -145,6 +145,9 @@ func (c *content) read(text string) {
 	for _, m := range marks {
 		if strings.Contains(lower, m.text) {
 			c.families |= familyNamed(m.family)
+			if m.peer != "" {
+				c.names = append(c.names, m.peer)
+			}
 		}
 	}
 	for line := range strings.Lines(lower) {

@@ -187,6 +187,7 @@ type moment struct {
 	matched bool   // and its content fits, or it is in the wake of one that did
 	named   bool   // a call that was active then names the peer, or runs the tool on its port
 	lasting bool
+	hinted  bool // a call that was active then says a little: the port, a tool that may do it
 	idle    bool // no run held the address
 	follows bool // goes on what one process began before: no witness of its own for what its time says
 }
@@ -286,6 +287,7 @@ func (q *inquiry) gather() {
 				o := &q.moments[n-1]
 				o.at.End = max(o.at.End, m.at.End)
 				o.matched, o.lasting, o.named, o.follows = o.matched || m.matched, o.lasting || m.lasting, o.named || m.named, o.follows && m.follows
+				o.hinted = o.hinted || m.hinted
 				continue
 			}
 			q.moments = append(q.moments, m)
@@ -317,6 +319,7 @@ func (q *inquiry) moment(f *firetrail.Finding, src netip.Addr, b *burst, eps int
 		}
 		m.run = w.claim.lease.Run
 		m.matched = w.matched()
+		m.hinted = w.call >= 0 && w.k > contentSilent
 		m.named = m.matched && w.begun(b.at, eps) && (w.k > contentTool || w.k == contentTool && w.does(f.Detector))
 		m.lasting = w.lasting
 		q.run.windows.overlap(b.at.Start-eps, b.at.Start+eps, func(i int) {
@@ -379,7 +382,7 @@ func (q *inquiry) conclude() firetrail.Cause {
 		verdict = firetrail.VerdictAgent
 	case p[byHost] >= verdictPosterior && q.shown:
 		verdict = firetrail.VerdictHost
-	case p[byConfiguration] >= verdictPosterior:
+	case p[byConfiguration] >= verdictPosterior && q.byRule():
 		verdict = firetrail.VerdictMisconfiguration
 	}
 	q.fact("posterior from equal priors: agent %.3f, host %.3f, misconfiguration %.3f (log10 scores %+.2f, %+.2f, %+.2f); the terms are taken as independent", post.Agent, post.Host, post.Misconfiguration, q.scores[0], q.scores[1], q.scores[2])
@@ -408,6 +411,24 @@ func (q *inquiry) unlikely() bool {
 	return q.inc.Run == nil && len(q.inc.Candidates) > 0 && q.inc.Candidates[0].ID == Background
 }
 
+// byRule reports what a configuration can be behind: refusals, or what half of the known
+// addresses do alike. What a few do that nobody refused has another cause, though
+// nothing tells which.
+func (q *inquiry) byRule() bool {
+	known := 0
+	for _, p := range q.places {
+		if q.cells.host[p.ip] > 0 {
+			known++
+		}
+	}
+	return q.denied() || 2*known >= len(q.places)
+}
+
+// denied reports that all of it got nowhere.
+func (q *inquiry) denied() bool {
+	return !slices.ContainsFunc(q.findings, func(f *firetrail.Finding) bool { return !refusedOnly(f.Detector) })
+}
+
 // why says what kept a verdict away.
 func (q *inquiry) why(p [3]float64) {
 	switch {
@@ -419,6 +440,8 @@ func (q *inquiry) why(p [3]float64) {
 		q.fact("undetermined: a fact contradicts an agent")
 	case p[byAgent] >= verdictPosterior:
 		q.fact("undetermined: the shift test gives p = %.3g, above %.2f, and no tool call in time names the peer; %d bursts match loosely, fewer than %d", q.shift, verdictShift, q.matches, verdictMatches)
+	case p[byConfiguration] >= verdictPosterior:
+		q.fact("undetermined: several addresses do it alike, but few of those that are known, and it was not refused")
 	case p[byHost] >= verdictPosterior:
 		q.fact("undetermined: nothing points to the host itself: no way in, fewer than two bursts in idle time, and no trace that would have shown the act")
 	default:

@@ -271,10 +271,7 @@ func (q *inquiry) policyAlone() (firetrail.Cause, bool) {
 // what one source of many does is not the policy's doing.
 func (q *inquiry) reach() {
 	sources := len(q.cells.host)
-	denied := true
-	for _, f := range q.findings {
-		denied = denied && refusedOnly(f.Detector)
-	}
+	denied := q.denied()
 	switch {
 	case sources >= manySources && denied:
 		text := fmt.Sprintf("%d sources were refused at the same destinations", sources)

@@ -173,6 +173,7 @@ func (q *inquiry) content() {
 			q.named++
 		}
 	}
+	hinted := slices.ContainsFunc(q.moments, func(m moment) bool { return m.hinted })
 	n, id := len(q.moments), q.run.run.ID
 	text := fmt.Sprintf("tool calls of run %s explain %d of %d bursts by their content; %d began in or soon after a call that names the peer, or runs a tool for it", id, q.matches, n, q.named)
 	switch {
@@ -182,6 +183,8 @@ func (q *inquiry) content() {
 	case q.matches == 1:
 		q.fact("%s", text)
 		q.term(byAgent, "content", 1, 2, contentBound, text)
+	case q.run.args && hinted:
+		q.doubts = append(q.doubts, fmt.Sprintf("the arguments of run %s's tool calls say no more of it than the port, or a tool of many uses", id))
 	case q.run.args:
 		text := fmt.Sprintf("the arguments of run %s's tool calls are recorded, and nothing in them has to do with it", id)
 		q.doubts = append(q.doubts, text)

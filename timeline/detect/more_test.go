@@ -227,3 +227,62 @@ func TestOverlayAndTor(t *testing.T) {
 		}},
 	})
 }
+
+// TestAsksAddress: names that only carry an address are asked of lists, not of tunnels.
+func TestAsksAddress(t *testing.T) {
+	for name, want := range map[string]bool{
+		"4.3.2.1.zen.list.example": true, "250.0.0.12.bl.example": true,
+		"b.a.9.8.7.6.5.4.3.2.1.0.f.e.d.c.b.a.9.8.7.6.5.4.3.2.1.0.f.e.d.c.bl.example": true,
+		"1.2.3.zen.example": false, "1.2.3.4.5.t.example": false, "999.2.3.4.t.example": false, "a1.b2.c3.d4.t.example": false,
+		"deadbeef.t.example": false, "": false, "1.2.3.4": true,
+	} {
+		if got := asksAddress(name); got != want {
+			t.Errorf("%q: %v, want %v", name, got, want)
+		}
+	}
+	ask := func(f *fake, domain string, label func(int64) string) {
+		for i := range int64(1200) {
+			f.dns(t0+i*60*sec, "10.20.0.10", "10.20.0.2", label(i)+"."+domain, "")
+		}
+	}
+	word := func(i int64) string { return fmt.Sprintf("q%dx7f3a9b2c4d", i*7919) }
+	runScenarios(t, "dns_tunnel", []scenario{
+		{name: "a list of addresses", make: func(f *fake) {
+			ask(f, "zen.list.example", func(i int64) string { return fmt.Sprintf("%d.%d.3.%d", i%250, i%7, 1+i%200) })
+		}},
+		{name: "lookups of files", make: func(f *fake) { ask(f, "p02.sophosxl.net", word) }, want: []string{"low 10.20.0.10 10.20.0.2 53"}},
+		{name: "anything else", make: func(f *fake) { ask(f, "kv.example.org", word) }, want: []string{"high 10.20.0.10 10.20.0.2 53"}},
+	})
+}
+
+// TestShortRoutine: what asks all the time in two hours of data is a routine as well.
+func TestShortRoutine(t *testing.T) {
+	probe := func(n, every int64) func(*fake) {
+		return func(f *fake) {
+			f.events = nil
+			f.conn(t0, "10.20.0.11", 41000, "198.51.100.80", 443, "ssl", "SF", 3, 400, 900)
+			f.conn(t0+2*hour, "10.20.0.11", 41001, "198.51.100.80", 443, "ssl", "SF", 3, 400, 900)
+			for i := range n {
+				f.conn(t0+i*every, "10.20.0.10", 42000+i, "169.254.169.254", 80, "http", "SF", 0, 200, 900)
+			}
+		}
+	}
+	runScenarios(t, "metadata_access", []scenario{
+		{name: "an agent of the cloud", make: probe(24, 5*mins), want: []string{"info 10.20.0.10 169.254.169.254 80"}},
+		{name: "a burst", make: probe(24, 5*sec), want: []string{"medium 10.20.0.10 169.254.169.254 80"}},
+	})
+}
+
+// TestCalls: a call over UDP is no session that stays; one without an answer's weight is.
+func TestCalls(t *testing.T) {
+	talk := func(out, in int64) func(*fake) {
+		return func(f *fake) {
+			f.conn(t0+2*hour, "10.20.0.10", 41000, "203.0.113.9", 8801, "", "SF", 3*3600, out, in).Proto = "udp"
+		}
+	}
+	runScenarios(t, "long_session", []scenario{
+		{name: "a call", make: talk(900e6, 2e9)},
+		{name: "a tunnel that mostly waits", make: talk(2e6, 3e6), want: []string{"medium 10.20.0.10 203.0.113.9 8801"}},
+		{name: "an upload", make: talk(2e9, 9e6), want: []string{"medium 10.20.0.10 203.0.113.9 8801"}},
+	})
+}
