@@ -405,7 +405,7 @@ func (g *grouping) stormsAt(members []int) (out []storm) {
 // entryGap bounds SpreadGap where somebody from the internet logged in and went on.
 const entryGap = 2 * hour
 
-// spread is rule 3. What a refused burst aimed at was not reached; a host that
+// spread is rule 3. What a refused burst aimed at was not reached, nor what failed on first contact; a host that
 // was one of many in a sweep has to do more than be refused itself. What is only
 // worth knowing (SSH from the internet that may have come to nothing) joins nothing.
 func (g *grouping) spread() {
@@ -416,7 +416,7 @@ func (g *grouping) spread() {
 		}
 	}
 	for i, a := range g.fs {
-		if !dated(a) || refusedOnly(a) || !a.SrcIP.IsValid() || a.Severity == firetrail.SeverityInfo {
+		if !dated(a) || refusedOnly(a) || a.Detector == "first_contact" || !a.SrcIP.IsValid() || a.Severity == firetrail.SeverityInfo {
 			continue
 		}
 		entry := hasPart(a, "inbound") // what a run is known to have done, or was refused, is no intruder's

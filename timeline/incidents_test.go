@@ -126,6 +126,10 @@ func TestIncidents(t *testing.T) {
 			refusedAt("mining", "10.20.3.7", "203.0.113.12", 4444, 102),
 			refusedAt("mining", "10.20.3.7", "203.0.113.99", 4444, 900),
 		}, "policy_burst@100,mining@102\nmining@900"},
+		{"what failed on first contact was not reached", []firetrail.Finding{
+			finding("first_contact", "10.20.3.1", "10.20.3.7", 5357, 100, 110, "", 0, ""),
+			finding("mining", "10.20.3.7", "203.0.113.10", 3333, 150, 300, "", 0, ""),
+		}, "first_contact@100\nmining@150"},
 		{"long sessions of three with one peer", []firetrail.Finding{
 			finding("long_session", "10.20.3.1", "198.51.100.5", 5432, 100, 900, "", 0, ""),
 			finding("long_session", "10.20.3.2", "198.51.100.5", 5432, 110, 900, "", 0, ""),

@@ -18,7 +18,7 @@ import (
 var beacon = Detector{
 	Name:   "beacon",
 	Title:  "contacts at regular intervals",
-	Doc:    "RITA's beacon score of a source and an external peer by address or by name, over the last day of their contacts, or over their own life of an hour or more; contacts at random, NTP, DNS and what much of the lab contacts are left out.",
+	Doc:    "RITA's beacon score of a source and an external peer by address or by name, over the last day of their contacts, or over their own life of an hour or more; questions in DNS of types that carry data; contacts at random, NTP, DNS and what much of the lab contacts are left out.",
 	Attack: []string{"T1071"},
 	Needs:  []Need{NeedAddress},
 	Defaults: []Setting{
@@ -29,7 +29,7 @@ var beacon = Detector{
 		{"common", 0.3, "share of inside hosts that contact the peer, from which it is the lab's own service"},
 	},
 	New: func(l *Lab, d *Detector) State {
-		return &beaconState{lab: l, d: d, seen: map[peerKey]beaconSpan{}, peers: map[peerKey]*beaconPeer{}, names: newBeaconNames()}
+		return &beaconState{lab: l, d: d, seen: map[peerKey]beaconSpan{}, peers: map[peerKey]*beaconPeer{}, names: newBeaconNames(), polls: map[zoneKey]*dnsPoll{}}
 	},
 }
 
@@ -63,6 +63,7 @@ type beaconState struct {
 	seen  map[peerKey]beaconSpan // in phase 1
 	peers map[peerKey]*beaconPeer
 	names beaconNames
+	polls map[zoneKey]*dnsPoll
 	left  int // candidates that there was no room for
 }
 
@@ -201,7 +202,7 @@ func (s *beaconState) Findings() []*Draft {
 			out = append(out, d)
 		}
 	}
-	return out
+	return append(out, s.dnsBeacons()...)
 }
 
 // judge scores a peer; nil for what much of the lab contacts.

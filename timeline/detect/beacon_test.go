@@ -149,3 +149,22 @@ func TestBeaconPeers(t *testing.T) {
 		}},
 	})
 }
+
+// TestBeaconInDNS: one source's regular questions of types that carry data are a beacon.
+func TestBeaconInDNS(t *testing.T) {
+	ask := func(f *fake, src, kind string, jitter int64) {
+		for i := range int64(300) {
+			f.dns(t0+2*hour+(i*60+i*37%jitter)*sec, src, "10.20.0.2", "c2.tick.example.org", "").Put("qtype_name", kind)
+		}
+	}
+	runScenarios(t, "beacon", []scenario{
+		{name: "TXT every minute", make: func(f *fake) { ask(f, "10.20.3.1", "TXT", 15) }, want: []string{"medium 10.20.3.1 10.20.0.2 53"}},
+		{name: "addresses every minute", make: func(f *fake) { ask(f, "10.20.3.1", "A", 15) }},
+		{name: "TXT at any time", make: func(f *fake) { ask(f, "10.20.3.1", "TXT", 17000) }},
+		{name: "what three ask", make: func(f *fake) {
+			ask(f, "10.20.3.1", "TXT", 15)
+			ask(f, "10.20.3.2", "TXT", 15)
+			ask(f, "10.20.3.3", "TXT", 15)
+		}},
+	})
+}

@@ -286,3 +286,39 @@ func TestCalls(t *testing.T) {
 		{name: "an upload", make: talk(2e9, 9e6), want: []string{"medium 10.20.0.10 203.0.113.9 8801"}},
 	})
 }
+
+// TestPatientScan: a scan that no window holds is told by the ports that lead into a host.
+func TestPatientScan(t *testing.T) {
+	try := func(ports ...int64) func(*fake) {
+		return func(f *fake) {
+			for i, port := range ports {
+				f.tcp(t0+hour+int64(i)*10*mins, firetrail.ActionDrop, "10.20.3.1", 41000+int64(i), "10.20.8.9", port)
+			}
+		}
+	}
+	runScenarios(t, "port_scan", []scenario{
+		{name: "what leads in", make: try(21, 22, 23, 80, 111, 135, 139, 389, 443, 445, 2049, 3306, 5432, 6379, 8080), want: []string{"medium 10.20.3.1 10.20.8.9 -"}},
+		{name: "anything", make: try(8001, 8002, 8003, 8004, 8005, 8006, 8007, 8008, 8009, 8010, 8011, 8012, 8013, 8014, 8015)},
+		{name: "too few", make: try(21, 22, 23, 80, 111, 135, 139)},
+	})
+}
+
+// TestHabitualFailures: who meets dead hosts again and again monitors them, and what many desks
+// fail at is the network's habit.
+func TestHabitualFailures(t *testing.T) {
+	meet := func(f *fake, src string, hosts, times int64) {
+		for i := range hosts * times {
+			f.conn(t0+hour+i*20*sec, src, 41000+i%9000, fmt.Sprintf("10.20.9.%d", 1+i%hosts), 5357, "", "S0", 0, 0, 0)
+		}
+	}
+	many := func(f *fake) {
+		for h := range int64(9) {
+			meet(f, fmt.Sprintf("10.20.7.%d", 1+h), 8, 1)
+		}
+	}
+	runScenarios(t, "first_contact", []scenario{
+		{name: "a search", make: func(f *fake) { meet(f, "10.20.3.1", 8, 1) }, want: []string{"low 10.20.3.1 10.20.9.0/24 -"}},
+		{name: "monitoring", make: func(f *fake) { meet(f, "10.20.3.1", 8, 60) }},
+		{name: "desks", make: many, cfg: Config{Held: addrs(3, 4)}, want: []string{"low  10.20.9.0/24 -"}},
+	})
+}
