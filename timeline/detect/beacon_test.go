@@ -153,8 +153,9 @@ func TestBeaconPeers(t *testing.T) {
 // TestBeaconInDNS: one source's regular questions of types that carry data are a beacon.
 func TestBeaconInDNS(t *testing.T) {
 	ask := func(f *fake, src, kind string, jitter int64) {
+		r := rand.New(rand.NewPCG(8, 8))
 		for i := range int64(300) {
-			f.dns(t0+2*hour+(i*60+i*37%jitter)*sec, src, "10.20.0.2", "c2.tick.example.org", "").Put("qtype_name", kind)
+			f.dns(t0+2*hour+(i*60+r.Int64N(jitter))*sec, src, "10.20.0.2", "c2.tick.example.org", "").Put("qtype_name", kind)
 		}
 	}
 	runScenarios(t, "beacon", []scenario{
