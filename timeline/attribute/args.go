@@ -253,7 +253,7 @@ func leftRunning(line string) bool {
 // word reads one word: scheme, user and path go, and what is left may be an
 // address, a network, a range, a name, with or without a port.
 func (c *content) word(w, last string) {
-	if r, ok := patternRange(w); ok {
+	if r, ok := patternRange(bare(w)); ok {
 		c.ranges = append(c.ranges, r)
 		c.peers++
 		return
@@ -289,6 +289,20 @@ func (c *content) word(w, last string) {
 		w = w[:i]
 	}
 	c.endpoint(w, last, peer)
+}
+
+// bare takes scheme, user and the shell's socket path off a word.
+func bare(w string) string {
+	if i := strings.Index(w, "://"); i >= 0 {
+		w = w[i+3:]
+	}
+	if i := strings.LastIndexByte(w, '@'); i >= 0 {
+		w = w[i+1:]
+	}
+	if rest, ok := strings.CutPrefix(w, "/dev/tcp/"); ok {
+		return rest
+	}
+	return strings.TrimPrefix(w, "/dev/udp/")
 }
 
 // endpoint reads what is left of a word: an address or a name, with or without

@@ -76,6 +76,8 @@ func TestMatch(t *testing.T) {
 		{"sweep by network", "nmap -p 22 10.20.4.0/24", sweep, contentPeer},
 		{"sweep by range", "nmap 10.20.4.1-254", sweep, contentPeer},
 		{"sweep of everything", "masscan 10.0.0.0/8", sweep, contentTool},
+		{"sweep by a loop over sockets", "for i in $(seq 1 60); do (echo >/dev/tcp/10.20.4.$i/22) 2>/dev/null; done", sweep, contentPeer},
+		{"sweep by a format of addresses", `requests.get(f"http://10.20.4.{i}:22/")`, sweep, contentPeer},
 		{"sweep of another network", "nmap 10.30.0.0/24", sweep, contentOther},
 		{"one target of many", "ping 10.20.4.7", sweep, contentTool},
 		{"a list of the ports of a search", "python probe.py --ports 21,22,25,8080", search, contentPort},

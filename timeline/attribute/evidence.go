@@ -63,6 +63,10 @@ func (q *inquiry) timing() {
 	if wake > 0 {
 		q.fact("%d bursts are in the wake of a call that left a process running; they are not counted in the timing", wake)
 	}
+	if len(times) == 0 && going+wake > 0 {
+		q.doubts = append(q.doubts, "no burst is left that a process which was left running does not explain, so timing cannot be tested")
+		return
+	}
 	if len(times) == 0 || axis.total == 0 {
 		q.doubts = append(q.doubts, fmt.Sprintf("no burst lies in the observed time of run %s, so timing cannot be tested", id))
 		return

@@ -240,7 +240,7 @@ func (s *beaconState) judge(p *beaconPeer) *Draft {
 		return nil
 	}
 	d.title = "Beacon: " + p.src.String() + " to " + called + " every " + span(float64(b.mode))
-	d.benign = []string{"update checks, trackers, health checks, licence servers", "evenly spread traffic without any beacon scores high too"}
+	d.benign = []string{"update checks, trackers, health checks, licence servers", "a job that looks for work or reports at intervals"}
 	if len(p.sizes) == 0 {
 		d.untested = []string{"the regularity of sizes: these logs count no bytes"}
 	}
