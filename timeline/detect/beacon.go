@@ -53,6 +53,7 @@ type beaconPeer struct {
 	beaconSpan
 	times []uint32 // seconds since the beginning of the data, by session
 	sizes []uint32 // bytes sent, where recorded
+	stood float64  // seconds for which those contacts lasted
 	trail trail
 	hits  map[netip.Addr]int64 // contacts by address, of a peer that is a name; its dst is then invalid
 }
@@ -180,6 +181,7 @@ func (p *beaconPeer) note(x *Session, first int64) {
 		return
 	}
 	p.times = append(p.times, uint32(x.Start/1e9-first/1e9))
+	p.stood += x.Seconds()
 	if x.BytesOut >= 0 {
 		p.sizes = append(p.sizes, uint32(min(x.BytesOut, math.MaxUint32)))
 	}
@@ -231,6 +233,9 @@ func (s *beaconState) judge(p *beaconPeer) *Draft {
 	if own > 0 {
 		d.part("life", float64(own), float64(beaconLife), 0, "scored over its own life of %s, not over a day", span(float64(own)))
 	}
+	if share := p.stood / float64(slices.Max(p.times)-slices.Min(p.times)); share >= beaconStands {
+		d.part("stands", round3(share), beaconStands, -2, "the contacts last for %.0f %% of the time: one connection that is renewed, or recorded in parts", 100*min(share, 1))
+	}
 	d.part("ordinary", 1, 1, -3, "most regular traffic is a program checking in with its own service")
 	s.lab.prevalencePart(d, cmp.Or(nameOf(p), p.dst.String()), visitors)
 	if p.host == "" && s.lab.have[NeedNames] {
@@ -257,6 +262,7 @@ const (
 	beaconLife     = int64(3600) // seconds, at least
 	beaconContacts = 20
 	beaconPlain    = 0.85 // its score, at least
+	beaconStands   = 0.5  // share of the time for which contacts last that are no visits
 	beaconSlow     = 24   // contacts in a day, below which all days count
 )
 

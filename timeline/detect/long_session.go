@@ -223,6 +223,7 @@ func (s *longState) judge(p *longPeer) *Draft {
 	if p.call() {
 		d.part("call", float64(min(p.out, p.in))/p.covered, callRate, -3, "%s a second both ways over UDP: as a call has", size(int64(float64(min(p.out, p.in))/p.covered)))
 	}
+	s.lab.standing(d)
 	if s.lab.prevalenceParts(d, p.dst); d.points() < 1 {
 		return nil
 	}
@@ -256,6 +257,24 @@ const manyHosts = 8
 func (l *Lab) ordinary(dst netip.Addr) bool {
 	v, _ := l.visits.of(dst)
 	return len(l.held) > 0 && v.others >= manyHosts
+}
+
+// What stands from about the beginning of the data to about their end, of half a day or
+// more, was there before, and stays.
+const (
+	standingLeast = 12 * int64(3600e9)
+	standingEdge  = 20 // the part of the data that may be missing at either end
+)
+
+// standing adds what speaks for a service of the source's own: it was there when the data began,
+// and no run ever held the address.
+func (l *Lab) standing(d *Draft) {
+	whole := l.End() - l.First
+	edge := whole / standingEdge
+	if len(l.held) == 0 || l.held[d.src.Unmap().WithZone("")] || l.translated(d.src) || whole < standingLeast || d.trail.start-l.First > edge || l.End()-d.trail.end > edge {
+		return
+	}
+	d.part("standing", 1, 1, -1.5, "it was there when the data begin and is when they end, at an address that no run ever held")
 }
 
 // prevalenceParts adds RITA's modifier: rare peers count more, common ones less.

@@ -322,3 +322,30 @@ func TestHabitualFailures(t *testing.T) {
 		{name: "desks", make: many, cfg: Config{Held: addrs(3, 4)}, want: []string{"low  10.20.9.0/24 -"}},
 	})
 }
+
+// TestStandingServices: what an address of no run's keeps up all the time counts less, and the
+// parts of a connection that stands are no beacon.
+func TestStandingServices(t *testing.T) {
+	keep := func(src string, from, to int64) func(*fake) {
+		return func(f *fake) {
+			for i := from; i < to; i++ {
+				f.conn(t0+i*hour+mins, src, 4500, "203.0.113.9", 4500, "", "SF", 3500, 300e6, 400e6).Proto = "udp"
+			}
+		}
+	}
+	held := Config{Held: addrs(3, 4)}
+	runScenarios(t, "overlay_vpn", []scenario{
+		{name: "a gateway's", make: keep("10.20.0.1", 0, 24), cfg: held, want: []string{"low 10.20.0.1 203.0.113.9 4500"}},
+		{name: "that begins", make: keep("10.20.0.1", 9, 24), cfg: held, want: []string{"medium 10.20.0.1 203.0.113.9 4500"}},
+		{name: "of a machine of runs", make: keep("10.20.3.1", 0, 24), cfg: held, want: []string{"medium 10.20.3.1 203.0.113.9 4500"}},
+		{name: "without an inventory", make: keep("10.20.0.1", 0, 24), want: []string{"medium 10.20.0.1 203.0.113.9 4500"}},
+	})
+	runScenarios(t, "beacon", []scenario{
+		{name: "renewed each hour", make: keep("10.20.3.1", 0, 24), want: []string{"low 10.20.3.1 203.0.113.9 4500"}},
+		{name: "visits each hour", make: func(f *fake) {
+			for i := range int64(24) {
+				f.conn(t0+i*hour+mins, "10.20.3.1", 4500, "203.0.113.9", 4500, "", "SF", 3, 3e3, 4e3)
+			}
+		}, want: []string{"medium 10.20.3.1 203.0.113.9 4500"}},
+	})
+}
