@@ -208,6 +208,7 @@ type inquiry struct {
 	shift    float64
 	matches  int  // bursts that a call's content explains
 	named    int  // those during a call that names the peer, or runs the tool on its port
+	mistaken bool // a zone, it seems: see zone
 	shown    bool // something points to the host itself, not only away from known agents
 }
 
@@ -238,6 +239,7 @@ func (c *caseFile) cause(inc *firetrail.Incident) firetrail.Cause {
 	q.factors()
 	q.recurrence()
 	q.circumstances()
+	q.zone()
 	return q.conclude()
 }
 
@@ -380,7 +382,7 @@ func (q *inquiry) conclude() firetrail.Cause {
 	switch {
 	case q.run != nil && !q.unlikely() && clean && p[byAgent] >= verdictPosterior && (q.shift <= verdictShift || q.matches >= verdictMatches || q.named > 0):
 		verdict = firetrail.VerdictAgent
-	case p[byHost] >= verdictPosterior && q.shown:
+	case p[byHost] >= verdictPosterior && q.shown && !q.mistaken:
 		verdict = firetrail.VerdictHost
 	case p[byConfiguration] >= verdictPosterior && q.byRule():
 		verdict = firetrail.VerdictMisconfiguration
@@ -432,6 +434,8 @@ func (q *inquiry) denied() bool {
 // why says what kept a verdict away.
 func (q *inquiry) why(p [3]float64) {
 	switch {
+	case q.mistaken:
+		q.fact("undetermined: the times of bursts and calls do not fit as they are, and would with another zone")
 	case p[byAgent] < verdictPosterior && p[byAgent] >= max(p[byHost], p[byConfiguration]):
 		q.fact("undetermined: the posterior of an agent is %.3f, below %.2f", p[byAgent], verdictPosterior)
 	case p[byAgent] >= verdictPosterior && q.unlikely():

@@ -126,6 +126,18 @@ func TestCauses(t *testing.T) {
 			}
 			return fs
 		}(), firetrail.VerdictUndetermined, "undetermined"},
+		{"bursts an hour after calls that say it", lab(6, func(h, c int) string {
+			if h == 0 && c%10 == 3 {
+				return "python probe.py --ports 2222,2223,2224"
+			}
+			return "python step.py"
+		}), []firetrail.Finding{found(refused, "10.20.3.1", dst, 2222, callAt(3)+hour, callAt(13)+hour, callAt(23)+hour, callAt(33)+hour)}, firetrail.VerdictUndetermined, "a mistaken zone"},
+		{"bursts at no such distance", lab(6, func(h, c int) string {
+			if h == 0 && c%10 == 3 {
+				return "python probe.py --ports 2222,2223,2224"
+			}
+			return "python step.py"
+		}), []firetrail.Finding{found(refused, "10.20.3.1", dst, 2222, callAt(3)+hour, callAt(13)+2*hour, callAt(23)+70*minute, callAt(33)+hour)}, firetrail.VerdictHost, "host"},
 		{"one burst in one call is not enough", lab(6, func(int, int) string { return "" }),
 			[]firetrail.Finding{found(sshTunnel, "10.20.3.1", dst, 443, callAt(3))}, firetrail.VerdictUndetermined, "undetermined"},
 		{"service of a host", lab(6, quiet), []firetrail.Finding{found(bulkEgress, "10.20.3.2", dst, 443, few("", "")...)}, firetrail.VerdictHost, "while no run held"},
