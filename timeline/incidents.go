@@ -53,12 +53,14 @@ func (o Options) filled() Options {
 //     address, but for a gateway's - and close in time (RunGap, SourceGap) or with a
 //     common target;
 //  2. one source and one peer at the same time, whatever the attribution: what
-//     several detectors see in one session;
+//     several detectors see in one session, or in a burst of refusals;
 //  3. spread: a host that a finding reached begins a finding of its own within
 //     SpreadGap of that, unless both are known to be of different runs;
 //  4. a storm: three sources or more, refused at the same destination within
-//     SourceGap of each other, none of them explained by a tool call. What
-//     belongs to a storm is no sign of its sources: rules 1 to 3 leave it out.
+//     SourceGap of each other, none of them explained by a tool call; storms of the
+//     same sources at the same time are one. So are long sessions of three sources with
+//     one peer of which nothing else is known, nor a run. What belongs to a storm is no
+//     sign of its sources: rules 1 to 3 leave it out.
 //
 // Undated findings form incidents of their own. The result is sorted by start
 // and id and does not depend on the order of the findings.
@@ -76,6 +78,7 @@ func Incidents(findings []firetrail.Finding, opt Options) []firetrail.Incident {
 	g.storms()
 	g.subjects()
 	g.sessions()
+	g.within()
 	g.spread()
 	var out []firetrail.Incident
 	for _, group := range g.groups() {
@@ -259,6 +262,30 @@ func (g *grouping) sessions() {
 	}
 }
 
+// within joins what was refused at a few of the targets of a burst of many.
+func (g *grouping) within() {
+	bursts := map[netip.Addr][]int{}
+	for i, f := range g.fs {
+		if f.Detector == "policy_burst" && f.SrcIP.IsValid() && dated(f) && !g.storm[i] {
+			bursts[f.SrcIP] = append(bursts[f.SrcIP], i)
+		}
+	}
+	for i, f := range g.fs {
+		if !hasPart(f, "refused") || !dated(f) || g.storm[i] {
+			continue
+		}
+		for _, j := range bursts[f.SrcIP] {
+			b := g.fs[j]
+			aimed := slices.ContainsFunc(b.Targets, func(t firetrail.Target) bool {
+				return slices.ContainsFunc(f.Targets, func(o firetrail.Target) bool { return o.IP == t.IP && o.Port == t.Port })
+			})
+			if aimed && f.Start <= b.End+minute && b.Start <= f.End+minute && !g.parted(f, b) {
+				g.join(i, j)
+			}
+		}
+	}
+}
+
 // refusedOnly are detectors of traffic that got nowhere.
 func refusedOnly(f *firetrail.Finding) bool {
 	return f.Detector == "policy_burst" || f.Detector == "refused_egress"
@@ -272,54 +299,113 @@ func explained(f *firetrail.Finding) bool {
 // stormSources is from how many sources the same refusal is one matter.
 const stormSources = 3
 
+// plainSessions are long sessions of which no run is known, and with whose peer the source
+// did nothing else that was found.
+func (g *grouping) plainSessions() map[int]bool {
+	type pair struct {
+		src  netip.Addr
+		peer string
+	}
+	other := map[pair]bool{}
+	for _, f := range g.fs {
+		if f.Detector == "long_session" {
+			continue
+		}
+		for _, p := range peersOf(f) {
+			other[pair{f.SrcIP, p}] = true
+		}
+	}
+	out := map[int]bool{}
+	for i, f := range g.fs {
+		out[i] = f.Detector == "long_session" && f.SrcIP.IsValid() && g.runOf(f) == "" &&
+			!slices.ContainsFunc(peersOf(f), func(p string) bool { return other[pair{f.SrcIP, p}] })
+	}
+	return out
+}
+
+// storm is a group of findings that have one cause outside their sources.
+type storm struct {
+	first      int
+	start, end int64
+	sources    []netip.Addr // distinct, sorted
+}
+
+// alike reports two storms at the same time of which the smaller has at least half of its
+// sources in the other.
+func (a *storm) alike(b *storm, gap int64) bool {
+	common := 0
+	for _, src := range a.sources {
+		if _, found := slices.BinarySearchFunc(b.sources, src, netip.Addr.Compare); found {
+			common++
+		}
+	}
+	return a.start <= b.end+gap && b.start <= a.end+gap && 2*common >= min(len(a.sources), len(b.sources))
+}
+
 // storms is rule 4.
 func (g *grouping) storms() {
 	byPeer := map[string][]int{}
 	var order []string
+	plain := g.plainSessions()
 	for i, f := range g.fs {
-		if !refusedOnly(f) || explained(f) || !dated(f) {
+		if !refusedOnly(f) && !plain[i] || explained(f) || !dated(f) {
 			continue
 		}
 		for _, p := range peersOf(f) {
+			if plain[i] {
+				p = "session " + p
+			}
 			if byPeer[p] == nil {
 				order = append(order, p)
 			}
 			byPeer[p] = append(byPeer[p], i)
 		}
 	}
+	var refused []storm
 	for _, p := range order {
-		members := byPeer[p]
-		for from := 0; from < len(members); {
-			to, end := from+1, g.fs[members[from]].End
-			for to < len(members) && g.fs[members[to]].Start <= end+g.opt.SourceGap {
-				end = max(end, g.fs[members[to]].End)
-				to++
+		for _, s := range g.stormsAt(byPeer[p]) {
+			if plain[s.first] {
+				continue
 			}
-			var sources []netip.Addr
-			for _, m := range members[from:to] {
-				sources = append(sources, sourcesOf(g.fs[m])...)
-			}
-			if distinct(sources) >= stormSources {
-				for _, m := range members[from:to] {
-					g.join(members[from], m)
-					g.storm[m] = true
+			for i := range refused {
+				if refused[i].alike(&s, g.opt.SourceGap) {
+					g.join(refused[i].first, s.first)
 				}
 			}
-			from = to
+			refused = append(refused, s)
 		}
 	}
 }
 
-func distinct(a []netip.Addr) int {
-	a = slices.Clone(a)
-	slices.SortFunc(a, netip.Addr.Compare)
-	return len(slices.Compact(a))
+// stormsAt joins the storms among findings with a common peer, in order of start.
+func (g *grouping) stormsAt(members []int) (out []storm) {
+	for from := 0; from < len(members); {
+		to, end := from+1, g.fs[members[from]].End
+		for to < len(members) && g.fs[members[to]].Start <= end+g.opt.SourceGap {
+			end = max(end, g.fs[members[to]].End)
+			to++
+		}
+		var sources []netip.Addr
+		for _, m := range members[from:to] {
+			sources = append(sources, sourcesOf(g.fs[m])...)
+		}
+		slices.SortFunc(sources, netip.Addr.Compare)
+		if sources = slices.Compact(sources); len(sources) >= stormSources {
+			for _, m := range members[from:to] {
+				g.join(members[from], m)
+				g.storm[m] = true
+			}
+			out = append(out, storm{members[from], g.fs[members[from]].Start, end, sources})
+		}
+		from = to
+	}
+	return out
 }
 
 // entryGap bounds SpreadGap where somebody from the internet logged in and went on.
 const entryGap = 2 * hour
 
-// spread is rule 3. What a refused burst aimed at was not reached; a host that
+// spread is rule 3. What a refused burst aimed at was not reached, nor what failed on first contact; a host that
 // was one of many in a sweep has to do more than be refused itself. What is only
 // worth knowing (SSH from the internet that may have come to nothing) joins nothing.
 func (g *grouping) spread() {
@@ -330,7 +416,7 @@ func (g *grouping) spread() {
 		}
 	}
 	for i, a := range g.fs {
-		if !dated(a) || refusedOnly(a) || !a.SrcIP.IsValid() || a.Severity == firetrail.SeverityInfo {
+		if !dated(a) || refusedOnly(a) || a.Detector == "first_contact" || !a.SrcIP.IsValid() || a.Severity == firetrail.SeverityInfo {
 			continue
 		}
 		entry := hasPart(a, "inbound") // what a run is known to have done, or was refused, is no intruder's

@@ -78,6 +78,31 @@ func entry(src, dst string, start, end int64, onward string, at int64) firetrail
 	return f
 }
 
+// burst is one of refusals at many targets.
+func burst(src string, start, end int64) firetrail.Finding {
+	f := finding("policy_burst", src, "", 0, start, end, "", 0, "")
+	f.Targets = nil
+	for i := range 20 {
+		f.Targets = append(f.Targets, firetrail.Target{IP: netip.MustParseAddr(fmt.Sprintf("203.0.113.%d", 1+i)), Port: 4444})
+	}
+	f.Targeted = 20
+	return f
+}
+
+func refusedAt(detector, src, dst string, port, start int64) firetrail.Finding {
+	f := finding(detector, src, dst, port, start, start+1, "", 0, "")
+	f.Why = []firetrail.Part{{Part: "refused"}}
+	return f
+}
+
+// refusals are those of n sources at one peer.
+func refusals(n int, dst string, start int64) (fs []firetrail.Finding) {
+	for i := range n {
+		fs = append(fs, finding("refused_egress", fmt.Sprintf("10.20.3.%d", 1+i), dst, 443, start+int64(i), start+20, "", 0, ""))
+	}
+	return fs
+}
+
 func TestIncidents(t *testing.T) {
 	opt := Options{Gateways: []netip.Addr{netip.MustParseAddr(gateway)}}
 	storm := func(from, n int, start int64) (fs []firetrail.Finding) {
@@ -96,6 +121,31 @@ func TestIncidents(t *testing.T) {
 			finding("ssh_tunnel", "10.20.3.7", "203.0.113.9", 443, 200, 500, "r-1", .95, "A4"),
 			finding("mining", "10.20.3.7", "203.0.113.10", 3333, 700, 900, "r-1", .95, "A4"),
 		}, "policy_burst@60,ssh_tunnel@200,mining@700"},
+		{"refused at one target of a burst", []firetrail.Finding{
+			burst("10.20.3.7", 100, 110),
+			refusedAt("mining", "10.20.3.7", "203.0.113.12", 4444, 102),
+			refusedAt("mining", "10.20.3.7", "203.0.113.99", 4444, 900),
+		}, "policy_burst@100,mining@102\nmining@900"},
+		{"what failed on first contact was not reached", []firetrail.Finding{
+			finding("first_contact", "10.20.3.1", "10.20.3.7", 5357, 100, 110, "", 0, ""),
+			finding("mining", "10.20.3.7", "203.0.113.10", 3333, 150, 300, "", 0, ""),
+		}, "first_contact@100\nmining@150"},
+		{"long sessions of three with one peer", []firetrail.Finding{
+			finding("long_session", "10.20.3.1", "198.51.100.5", 5432, 100, 900, "", 0, ""),
+			finding("long_session", "10.20.3.2", "198.51.100.5", 5432, 110, 900, "", 0, ""),
+			finding("long_session", "10.20.3.3", "198.51.100.5", 5432, 120, 900, "", 0, ""),
+			finding("mining", "10.20.3.3", "203.0.113.10", 3333, 700, 720, "", 0, ""),
+		}, "long_session@100,long_session@110,long_session@120\nmining@700"},
+		{"long sessions of three, one of which mines there", []firetrail.Finding{
+			finding("long_session", "10.20.3.1", "198.51.100.5", 5432, 100, 900, "", 0, ""),
+			finding("long_session", "10.20.3.2", "198.51.100.5", 5432, 110, 900, "", 0, ""),
+			finding("long_session", "10.20.3.3", "198.51.100.5", 5432, 120, 900, "", 0, ""),
+			finding("mining", "10.20.3.3", "198.51.100.5", 5432, 120, 900, "", 0, ""),
+		}, "long_session@100\nlong_session@110\nlong_session@120,mining@120"},
+		{"two mistakes of the same sources", append(refusals(3, "198.51.100.20", 100), refusals(3, "198.51.100.21", 110)...),
+			"refused_egress@100,refused_egress@101,refused_egress@102,refused_egress@110,refused_egress@111,refused_egress@112"},
+		{"the same, a day apart", append(refusals(3, "198.51.100.20", 100), refusals(3, "198.51.100.21", 1800)...),
+			"refused_egress@100,refused_egress@101,refused_egress@102\nrefused_egress@1800,refused_egress@1801,refused_egress@1802"},
 		{"one run, days apart", []firetrail.Finding{
 			finding("ssh_tunnel", "10.20.3.7", "203.0.113.9", 443, 200, 500, "r-1", .95, "A4"),
 			finding("mining", "10.20.3.7", "203.0.113.10", 3333, 2000, 2100, "r-1", .95, "A4"),

@@ -3,6 +3,7 @@ package timeline
 import (
 	"cmp"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -55,6 +56,9 @@ func stepOf(f *firetrail.Finding) (phase, told string) {
 			continue
 		}
 		if t, ok := tried[f.Detector]; ok && hasPart(f, "refused") {
+			if f.Detector == "mining" && f.Host == "" { // other software uses the port too
+				t = "was refused at a port of mining pools"
+			}
 			return "refused", t
 		}
 		return s.phase, s.told
@@ -124,6 +128,9 @@ func title(inc *firetrail.Incident, group []*firetrail.Finding) string {
 	of := phaseOf(group)
 	for _, f := range group {
 		name, told := stepOf(f)
+		if name == "entry" && len(inc.Sources) == 1 && inc.Sources[0] == f.SrcIP { // told of who came, not of where
+			told = "reached a host inside over SSH"
+		}
 		if len(inc.Sources) > 1 && inc.Run == nil {
 			told = strings.Replace(told, "was ", "were ", 1)
 		}
@@ -132,7 +139,9 @@ func title(inc *firetrail.Incident, group []*firetrail.Finding) string {
 		}
 	}
 	who := sourceText(inc.Sources)
-	who = strings.ToUpper(who[:1]) + who[1:]
+	if _, err := netip.ParseAddr(who); err != nil { // "several sources", not fd00::1
+		who = strings.ToUpper(who[:1]) + who[1:]
+	}
 	if inc.Run != nil {
 		who = fmt.Sprintf("Run %s on %s", inc.Run.ID, sourceText(inc.Sources))
 	}

@@ -145,6 +145,9 @@ func (c *content) read(text string) {
 	for _, m := range marks {
 		if strings.Contains(lower, m.text) {
 			c.families |= familyNamed(m.family)
+			if m.peer != "" {
+				c.names = append(c.names, m.peer)
+			}
 		}
 	}
 	for line := range strings.Lines(lower) {
@@ -161,6 +164,7 @@ func (c *content) read(text string) {
 func (c *content) command(text string) {
 	secure := false // within an ssh command
 	script := false // the next word is the file that an interpreter runs
+	ports := false  // the word before is an option of ports, or one of its list
 	last := ""      // the word before
 	for w := range strings.FieldsFuncSeq(text, separates) {
 		lower := strings.ToLower(w)
@@ -186,6 +190,11 @@ func (c *content) command(text string) {
 			c.families |= familyNamed("tunnel over SSH")
 		}
 		c.families |= familyOf(program)
+		if ports = portOption(last) || ports; ports && c.portList(lower) {
+			last = lower
+			continue
+		}
+		ports = false
 		c.word(lower, last)
 		last = lower
 	}
@@ -244,7 +253,7 @@ func leftRunning(line string) bool {
 // word reads one word: scheme, user and path go, and what is left may be an
 // address, a network, a range, a name, with or without a port.
 func (c *content) word(w, last string) {
-	if r, ok := patternRange(w); ok {
+	if r, ok := patternRange(bare(w)); ok {
 		c.ranges = append(c.ranges, r)
 		c.peers++
 		return
@@ -253,9 +262,6 @@ func (c *content) word(w, last string) {
 		return
 	}
 	if rest, ok := strings.CutPrefix(w, "-p"); ok && c.port(rest) {
-		return
-	}
-	if (last == "-p" || last == "--port" || last == "port" || last == "--rport" || last == "--ports" || last == "dport" || last == "--dport") && c.portList(w) {
 		return
 	}
 	peer := false
@@ -283,6 +289,20 @@ func (c *content) word(w, last string) {
 		w = w[:i]
 	}
 	c.endpoint(w, last, peer)
+}
+
+// bare takes scheme, user and the shell's socket path off a word.
+func bare(w string) string {
+	if i := strings.Index(w, "://"); i >= 0 {
+		w = w[i+3:]
+	}
+	if i := strings.LastIndexByte(w, '@'); i >= 0 {
+		w = w[i+1:]
+	}
+	if rest, ok := strings.CutPrefix(w, "/dev/tcp/"); ok {
+		return rest
+	}
+	return strings.TrimPrefix(w, "/dev/udp/")
 }
 
 // endpoint reads what is left of a word: an address or a name, with or without
@@ -347,8 +367,17 @@ func (c *content) port(s string) bool {
 	return true
 }
 
-// portList reads "22", "22,80" (already split at commas) and "1-1024", of which
-// the bounds are kept.
+// portOption reports an option whose value is a port, or a list of ports.
+func portOption(w string) bool {
+	switch strings.TrimLeft(w, "-") {
+	case "p", "port", "ports", "rport", "rports", "dport", "dports":
+		return true
+	}
+	return false
+}
+
+// portList reads a word of a list of ports (lists are split at commas): "22", or
+// "1-1024", of which the bounds are kept.
 func (c *content) portList(s string) bool {
 	low, high, isRange := strings.Cut(s, "-")
 	ok := c.port(low)

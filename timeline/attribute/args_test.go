@@ -36,6 +36,12 @@ func TestMatch(t *testing.T) {
 		sweep.Targets = append(sweep.Targets, firetrail.Target{IP: ip(fmt.Sprintf("10.20.4.%d", i+1)), Port: 22})
 	}
 	tunnel := found(sshTunnel, "10.20.3.7", "203.0.113.9", 443, 0)
+	search := found(policyBurst, "10.20.3.7", "", firetrail.Absent, 0)
+	for i, port := range []int64{21, 22, 25, 8080, 993} {
+		search.Targets = append(search.Targets, firetrail.Target{IP: ip(fmt.Sprintf("203.0.113.%d", i+1)), Port: port})
+	}
+	zone, hub, bucket := found(dnsTunnel, "10.20.3.7", "10.20.0.2", 53, 0), found(bulkEgress, "10.20.3.7", "198.51.100.20", 443, 0), found(bulkEgress, "10.20.3.7", "198.51.100.21", 443, 0)
+	zone.Host, hub.Host, bucket.Host = "kv.example", "huggingface.co", "b.s3.amazonaws.com"
 	for _, c := range []struct {
 		name, args string
 		f          firetrail.Finding
@@ -70,8 +76,16 @@ func TestMatch(t *testing.T) {
 		{"sweep by network", "nmap -p 22 10.20.4.0/24", sweep, contentPeer},
 		{"sweep by range", "nmap 10.20.4.1-254", sweep, contentPeer},
 		{"sweep of everything", "masscan 10.0.0.0/8", sweep, contentTool},
+		{"sweep by a loop over sockets", "for i in $(seq 1 60); do (echo >/dev/tcp/10.20.4.$i/22) 2>/dev/null; done", sweep, contentPeer},
+		{"sweep by a format of addresses", `requests.get(f"http://10.20.4.{i}:22/")`, sweep, contentPeer},
 		{"sweep of another network", "nmap 10.30.0.0/24", sweep, contentOther},
 		{"one target of many", "ping 10.20.4.7", sweep, contentTool},
+		{"a list of the ports of a search", "python probe.py --ports 21,22,25,8080", search, contentPort},
+		{"a list of other ports", "python probe.py --ports 5000,5001,5002", search, contentOther},
+		{"a list ends where the ports end", "python probe.py -p 22,25 --rate 8080", search, contentOther},
+		{"the zone of a tunnel", "./client --domain=t.kv.example", zone, contentPeer},
+		{"the service that a command means", "hf upload me/dump /data", hub, contentPeer},
+		{"one of its hosts", "aws s3 cp a s3://b/", bucket, contentTool},
 		{"no arguments", "", tunnel, contentSilent},
 		{"unrelated", "pip install torch", tunnel, contentOther},
 	} {

@@ -72,7 +72,8 @@ type exposure struct {
 // posterior from equal priors; every verdict comes with its figures, the
 // assumptions, and what speaks against it. "agent" asks for a posterior of 0.95,
 // nothing that contradicts, and one of: a shift p of 0.01, matching tool calls
-// on two bursts, a call active at a burst that names the peer or runs the tool on its port; "host" for something that points to it: bursts in idle time, a
+// on two bursts, a call that names the peer, or runs a tool for it, and
+// during which, or soon after, a burst begins; "host" for something that points to it: bursts in idle time, a
 // way in, or a trace that would have shown the act and does not.
 func Causes(inv firetrail.Inventory, incidents []firetrail.Incident, findings []firetrail.Finding, observed []firetrail.Interval) {
 	NewIndex(inv, Options{}).Causes(incidents, findings, observed)
@@ -186,6 +187,7 @@ type moment struct {
 	matched bool   // and its content fits, or it is in the wake of one that did
 	named   bool   // a call that was active then names the peer, or runs the tool on its port
 	lasting bool
+	hinted  bool // a call that was active then says a little: the port, a tool that may do it
 	idle    bool // no run held the address
 	follows bool // goes on what one process began before: no witness of its own for what its time says
 }
@@ -206,6 +208,7 @@ type inquiry struct {
 	shift    float64
 	matches  int  // bursts that a call's content explains
 	named    int  // those during a call that names the peer, or runs the tool on its port
+	mistaken bool // a zone, it seems: see zone
 	shown    bool // something points to the host itself, not only away from known agents
 }
 
@@ -236,6 +239,7 @@ func (c *caseFile) cause(inc *firetrail.Incident) firetrail.Cause {
 	q.factors()
 	q.recurrence()
 	q.circumstances()
+	q.zone()
 	return q.conclude()
 }
 
@@ -272,7 +276,7 @@ func (q *inquiry) gather() {
 				order = append(order, src)
 			}
 			for _, b := range q.x.bursts(&one) {
-				bySrc[src] = append(bySrc[src], q.moment(src, &b, eps))
+				bySrc[src] = append(bySrc[src], q.moment(&one, src, &b, eps))
 			}
 		}
 	}
@@ -285,6 +289,7 @@ func (q *inquiry) gather() {
 				o := &q.moments[n-1]
 				o.at.End = max(o.at.End, m.at.End)
 				o.matched, o.lasting, o.named, o.follows = o.matched || m.matched, o.lasting || m.lasting, o.named || m.named, o.follows && m.follows
+				o.hinted = o.hinted || m.hinted
 				continue
 			}
 			q.moments = append(q.moments, m)
@@ -307,7 +312,7 @@ func split(f *firetrail.Finding) []firetrail.Finding {
 	return out
 }
 
-func (q *inquiry) moment(src netip.Addr, b *burst, eps int64) moment {
+func (q *inquiry) moment(f *firetrail.Finding, src netip.Addr, b *burst, eps int64) moment {
 	m := moment{at: b.at, src: src, idle: len(b.weights) == 0, follows: b.follows}
 	for i := range b.weights {
 		w := &b.weights[i]
@@ -316,13 +321,29 @@ func (q *inquiry) moment(src netip.Addr, b *burst, eps int64) moment {
 		}
 		m.run = w.claim.lease.Run
 		m.matched = w.matched()
-		m.named = m.matched && !w.lasting && w.k > contentTool
+		m.hinted = w.call >= 0 && w.k > contentSilent
+		m.named = m.matched && w.begun(b.at, eps) && (w.k > contentTool || w.k == contentTool && w.does(f.Detector))
 		m.lasting = w.lasting
 		q.run.windows.overlap(b.at.Start-eps, b.at.Start+eps, func(i int) {
 			m.inside = m.inside || !q.run.elsewhere(i, w.claim.lease)
 		})
 	}
 	return m
+}
+
+// begun reports that the burst began while the weight's call was active, or soon after it
+// had left a process running.
+func (w *weight) begun(at firetrail.Interval, eps int64) bool {
+	return !w.lasting || w.call >= 0 && w.call < w.claim.trace.clocked && at.Start <= add(w.claim.trace.windows.iv[w.call].End, eps)
+}
+
+// does reports that the weight's call runs a tool that is for what the detector sees.
+func (w *weight) does(detector string) bool {
+	if w.call < 0 {
+		return false
+	}
+	_, own := w.claim.trace.contentOf(w.call).families.explains(detector)
+	return own
 }
 
 // term adds a log10 likelihood ratio for one hypothesis, clipped.
@@ -359,11 +380,11 @@ func (q *inquiry) conclude() firetrail.Cause {
 	verdict := firetrail.VerdictUndetermined
 	clean := len(q.contrary) == 0
 	switch {
-	case q.run != nil && clean && p[byAgent] >= verdictPosterior && (q.shift <= verdictShift || q.matches >= verdictMatches || q.named > 0):
+	case q.run != nil && !q.unlikely() && clean && p[byAgent] >= verdictPosterior && (q.shift <= verdictShift || q.matches >= verdictMatches || q.named > 0):
 		verdict = firetrail.VerdictAgent
-	case p[byHost] >= verdictPosterior && q.shown:
+	case p[byHost] >= verdictPosterior && q.shown && !q.mistaken:
 		verdict = firetrail.VerdictHost
-	case p[byConfiguration] >= verdictPosterior:
+	case p[byConfiguration] >= verdictPosterior && q.byRule():
 		verdict = firetrail.VerdictMisconfiguration
 	}
 	q.fact("posterior from equal priors: agent %.3f, host %.3f, misconfiguration %.3f (log10 scores %+.2f, %+.2f, %+.2f); the terms are taken as independent", post.Agent, post.Host, post.Misconfiguration, q.scores[0], q.scores[1], q.scores[2])
@@ -387,15 +408,44 @@ func (q *inquiry) conclude() firetrail.Cause {
 	return firetrail.Cause{Verdict: verdict, Posterior: post, Facts: q.facts, Terms: q.terms}
 }
 
+// unlikely reports an incident that is rather laid to something outside of all runs.
+func (q *inquiry) unlikely() bool {
+	return q.inc.Run == nil && len(q.inc.Candidates) > 0 && q.inc.Candidates[0].ID == Background
+}
+
+// byRule reports what a configuration can be behind: refusals, or what half of the known
+// addresses do alike. What a few do that nobody refused has another cause, though
+// nothing tells which.
+func (q *inquiry) byRule() bool {
+	known := 0
+	for _, p := range q.places {
+		if q.cells.host[p.ip] > 0 {
+			known++
+		}
+	}
+	return q.denied() || 2*known >= len(q.places)
+}
+
+// denied reports that all of it got nowhere.
+func (q *inquiry) denied() bool {
+	return !slices.ContainsFunc(q.findings, func(f *firetrail.Finding) bool { return !refusedOnly(f.Detector) })
+}
+
 // why says what kept a verdict away.
 func (q *inquiry) why(p [3]float64) {
 	switch {
+	case q.mistaken:
+		q.fact("undetermined: the times of bursts and calls do not fit as they are, and would with another zone")
 	case p[byAgent] < verdictPosterior && p[byAgent] >= max(p[byHost], p[byConfiguration]):
 		q.fact("undetermined: the posterior of an agent is %.3f, below %.2f", p[byAgent], verdictPosterior)
+	case p[byAgent] >= verdictPosterior && q.unlikely():
+		q.fact("undetermined: a cause outside the runs is likelier than any of them")
 	case p[byAgent] >= verdictPosterior && len(q.contrary) > 0:
 		q.fact("undetermined: a fact contradicts an agent")
 	case p[byAgent] >= verdictPosterior:
 		q.fact("undetermined: the shift test gives p = %.3g, above %.2f, and no tool call in time names the peer; %d bursts match loosely, fewer than %d", q.shift, verdictShift, q.matches, verdictMatches)
+	case p[byConfiguration] >= verdictPosterior:
+		q.fact("undetermined: several addresses do it alike, but few of those that are known, and it was not refused")
 	case p[byHost] >= verdictPosterior:
 		q.fact("undetermined: nothing points to the host itself: no way in, fewer than two bursts in idle time, and no trace that would have shown the act")
 	default:

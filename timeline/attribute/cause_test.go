@@ -102,6 +102,42 @@ func TestCauses(t *testing.T) {
 		{"agent by timing alone", lab(6, func(int, int) string { return "" }),
 			[]firetrail.Finding{found(sshTunnel, "10.20.3.1", dst, 443, callAt(3), callAt(9), callAt(14), callAt(22), callAt(31), callAt(44), callAt(50), callAt(55))},
 			firetrail.VerdictAgent, "circular shift"},
+		{"one burst in the wake of a call that names the peer", lab(6, func(h, c int) string {
+			if h == 0 && c == 3 {
+				return "nohup ./agent --url https://203.0.113.9/c &"
+			}
+			return "python step.py"
+		}), []firetrail.Finding{found(beacon, "10.20.3.1", dst, 443, every(callAt(3)+26*second, 5*minute, 60)...)}, firetrail.VerdictAgent, "1 began in or soon after a call that names the peer"},
+		{"long after the wake", lab(6, func(h, c int) string {
+			if h == 0 && c == 3 {
+				return "nohup ./agent --url https://203.0.113.9/c &"
+			}
+			return "python step.py"
+		}), []firetrail.Finding{found(longSession, "10.20.3.1", dst, 443, callAt(3)+3*minute)}, firetrail.VerdictUndetermined, "0 began in or soon after"},
+		{"one burst in a call that runs a tool for it", lab(6, func(h, c int) string {
+			if h == 0 && c == 3 {
+				return "wg-quick up ./wg0.conf"
+			}
+			return "python step.py"
+		}), []firetrail.Finding{found(overlayVPN, "10.20.3.1", dst, 51820, callAt(3))}, firetrail.VerdictAgent, "runs a tool for it"},
+		{"what a few desks do alike is no configuration", lab(8, quiet), func() (fs []firetrail.Finding) {
+			for h := range 4 {
+				fs = append(fs, found(overlayVPN, fmt.Sprintf("10.20.50.%d", h+1), dst, 41641, at(3000+int64(h)), at(20000+int64(h)*7), at(40000), at(60000+int64(h)*3)))
+			}
+			return fs
+		}(), firetrail.VerdictUndetermined, "undetermined"},
+		{"bursts an hour after calls that say it", lab(6, func(h, c int) string {
+			if h == 0 && c%10 == 3 {
+				return "python probe.py --ports 2222,2223,2224"
+			}
+			return "python step.py"
+		}), []firetrail.Finding{found(refused, "10.20.3.1", dst, 2222, callAt(3)+hour, callAt(13)+hour, callAt(23)+hour, callAt(33)+hour)}, firetrail.VerdictUndetermined, "a mistaken zone"},
+		{"bursts at no such distance", lab(6, func(h, c int) string {
+			if h == 0 && c%10 == 3 {
+				return "python probe.py --ports 2222,2223,2224"
+			}
+			return "python step.py"
+		}), []firetrail.Finding{found(refused, "10.20.3.1", dst, 2222, callAt(3)+hour, callAt(13)+2*hour, callAt(23)+70*minute, callAt(33)+hour)}, firetrail.VerdictHost, "host"},
 		{"one burst in one call is not enough", lab(6, func(int, int) string { return "" }),
 			[]firetrail.Finding{found(sshTunnel, "10.20.3.1", dst, 443, callAt(3))}, firetrail.VerdictUndetermined, "undetermined"},
 		{"service of a host", lab(6, quiet), []firetrail.Finding{found(bulkEgress, "10.20.3.2", dst, 443, few("", "")...)}, firetrail.VerdictHost, "while no run held"},

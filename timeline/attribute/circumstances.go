@@ -136,7 +136,11 @@ func (q *inquiry) beforeRuns() {
 	}
 	if n > 0 {
 		text := fmt.Sprintf("%d of %d bursts came before the first agentic run began at %s", n, len(q.moments), firetrail.Stamp(first))
-		q.contrary = append(q.contrary, text)
+		if q.matches < verdictMatches || n > 1 {
+			q.contrary = append(q.contrary, text)
+		} else {
+			q.doubts = append(q.doubts, text)
+		}
 		q.term(byAgent, "before", float64(n), -1, termBound, text)
 	}
 }
@@ -267,10 +271,7 @@ func (q *inquiry) policyAlone() (firetrail.Cause, bool) {
 // what one source of many does is not the policy's doing.
 func (q *inquiry) reach() {
 	sources := len(q.cells.host)
-	denied := true
-	for _, f := range q.findings {
-		denied = denied && refusedOnly(f.Detector)
-	}
+	denied := q.denied()
 	switch {
 	case sources >= manySources && denied:
 		text := fmt.Sprintf("%d sources were refused at the same destinations", sources)

@@ -63,6 +63,10 @@ func (q *inquiry) timing() {
 	if wake > 0 {
 		q.fact("%d bursts are in the wake of a call that left a process running; they are not counted in the timing", wake)
 	}
+	if len(times) == 0 && going+wake > 0 {
+		q.doubts = append(q.doubts, "no burst is left that a process which was left running does not explain, so timing cannot be tested")
+		return
+	}
 	if len(times) == 0 || axis.total == 0 {
 		q.doubts = append(q.doubts, fmt.Sprintf("no burst lies in the observed time of run %s, so timing cannot be tested", id))
 		return
@@ -173,8 +177,9 @@ func (q *inquiry) content() {
 			q.named++
 		}
 	}
+	hinted := slices.ContainsFunc(q.moments, func(m moment) bool { return m.hinted })
 	n, id := len(q.moments), q.run.run.ID
-	text := fmt.Sprintf("tool calls of run %s explain %d of %d bursts by their content; %d while a call was active that names the peer, or runs the tool on its port", id, q.matches, n, q.named)
+	text := fmt.Sprintf("tool calls of run %s explain %d of %d bursts by their content; %d began in or soon after a call that names the peer, or runs a tool for it", id, q.matches, n, q.named)
 	switch {
 	case q.matches >= verdictMatches:
 		q.fact("%s", text)
@@ -182,6 +187,8 @@ func (q *inquiry) content() {
 	case q.matches == 1:
 		q.fact("%s", text)
 		q.term(byAgent, "content", 1, 2, contentBound, text)
+	case q.run.args && hinted:
+		q.doubts = append(q.doubts, fmt.Sprintf("the arguments of run %s's tool calls say no more of it than the port, or a tool of many uses", id))
 	case q.run.args:
 		text := fmt.Sprintf("the arguments of run %s's tool calls are recorded, and nothing in them has to do with it", id)
 		q.doubts = append(q.doubts, text)

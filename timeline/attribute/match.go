@@ -39,6 +39,9 @@ func (c *content) match(f *firetrail.Finding) (k float64, why string) {
 			k, why = contentMaybe, "runs a "+name+", which fits "+f.Detector+", with a peer by name that the log does not show"
 		}
 	}
+	if k < contentPort && f.DstPort == firetrail.Absent && c.portsOf(f.Targets) {
+		return contentPort, "writes most of the ports"
+	}
 	if k >= contentTool || f.DstPort == firetrail.Absent || !slices.Contains(c.ports, f.DstPort) {
 		return max(k, contentOther), why
 	}
@@ -54,6 +57,21 @@ func (c *content) match(f *firetrail.Finding) (k float64, why string) {
 		return contentBoth, why + ", and " + port
 	}
 	return contentPort, port
+}
+
+// fewPorts is how many ports a list has to have before it says more than that they are common.
+const fewPorts = 3
+
+// portsOf reports that the call lists the ports of most targets, several of them.
+func (c *content) portsOf(targets []firetrail.Target) bool {
+	held, different := 0, map[int64]bool{}
+	for i := range targets {
+		if slices.Contains(c.ports, targets[i].Port) {
+			held++
+			different[targets[i].Port] = true
+		}
+	}
+	return len(different) >= fewPorts && 2*held > len(targets)
 }
 
 // peer compares addresses, networks and names with the finding's peer and targets.
@@ -76,6 +94,11 @@ func (c *content) peer(f *firetrail.Finding) (k float64, why string) {
 		c.network(f, dst, net, r, better)
 	}
 	c.hosts(f.Host, 1, better)
+	for _, n := range c.names {
+		if f.Detector == dnsTunnel && f.Host != "" && covers(f.Host, n) { // the zone below the registered domain that is asked about
+			better(contentPeer, "names "+n+" under "+f.Host)
+		}
+	}
 	for i := range f.Targets {
 		t := &f.Targets[i]
 		for _, a := range c.addrs {

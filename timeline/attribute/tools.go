@@ -60,14 +60,15 @@ var families = [...]family{
 	{"metadata service", []string{"cloud-init", "ec2-metadata", "imds"}, []string{metadata}, nil, false},
 }
 
-// marks are parts of a command that stand for a family by themselves.
-var marks = [...]struct{ text, family string }{
-	{"stratum+tcp://", "miner"}, {"stratum+ssl://", "miner"}, {"stratum+tls://", "miner"}, {"stratum2+tcp://", "miner"}, {"--donate-level", "miner"}, {"randomx", "miner"},
-	{"/dev/tcp/", "hand-made connection"}, {"aws s3", "file transfer"}, {"az storage", "file transfer"}, {"gcloud storage", "file transfer"},
-	{"--upload-file", "file transfer"}, {"--post-file", "file transfer"}, {"huggingface-cli upload", "file transfer"}, {"hf upload", "file transfer"},
-	{"tailscale funnel", "tunnel service"}, {"paramiko", "tunnel over SSH"}, {"request_port_forward", "tunnel over SSH"},
-	{"connect_ex", "hand-made connection"}, {"socket.connect", "hand-made connection"}, {"create_connection", "hand-made connection"},
-	{"latest/meta-data", "metadata service"}, {"computemetadata", "metadata service"}, {"metadata.google.internal", "metadata service"},
+// marks are parts of a command that stand for a family by themselves, some of them with the
+// peer that such a command means.
+var marks = [...]struct{ text, family, peer string }{
+	{"stratum+tcp://", "miner", ""}, {"stratum+ssl://", "miner", ""}, {"stratum+tls://", "miner", ""}, {"stratum2+tcp://", "miner", ""}, {"--donate-level", "miner", ""}, {"randomx", "miner", ""},
+	{"/dev/tcp/", "hand-made connection", ""}, {"aws s3", "file transfer", "amazonaws.com"}, {"az storage", "file transfer", "core.windows.net"}, {"gcloud storage", "file transfer", "googleapis.com"},
+	{"--upload-file", "file transfer", ""}, {"--post-file", "file transfer", ""}, {"huggingface-cli upload", "file transfer", "huggingface.co"}, {"hf upload", "file transfer", "huggingface.co"}, {"gsutil cp", "file transfer", "googleapis.com"}, {"gsutil rsync", "file transfer", "googleapis.com"}, {"twine upload", "file transfer", "pypi.org"},
+	{"tailscale funnel", "tunnel service", ""}, {"paramiko", "tunnel over SSH", ""}, {"request_port_forward", "tunnel over SSH", ""},
+	{"connect_ex", "hand-made connection", ""}, {"socket.connect", "hand-made connection", ""}, {"create_connection", "hand-made connection", ""},
+	{"latest/meta-data", "metadata service", ""}, {"computemetadata", "metadata service", ""}, {"metadata.google.internal", "metadata service", ""},
 }
 
 // metadataHosts are the addresses at which clouds serve instances their credentials.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -17,17 +18,18 @@ import (
 var beacon = Detector{
 	Name:   "beacon",
 	Title:  "contacts at regular intervals",
-	Doc:    "RITA's beacon score of a source and an external peer over the last day of their contacts, or over their own life of two hours or more; NTP, DNS and what much of the lab contacts are left out.",
+	Doc:    "RITA's beacon score of a source and an external peer by address or by name, over the last day of their contacts, or over their own life of an hour or more; questions in DNS of types that carry data; contacts at random, NTP, DNS and what much of the lab contacts are left out.",
 	Attack: []string{"T1071"},
 	Needs:  []Need{NeedAddress},
 	Defaults: []Setting{
 		{"contacts", 10, "distinct seconds with a contact, at least"},
 		{"score", 0.8, "beacon score from which it is told"},
-		{"time", 0.75, "score of the intervals alone, at least"},
+		{"time", 0.65, "score of the intervals alone, at least"},
+		{"chance", 1e-5, "probability with which contacts at random times have intervals as even, at most"},
 		{"common", 0.3, "share of inside hosts that contact the peer, from which it is the lab's own service"},
 	},
 	New: func(l *Lab, d *Detector) State {
-		return &beaconState{lab: l, d: d, seen: map[peerKey]beaconSpan{}, peers: map[peerKey]*beaconPeer{}}
+		return &beaconState{lab: l, d: d, seen: map[peerKey]beaconSpan{}, peers: map[peerKey]*beaconPeer{}, names: newBeaconNames(), polls: map[zoneKey]*dnsPoll{}}
 	},
 }
 
@@ -51,7 +53,9 @@ type beaconPeer struct {
 	beaconSpan
 	times []uint32 // seconds since the beginning of the data, by session
 	sizes []uint32 // bytes sent, where recorded
+	stood float64  // seconds for which those contacts lasted
 	trail trail
+	hits  map[netip.Addr]int64 // contacts by address, of a peer that is a name; its dst is then invalid
 }
 
 type beaconState struct {
@@ -59,6 +63,8 @@ type beaconState struct {
 	d     *Detector
 	seen  map[peerKey]beaconSpan // in phase 1
 	peers map[peerKey]*beaconPeer
+	names beaconNames
+	polls map[zoneKey]*dnsPoll
 	left  int // candidates that there was no room for
 }
 
@@ -67,6 +73,7 @@ func (s *beaconState) Channel(c *Channel) {
 	if !c.Out || c.Port == 123 || c.Port == 53 || c.Port == 853 || isICMP(c.Proto) || 2*c.Failed > c.Events || c.First == firetrail.Absent {
 		return
 	}
+	s.names.note(c)
 	enough := float64(c.Most.Events) >= s.lab.threshold(s.d, "contacts") && c.Last/1e9-c.First/1e9 >= beaconLeast
 	k := peerKey{c.Src, c.Dst, c.Port}
 	p, known := s.seen[k]
@@ -113,8 +120,10 @@ func (s *beaconState) Wants() []firetrail.Traffic {
 		}
 	}
 	s.seen = nil
+	chosen = append(chosen, s.namesWanted()...)
+	s.left += s.names.left
 	slices.SortFunc(chosen, func(a, b *beaconPeer) int {
-		return cmp.Or(cmp.Compare(s.lab.Prevalence(a.dst), s.lab.Prevalence(b.dst)), cmp.Compare(b.last-b.first, a.last-a.first), a.compare(b.peerKey))
+		return cmp.Or(cmp.Compare(s.visitors(a), s.visitors(b)), cmp.Compare(b.last-b.first, a.last-a.first), a.compare(b.peerKey), strings.Compare(a.host, b.host))
 	})
 	var out []firetrail.Traffic
 	room := int64(beaconRoom)
@@ -123,8 +132,18 @@ func (s *beaconState) Wants() []firetrail.Traffic {
 			s.left++
 			continue
 		}
-		s.peers[p.peerKey] = p
 		from := (p.last-beaconWindow)*1e9 - 3600e9 // an hour more, so that no session is cut
+		if p.events <= maxContacts {               // all of them, so that its beginning is known
+			from = 0
+		}
+		if p.hits != nil {
+			s.names.peers[nameKey{p.src, p.host, p.port}] = p
+			for dst := range p.hits {
+				out = append(out, firetrail.Traffic{Src: p.src, Dst: dst, Port: p.port, From: max(from, 0)})
+			}
+			continue
+		}
+		s.peers[p.peerKey] = p
 		out = append(out, firetrail.Traffic{Src: p.src, Dst: p.dst, Port: p.port, From: max(from, 0)})
 	}
 	if s.left > 0 {
@@ -141,40 +160,69 @@ func (s *beaconState) common(n int64) bool {
 	return n >= 3 && float64(n) >= s.lab.threshold(s.d, "common")*float64(s.lab.Hosts) || n >= manyHosts
 }
 
-// Session notes a contact of the last day.
+// Session notes a contact: it counts for the score if it is of the last day, or comes from where they are few.
 func (s *beaconState) Session(x *Session) {
-	p := s.peers[peerKey{x.Src, x.Dst, x.DstPort}]
-	if p == nil || x.Reply && !x.Settled && x.Conn || len(p.times) == maxContacts || x.Start/1e9 < p.last-beaconWindow {
+	if x.Reply && !x.Settled && x.Conn {
 		return
 	}
-	p.times = append(p.times, uint32(x.Start/1e9-s.lab.First/1e9))
+	s.peers[peerKey{x.Src, x.Dst, x.DstPort}].note(x, s.lab.First)
+	if x.Host != "" {
+		s.names.peers[nameKey{x.Src, x.Host, x.DstPort}].note(x, s.lab.First)
+	}
+}
+
+// note adds a contact; nothing to a nil peer.
+func (p *beaconPeer) note(x *Session, first int64) {
+	if p == nil || len(p.times) == maxContacts {
+		return
+	}
+	p.trail.add(x, 0, "")
+	if x.Start/1e9 < p.last-beaconWindow && !p.slow() {
+		return
+	}
+	p.times = append(p.times, uint32(x.Start/1e9-first/1e9))
+	p.stood += x.Seconds()
 	if x.BytesOut >= 0 {
 		p.sizes = append(p.sizes, uint32(min(x.BytesOut, math.MaxUint32)))
 	}
-	p.trail.add(x, 0, "")
+	if p.hits != nil {
+		p.hits[x.Dst]++
+	}
 }
 
 func (s *beaconState) Findings() []*Draft {
 	var out []*Draft
-	for _, k := range sortedBy(s.peers, peerKey.compare) {
-		if d := s.judge(s.peers[k]); d != nil {
+	told := map[nameKey]bool{} // its addresses are not told once more
+	for _, k := range sortedBy(s.names.peers, nameKey.compare) {
+		if d := s.judge(s.names.peers[k]); d != nil {
+			told[k] = true
 			out = append(out, d)
 		}
 	}
-	return out
+	for _, k := range sortedBy(s.peers, peerKey.compare) {
+		if d := s.judge(s.peers[k]); d != nil && !told[nameKey{d.src, d.host, d.port}] {
+			out = append(out, d)
+		}
+	}
+	return append(out, s.dnsBeacons()...)
 }
 
 // judge scores a peer; nil for what much of the lab contacts.
 func (s *beaconState) judge(p *beaconPeer) *Draft {
 	t := func(name string) float64 { return s.lab.threshold(s.d, name) }
 	b, own, ok := s.score(p)
-	if !ok || float64(b.contacts) < t("contacts") || b.score < t("score") || b.time < t("time") {
+	if !ok || float64(b.contacts) < t("contacts") || b.score < t("score") || b.time < t("time") || b.chance > t("chance") {
 		return nil
 	}
-	if s.common(s.lab.Prevalence(p.dst)) {
+	visitors := s.visitors(p)
+	if s.common(visitors) {
 		return nil
 	}
 	d := &Draft{src: p.src, dst: p.dst.String(), port: p.port, host: p.host, trail: p.trail}
+	called := endpoint(p.dst, p.port)
+	if p.hits != nil {
+		d.dst, called = p.most().String(), fmt.Sprintf("%s:%d at %s", p.host, p.port, plural(p.met(), "address", "addresses"))
+	}
 	sizes := "not recorded"
 	if len(p.sizes) > 0 {
 		sizes = fmt.Sprintf("%.3f", b.data)
@@ -183,18 +231,21 @@ func (s *beaconState) judge(p *beaconPeer) *Draft {
 		"score %.3f of %d contacts, most often %s apart: intervals %.3f, sizes %s, duration %.3f, histogram %.3f",
 		b.score, b.contacts, span(float64(b.mode)), b.time, sizes, b.duration, b.histogram)
 	if own > 0 {
-		d.part("life", float64(own), float64(beaconLife), 0, "scored over its own life of %s, which is less than a day", span(float64(own)))
+		d.part("life", float64(own), float64(beaconLife), 0, "scored over its own life of %s, not over a day", span(float64(own)))
+	}
+	if share := p.stood / float64(slices.Max(p.times)-slices.Min(p.times)); share >= beaconStands {
+		d.part("stands", round3(share), beaconStands, -2, "the contacts last for %.0f %% of the time: one connection that is renewed, or recorded in parts", 100*min(share, 1))
 	}
 	d.part("ordinary", 1, 1, -3, "most regular traffic is a program checking in with its own service")
-	s.lab.prevalenceParts(d, p.dst)
+	s.lab.prevalencePart(d, cmp.Or(nameOf(p), p.dst.String()), visitors)
 	if p.host == "" && s.lab.have[NeedNames] {
 		d.part("nameless", 1, 1, 0.5, "no record names the peer")
 	}
 	if d.points() < 1 {
 		return nil
 	}
-	d.title = "Beacon: " + p.src.String() + " to " + endpoint(p.dst, p.port) + " every " + span(float64(b.mode))
-	d.benign = []string{"update checks, trackers, health checks, licence servers", "evenly spread traffic without any beacon scores high too"}
+	d.title = "Beacon: " + p.src.String() + " to " + called + " every " + span(float64(b.mode))
+	d.benign = []string{"update checks, trackers, health checks, licence servers", "a job that looks for work or reports at intervals"}
 	if len(p.sizes) == 0 {
 		d.untested = []string{"the regularity of sizes: these logs count no bytes"}
 	}
@@ -205,12 +256,14 @@ func (s *beaconState) judge(p *beaconPeer) *Draft {
 }
 
 // A beacon that lives less than a day, as a run does, is scored over its own life
-// as well: over a whole day RITA's histogram and duration count against it. It
-// then has to be plainer.
+// as well: over a whole day RITA's histogram and duration count against it. So is one
+// that comes back after hours, of which a day holds too few contacts. Both have to be plainer.
 const (
-	beaconLife     = int64(7200) // seconds, at least
+	beaconLife     = int64(3600) // seconds, at least
 	beaconContacts = 20
 	beaconPlain    = 0.85 // its score, at least
+	beaconStands   = 0.5  // share of the time for which contacts last that are no visits
+	beaconSlow     = 24   // contacts in a day, below which all days count
 )
 
 // score is RITA's score over the last day of the data, or over the day up to the
@@ -227,13 +280,19 @@ func (s *beaconState) score(p *beaconPeer) (b beaconParts, own int64, ok bool) {
 	if b, ok = beaconScore(times, sizes, lo, hi); life < beaconLeast {
 		return b, 0, false
 	}
-	if life >= beaconLife && 3*life <= 2*beaconWindow && len(times) >= beaconContacts {
+	if (life >= beaconLife && 3*life <= 2*beaconWindow || p.slow()) && len(times) >= beaconContacts {
 		plain, fits := beaconScore(times, sizes, first, last)
 		if fits && plain.score >= beaconPlain && plain.score > b.score {
 			return plain, life, true
 		}
 	}
 	return b, 0, ok
+}
+
+// slow reports contacts over days of which each holds few.
+func (p *beaconPeer) slow() bool {
+	life := p.last - p.first
+	return life > beaconWindow && p.events*beaconWindow < beaconSlow*life
 }
 
 // seconds are the times of a peer's contacts.
@@ -251,177 +310,4 @@ func wide(v []uint32) []int64 {
 		out[i] = int64(n)
 	}
 	return out
-}
-
-// beaconParts are RITA's sub-scores, each 0 to 1 with three decimals.
-type beaconParts struct {
-	contacts                        int
-	mode                            int64 // most frequent interval, seconds
-	time, data, duration, histogram float64
-	score                           float64
-}
-
-// beaconScore computes RITA v5's beacon score of contacts at the given seconds
-// with the given sizes inside the window [lo, hi] (seconds); without sizes it is the
-// mean of the other three parts, which is ours, not RITA's. ok is false where there
-// are too few contacts: at least 4 distinct seconds and 3 intervals are needed.
-func beaconScore(times, sizes []int64, lo, hi int64) (b beaconParts, ok bool) {
-	var inside []int64
-	for _, t := range times {
-		if t >= lo && t <= hi {
-			inside = append(inside, t)
-		}
-	}
-	slices.Sort(inside)
-	var deltas []int64
-	for i := 1; i < len(inside); i++ {
-		if d := inside[i] - inside[i-1]; d != 0 {
-			deltas = append(deltas, d)
-		}
-	}
-	b.contacts = len(deltas) + 1
-	if b.contacts < 4 || len(inside) >= 86400 || hi <= lo {
-		return b, false
-	}
-	slices.Sort(deltas)
-	b.mode = mode(deltas)
-	b.time = round3((skewScore(deltas) + madScore(deltas, 1)) / 2)
-	if len(sizes) > 0 {
-		sorted := slices.Sorted(slices.Values(sizes))
-		b.data = round3((skewScore(sorted) + madScore(sorted, 0)) / 2)
-	}
-	bins := histogram(inside, lo, hi)
-	b.histogram = histogramScore(bins)
-	b.duration = durationScore(bins, inside[0], inside[len(inside)-1], lo, hi)
-	b.score = round3(0.25 * (b.time + b.data + b.duration + b.histogram))
-	if len(sizes) == 0 { // packet filters count no bytes: the mean of what there is
-		b.score = round3((b.time + b.duration + b.histogram) / 3)
-	}
-	return b, true
-}
-
-// skewScore is 1 - |Bowley skew| of sorted values.
-func skewScore(v []int64) float64 {
-	q1, q2, q3 := quartiles(v)
-	if q3-q1 < 10 || q2 == q1 || q2 == q3 {
-		return 1
-	}
-	return 1 - math.Abs((q1+q3-2*q2)/(q3-q1))
-}
-
-// madScore is (median - median absolute deviation)/median, or the default where
-// the median is below 1; not below 0.
-func madScore(v []int64, byDefault float64) float64 {
-	m := median(v)
-	if m < 1 {
-		return byDefault
-	}
-	dev := make([]float64, len(v))
-	for i, x := range v {
-		dev[i] = math.Abs(float64(x) - m)
-	}
-	slices.Sort(dev)
-	return max(0, (m-median(dev))/m)
-}
-
-func median[T int64 | float64](v []T) float64 {
-	n := len(v)
-	if n == 0 {
-		return 0
-	}
-	return (float64(v[(n-1)/2]) + float64(v[n/2])) / 2
-}
-
-// quartiles are the medians of the halves, the middle element left out of both
-// where the number is odd.
-func quartiles(v []int64) (q1, q2, q3 float64) {
-	n := len(v)
-	return median(v[:n/2]), median(v), median(v[(n+1)/2:])
-}
-
-func mode(sorted []int64) int64 {
-	best, most := int64(0), 0
-	for i := 0; i < len(sorted); {
-		j := i
-		for j < len(sorted) && sorted[j] == sorted[i] {
-			j++
-		}
-		if j-i > most {
-			best, most = sorted[i], j-i
-		}
-		i = j
-	}
-	return best
-}
-
-const beaconBins = 24
-
-// histogram counts contacts in 24 equal bins over [lo, hi].
-func histogram(times []int64, lo, hi int64) (bins [beaconBins]int) {
-	for _, t := range times {
-		bins[min(int((t-lo)*beaconBins/(hi-lo)), beaconBins-1)]++
-	}
-	return bins
-}
-
-// histogramScore is the better of evenness (1 - coefficient of variation) and, with
-// at least 11 bins in use, of how well two heights explain them.
-func histogramScore(bins [beaconBins]int) float64 {
-	sum, highest, used := 0.0, 0, 0
-	for _, n := range bins {
-		sum += float64(n)
-		highest = max(highest, n)
-		if n > 0 {
-			used++
-		}
-	}
-	mean, squares := sum/beaconBins, 0.0
-	for _, n := range bins {
-		squares += (float64(n) - mean) * (float64(n) - mean)
-	}
-	even := 0.0
-	if cv := math.Sqrt(squares/beaconBins) / mean; cv <= 1 {
-		even = round3(1 - cv)
-	}
-	if used < 11 {
-		return even
-	}
-	grain := max(1, int(math.Ceil(float64(highest)*0.05)))
-	heights := map[int]int{}
-	for _, n := range bins {
-		if n > 0 {
-			heights[n/grain]++
-		}
-	}
-	first, second := 0, 0
-	for _, n := range heights {
-		if n > first {
-			first, second = n, first
-		} else if n > second {
-			second = n
-		}
-	}
-	return max(even, min(1, float64(first+second)/float64(max(used-1, 1))))
-}
-
-// durationScore is the better of coverage of the window and of the longest run of
-// bins in use (the day is a circle) against twelve; 0 below six bins in use.
-func durationScore(bins [beaconBins]int, first, last, lo, hi int64) float64 {
-	used, run, longest := 0, 0, 0
-	for i := range 2 * beaconBins {
-		if bins[i%beaconBins] == 0 {
-			run = 0
-			continue
-		}
-		if i < beaconBins {
-			used++
-		}
-		run++
-		longest = min(max(longest, run), beaconBins)
-	}
-	if used < 6 {
-		return 0
-	}
-	ceil3 := func(v float64) float64 { return min(1, math.Ceil(v*1000)/1000) }
-	return max(ceil3(float64(last-first)/float64(hi-lo)), ceil3(float64(longest)/12))
 }

@@ -1,6 +1,11 @@
 package detect
 
-import "testing"
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
 
 func series(n int64, f func(int64) int64) []int64 {
 	out := make([]int64, n)
@@ -32,7 +37,7 @@ func TestBeaconScore(t *testing.T) {
 		if !ok {
 			t.Errorf("%s: no score", c.name)
 		}
-		got.contacts, got.mode = 0, 0
+		got.contacts, got.mode, got.chance = 0, 0, 0
 		got.histogram = round3(got.histogram)
 		if got != c.want {
 			t.Errorf("%s:\n got %+v\nwant %+v", c.name, got, c.want)
@@ -52,4 +57,115 @@ func TestBucket(t *testing.T) {
 			t.Errorf("B(%g; %g, %g, %g, %g) = %g, want %g", c.v, c.base, c.low, c.medium, c.high, got, c.want)
 		}
 	}
+}
+
+// TestEvenByChance: intervals of a period, also with much jitter or with contacts missing,
+// are told from those between contacts at random.
+func TestEvenByChance(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for _, c := range []struct {
+		name string
+		n    int
+		gap  func() float64
+		even bool
+	}{
+		{"ten contacts on the second", 9, func() float64 { return 300 }, true},
+		{"jitter of a fifth", 20, func() float64 { return 300 * (0.8 + 0.4*r.Float64()) }, true},
+		{"jitter of two fifths", 40, func() float64 { return 300 * (0.6 + 0.8*r.Float64()) }, true},
+		{"one in six missing", 60, func() float64 { return 300 * (0.8 + 0.4*r.Float64() + float64(r.IntN(6)/5)) }, true},
+		{"at random", 12, func() float64 { return 300 * r.ExpFloat64() }, false},
+		{"at random, many", 500, func() float64 { return 300 * r.ExpFloat64() }, false},
+		{"three are too few", 3, func() float64 { return 300 }, false},
+	} {
+		wrong := 0
+		for range 50 {
+			v := make([]int64, c.n)
+			for i := range v {
+				v[i] = 1 + int64(c.gap())
+			}
+			slices.Sort(v)
+			if even := evenByChance(v) <= 1e-5; even != c.even && c.n > 3 || c.n == 3 && evenByChance(v) < 1e-4 {
+				wrong++
+			}
+		}
+		if wrong > 1 {
+			t.Errorf("%s: wrong in %d of 50", c.name, wrong)
+		}
+	}
+}
+
+// TestBeaconPeers: a peer may be a name with changing addresses, contacts may lie hours
+// apart, a life may last an hour; what comes at random is no beacon.
+func TestBeaconPeers(t *testing.T) {
+	const src = "10.20.3.1"
+	late := func(f *fake, days int64) {
+		f.conn(t0+days*24*hour, "10.20.0.10", 60000, "198.51.100.80", 443, "ssl", "SF", 3, 400, 900)
+	}
+	call := func(f *fake, at, i int64, name string, addrs int64) {
+		ev := f.conn(at, src, 20000+i, fmt.Sprintf("203.0.113.%d", 10+i*7%addrs), 443, "ssl", "SF", 1, 620, 900)
+		if name != "" {
+			f.ssl(ev, name)
+		}
+	}
+	runScenarios(t, "beacon", []scenario{
+		{name: "a name of six addresses", make: func(f *fake) {
+			for i := range int64(130) {
+				call(f, t0+hour+(i*600+i*37%120)*sec, i, "s.edge.example", 6)
+			}
+		}, want: []string{"medium 10.20.3.1 203.0.113.10 443"}},
+		{name: "the same among others of a content network", make: func(f *fake) {
+			r := rand.New(rand.NewPCG(5, 5))
+			for i := range int64(130) {
+				call(f, t0+hour+(i*600+i*37%120)*sec, i, "s.edge.example", 6)
+			}
+			for i := range int64(600) {
+				call(f, t0+r.Int64N(24*3600)*sec, 1000+i, fmt.Sprintf("www%d.example", i%9), 6)
+			}
+		}, want: []string{"medium 10.20.3.1 203.0.113.10 443"}},
+		{name: "every six hours", make: func(f *fake) {
+			for i := range int64(36) {
+				call(f, t0+hour+i*6*hour+i*37%120*sec, i, "", 1)
+			}
+			late(f, 10)
+		}, want: []string{"medium 10.20.3.1 203.0.113.10 443"}},
+		{name: "every six hours for three days is too little", make: func(f *fake) {
+			for i := range int64(12) {
+				call(f, t0+hour+i*6*hour+i*37%120*sec, i, "", 1)
+			}
+			late(f, 10)
+		}},
+		{name: "an hour", make: func(f *fake) {
+			for i := range int64(190) {
+				call(f, t0+hour+(i*20+i*7%9)*sec, i, "", 1)
+			}
+		}, want: []string{"medium 10.20.3.1 203.0.113.10 443"}},
+		{name: "at random", make: func(f *fake) {
+			r := rand.New(rand.NewPCG(3, 3))
+			for p := range int64(100) {
+				for i := range int64(40) {
+					f.conn(t0+r.Int64N(24*3600)*sec, src, 20000+i, fmt.Sprintf("203.0.113.%d", 10+p), 443, "ssl", "SF", 1, 620, 900)
+				}
+			}
+		}},
+	})
+}
+
+// TestBeaconInDNS: one source's regular questions of types that carry data are a beacon.
+func TestBeaconInDNS(t *testing.T) {
+	ask := func(f *fake, src, kind string, jitter int64) {
+		r := rand.New(rand.NewPCG(8, 8))
+		for i := range int64(300) {
+			f.dns(t0+2*hour+(i*60+r.Int64N(jitter))*sec, src, "10.20.0.2", "c2.tick.example.org", "").Put("qtype_name", kind)
+		}
+	}
+	runScenarios(t, "beacon", []scenario{
+		{name: "TXT every minute", make: func(f *fake) { ask(f, "10.20.3.1", "TXT", 15) }, want: []string{"medium 10.20.3.1 10.20.0.2 53"}},
+		{name: "addresses every minute", make: func(f *fake) { ask(f, "10.20.3.1", "A", 15) }},
+		{name: "TXT at any time", make: func(f *fake) { ask(f, "10.20.3.1", "TXT", 17000) }},
+		{name: "what three ask", make: func(f *fake) {
+			ask(f, "10.20.3.1", "TXT", 15)
+			ask(f, "10.20.3.2", "TXT", 15)
+			ask(f, "10.20.3.3", "TXT", 15)
+		}},
+	})
 }

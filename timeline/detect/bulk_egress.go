@@ -15,14 +15,14 @@ import (
 var bulkEgress = Detector{
 	Name:   "bulk_egress",
 	Title:  "a large volume sent to one peer in the internet",
-	Doc:    "Bytes sent to one external peer: over a volume in any hour, or far beyond what this source sends to its other peers. A store that many hosts send to is told once; checkpoint stores belong on the allow list.",
+	Doc:    "Bytes sent to one external peer: over a volume in any hour, or far beyond what this source sends to its other peers, however slowly and to however few at once. What comes back over UDP as much as it goes is a call. A store that many hosts send to is told once; checkpoint stores belong on the allow list.",
 	Attack: []string{"T1041", "T1048", "T1567"},
 	Needs:  []Need{NeedBytes},
 	Defaults: []Setting{
 		{"bytes", 500e6, "bytes sent to one peer within an hour"},
 		{"factor", 5, "times the source's own 99th percentile over its other peers"},
 		{"floor", 50e6, "bytes below which the factor does not count"},
-		{"others", 20, "other peers needed for a percentile"},
+		{"others", 10, "other peers needed for a percentile"},
 	},
 	New: func(l *Lab, d *Detector) State {
 		return &bulkState{lab: l, d: d, peers: map[[2]netip.Addr][]*bulkPeer{}}
@@ -44,16 +44,23 @@ type bulkPeer struct {
 	steps    map[int64]float64 // bytes by step of time
 	in       int64
 	sent     int64
+	heavy    int64            // of them, in sessions of heavySession and more
+	udp      bool             // all sessions are UDP
 	counted  map[string]int64 // bytes counted of a connection, by its id
 	ports    map[int64]bool
 	trail    trail
+	loads    trail // of the heavy sessions
 	open     bool
 }
+
+// heavySession is from how many bytes sent a session is a load of its own. Where such make
+// nearly all of a volume, the contacts between them are no part of it.
+const heavySession = 1e6
 
 // newBulkPeer begins an episode with what is known of the peer.
 func newBulkPeer(known bulkPeer) *bulkPeer {
 	known.steps, known.ports, known.trail = map[int64]float64{}, map[int64]bool{}, newTrail()
-	known.counted = map[string]int64{}
+	known.counted, known.loads, known.udp = map[string]int64{}, newTrail(), true
 	return &known
 }
 
@@ -103,11 +110,15 @@ func (s *bulkState) closePeer() {
 func (s *bulkState) closeSource() {
 	s.closePeer()
 	slices.Sort(s.volumes)
+	far, usual := s.outliers()
 	for _, p := range s.big {
 		if n := len(s.volumes) - 1; n >= int(s.lab.threshold(s.d, "others")) {
 			i, _ := slices.BinarySearch(s.volumes, p.total)
 			others := slices.Delete(slices.Clone(s.volumes), i, i+1)
 			p.p99 = others[(len(others)-1)*99/100]
+		}
+		if usual > 0 && p.total >= far {
+			p.p99 = usual
 		}
 		outlier := p.p99 > 0 && float64(p.most) > s.lab.threshold(s.d, "factor")*float64(p.p99)
 		if (outlier || float64(p.most) > s.lab.threshold(s.d, "bytes") || s.lab.all) && s.quota.take(s.lab, s.d, p.src) {
@@ -115,6 +126,27 @@ func (s *bulkState) closeSource() {
 		}
 	}
 	s.volumes, s.big = s.volumes[:0], s.big[:0]
+}
+
+// maxOutliers is to how many peers at once a source may send far more than to the others.
+const maxOutliers = 8
+
+// outliers finds the most peers of the source at hand, up to maxOutliers, each of which
+// got far more than the 99th percentile of all others: taken one by one they would hide each
+// other. It gives the least volume of them and that percentile, or 0 and 0.
+func (s *bulkState) outliers() (far, p99 int64) {
+	t := func(name string) float64 { return s.lab.threshold(s.d, name) }
+	for k := 1; k <= maxOutliers && len(s.volumes)-k >= int(t("others")); k++ {
+		rest := s.volumes[:len(s.volumes)-k]
+		least, usual := s.volumes[len(s.volumes)-k], rest[(len(rest)-1)*99/100]
+		if float64(least) < t("floor") {
+			break
+		}
+		if float64(least) > t("factor")*float64(usual) {
+			far, p99 = least, usual
+		}
+	}
+	return far, p99
 }
 
 func (s *bulkState) Wants() []firetrail.Traffic {
@@ -149,7 +181,12 @@ func (s *bulkState) Session(x *Session) {
 	p.sent += sent
 	p.in += max(x.BytesIn, 0)
 	p.ports[x.DstPort] = true
+	p.udp = p.udp && x.Proto == "udp"
 	p.trail.add(x, float64(sent), "")
+	if sent >= heavySession {
+		p.heavy += sent
+		p.loads.add(x, float64(sent), "")
+	}
 	first, last := x.Start/bulkStep, max(x.Start, x.End)/bulkStep
 	share := float64(sent) / float64(last-first+1)
 	for i := first; i <= last && i-first < 24*365*bulkSteps; i++ {
@@ -174,7 +211,7 @@ func (s *bulkState) Findings() []*Draft {
 	for _, k := range sortedBy(s.peers, func(a, b [2]netip.Addr) int {
 		return cmp.Or(a[0].Compare(b[0]), a[1].Compare(b[1]))
 	}) {
-		for _, p := range s.peers[k] {
+		for _, p := range s.slowly(s.peers[k]) {
 			if float64(p.sent) > s.lab.threshold(s.d, "floor") {
 				all = append(all, p)
 			}
@@ -195,6 +232,30 @@ func (s *bulkState) Findings() []*Draft {
 		out = append(out, s.store(stores[name], routine[name])...)
 	}
 	return out
+}
+
+// slowly makes one of a peer's episodes where none of them reaches the volume of an hour: what
+// is far beyond the other peers is then the sum.
+func (s *bulkState) slowly(episodes []*bulkPeer) []*bulkPeer {
+	if len(episodes) < 2 || episodes[0].p99 == 0 || slices.ContainsFunc(episodes, func(p *bulkPeer) bool { return p.peak() > s.lab.threshold(s.d, "bytes") }) {
+		return episodes
+	}
+	one := newBulkPeer(*episodes[0])
+	one.sent, one.in, one.heavy = 0, 0, 0
+	var trails, loads []*trail
+	for _, p := range episodes {
+		one.sent, one.in, one.heavy, one.udp, one.open = one.sent+p.sent, one.in+p.in, one.heavy+p.heavy, one.udp && p.udp, p.open
+		for i, n := range p.steps {
+			one.steps[i] += n
+		}
+		for port := range p.ports {
+			one.ports[port] = true
+		}
+		trails, loads = append(trails, &p.trail), append(loads, &p.loads)
+	}
+	one.trail.merge(trails...)
+	one.loads.merge(loads...)
+	return []*bulkPeer{one}
 }
 
 // callAlike gives the peers that no record of their own names the lowest name that others use
@@ -315,7 +376,13 @@ func (r *routine) usual(d *Draft, p *bulkPeer) {
 // judge scores an episode; nil where neither rule holds.
 func (s *bulkState) judge(p *bulkPeer, usual *routine) *Draft {
 	t := func(name string) float64 { return s.lab.threshold(s.d, name) }
+	if p.udp && 4*p.in >= p.sent { // a call, a game
+		return nil
+	}
 	d := &Draft{src: p.src, dst: p.dst.String(), port: firetrail.Absent, trail: p.trail, open: p.open}
+	if 20*p.heavy >= 19*p.sent {
+		d.trail = p.loads
+	}
 	if ports := sortedKeys(p.ports); len(ports) == 1 {
 		d.port = ports[0]
 	}

@@ -252,9 +252,22 @@ func (s *dnsState) question(ev *firetrail.Event) {
 	z.trail.prove(proofOf(ev, ""), weight)
 }
 
+// reputation are services that are asked about files, addresses and senders by names that carry
+// them, as their vendors document.
+var reputation = map[string]string{
+	"sophosxl.net": "Sophos' lookups of files and addresses", "sophosxl.com": "Sophos' lookups of files and addresses",
+	"mcafee.com": "Trellix' lookups of files", "trellix.com": "Trellix' lookups of files", "e5.sk": "ESET's lookups of files", "eset.com": "ESET's lookups of files",
+	"surbl.org": "lists of names in mail", "uribl.com": "lists of names in mail", "spamhaus.org": "lists of senders", "spamhaus.net": "lists of senders",
+	"cymru.com": "owners of addresses", "shadowserver.org": "owners of addresses", "rspamd.com": "digests of mail", "spamcop.net": "lists of senders", "barracudacentral.org": "lists of senders",
+}
+
 // registered gives the name's registered domain by the public suffix list; "" for
-// names of local zones and reverse lookups, which tunnels do not use.
+// names of local zones and reverse lookups, which tunnels do not use, and for questions
+// about an address, as lists of addresses (DNSBL) are asked: nothing in them is of choice.
 func registered(name string) string {
+	if asksAddress(name) {
+		return ""
+	}
 	for _, local := range [...]string{".arpa", ".local", ".localdomain", ".internal", ".lan", ".consul", ".corp", ".home"} {
 		if strings.HasSuffix(name, local) {
 			return ""
@@ -265,6 +278,23 @@ func registered(name string) string {
 		return ""
 	}
 	return domain
+}
+
+// asksAddress reports a name that begins with an address written backwards: four
+// numbers below 256, or 32 hexadecimal digits, a label each.
+func asksAddress(name string) bool {
+	return leading(name, 10, 3) == 4 || leading(name, 16, 1) == 32
+}
+
+// leading counts the labels at the beginning that are bytes in the base, of at most so many digits.
+func leading(name string, base, digits int) (n int) {
+	for label := range strings.SplitSeq(name, ".") {
+		if _, err := strconv.ParseUint(label, base, 8); err != nil || len(label) > digits {
+			break
+		}
+		n++
+	}
+	return n
 }
 
 // dataType reports a query type that carries data and is rare in other use.
@@ -328,6 +358,9 @@ func (s *dnsState) judge(z *zone) *Draft {
 	}
 	if n := s.crowd[z.domain]; n >= 3 {
 		d.part("prevalence", float64(n), 3, -3, "%d inside hosts ask as much under it: a service that uses many names", n)
+	}
+	if what, ok := suffixOf(z.domain, reputation); ok {
+		d.part("reputation", 1, 1, -4, "%s is asked for %s, which it carries in names", z.domain, what)
 	}
 	if len(d.parts) == 1 && score < .6 {
 		d.part("plain", names, 0, -1, "short names, ordinary types and a low rate: content networks look like this too")

@@ -165,3 +165,42 @@ func TestBulkEgress(t *testing.T) {
 		}, cfg: Config{Allow: []firetrail.Allow{{Entry: "*.store.example", Name: "store.example", Side: "dst", Port: firetrail.Absent, Expires: firetrail.Absent}}}},
 	})
 }
+
+// TestSlowEgress: what is sent in parts, over days and to several peers at once, is told by its
+// sum against the source's other peers; calls are not told, and contacts between loads are no
+// part of a load.
+func TestSlowEgress(t *testing.T) {
+	const src = "10.20.3.1"
+	peers := func(f *fake) { // what the source sends to others
+		for p := range int64(14) {
+			for i := range int64(9) {
+				f.conn(t0+i*2*hour+p*60*sec, src, 20000+i, fmt.Sprintf("198.51.100.%d", 100+p), 443, "ssl", "SF", 3, 9000, 90_000)
+			}
+		}
+	}
+	parts := func(f *fake, n, peers, mb int64) {
+		for i := range n {
+			f.conn(t0+hour+i*7*hour, src, 30000+i, fmt.Sprintf("203.0.113.%d", 40+i%peers), 443, "ssl", "SF", 60, mb*1e6, 9000)
+		}
+	}
+	call := func(f *fake, in int64) {
+		f.conn(t0+9*hour, src, 31000, "203.0.113.60", 8801, "", "SF", 5400, 800e6, in).Proto = "udp"
+	}
+	runScenarios(t, "bulk_egress", []scenario{
+		{name: "parts over days to one peer", make: func(f *fake) { peers(f); parts(f, 6, 1, 40) }, want: []string{"medium 10.20.3.1 203.0.113.40 443"}},
+		{name: "and to three in turn", make: func(f *fake) { peers(f); parts(f, 12, 3, 40) }, want: []string{
+			"medium 10.20.3.1 203.0.113.40 443", "medium 10.20.3.1 203.0.113.41 443", "medium 10.20.3.1 203.0.113.42 443"}},
+		{name: "too little", make: func(f *fake) { peers(f); parts(f, 6, 1, 5) }},
+		{name: "of a source with few other peers nothing is known", make: func(f *fake) { parts(f, 6, 1, 40) }},
+		{name: "a call", make: func(f *fake) { peers(f); call(f, 600e6) }},
+		{name: "no call", make: func(f *fake) { peers(f); call(f, 6e6) }, want: []string{"high 10.20.3.1 203.0.113.60 8801"}},
+	})
+	f := (&fake{}).background()
+	for i := range int64(40) {
+		f.conn(t0+i*30*mins, src, 20000+i, "203.0.113.40", 443, "ssl", "SF", 3, 900, 90_000)
+	}
+	f.conn(t0+7*hour+10*mins, src, 30000, "203.0.113.40", 443, "ssl", "SF", 300, 900e6, 9000)
+	if got := judge(t, f, Config{}, "bulk_egress").Findings; len(got) != 1 || len(got[0].Bursts) != 1 || got[0].Start != t0+7*hour+10*mins {
+		t.Errorf("one load among contacts: %+v", got)
+	}
+}

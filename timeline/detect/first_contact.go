@@ -31,6 +31,7 @@ var firstContact = Detector{
 type walk struct {
 	src      netip.Addr
 	hosts    int64    // inside hosts that it contacted in all
+	again    float64  // contacts with each of those that only failed, on average; 0 if they are few
 	met      []target // whom it met on which ports; beyond maxMet all of it is looked at
 	seen     map[netip.Addr]bool
 	ratio    float64
@@ -39,6 +40,9 @@ type walk struct {
 	told     bool
 	trail    trail
 }
+
+// manyTries is from how many contacts with each host that fails they are a routine.
+const manyTries = 20
 
 // maxMet bounds the hosts and ports by which a source's contacts are asked for.
 const maxMet = 4096
@@ -49,7 +53,10 @@ type walkState struct {
 	d      *Detector
 	src    netip.Addr
 	dst    netip.Addr
-	failed int64 // inside hosts of the source at hand that only failed
+	failed int64 // inside hosts of the source at hand that failed
+	dead   int64 // of them, those that only failed
+	tries  int64 // contacts with those
+	here   int64 // contacts with the host at hand
 	hosts  int64
 	met    []target // of the source at hand
 	bad    bool     // of the host at hand
@@ -70,6 +77,7 @@ func (s *walkState) Channel(c *Channel) {
 		if len(s.met) <= maxMet {
 			s.met = append(s.met, target{c.Dst, c.Port})
 		}
+		s.here += c.Events
 		s.bad = s.bad || c.Failed > 0
 		s.good = s.good || c.Failed < c.Settled
 	}
@@ -81,16 +89,24 @@ func (s *walkState) closeHost() {
 		if s.bad {
 			s.failed++
 		}
+		if !s.good {
+			s.dead++
+			s.tries += s.here
+		}
 	}
-	s.bad, s.good = false, false
+	s.bad, s.good, s.here = false, false, 0
 }
 
 // closeSource keeps a source if its failures could carry the walk to the end.
 func (s *walkState) closeSource() {
 	if (float64(s.failed) >= s.lab.threshold(s.d, "contacts") && 5*s.failed >= s.hosts || s.lab.all && s.hosts > 0) && s.quota.take(s.lab, s.d, s.src) {
-		s.walks[s.src] = &walk{src: s.src, hosts: s.hosts, met: slices.Clone(s.met), seen: map[netip.Addr]bool{}, ratio: 1, trail: newTrail()}
+		again := 0.0
+		if 2*s.dead > s.failed {
+			again = float64(s.tries) / float64(s.dead)
+		}
+		s.walks[s.src] = &walk{src: s.src, hosts: s.hosts, again: again, met: slices.Clone(s.met), seen: map[netip.Addr]bool{}, ratio: 1, trail: newTrail()}
 	}
-	s.failed, s.hosts, s.met = 0, 0, s.met[:0]
+	s.failed, s.dead, s.tries, s.hosts, s.met = 0, 0, 0, 0, s.met[:0]
 }
 
 func (s *walkState) Wants() []firetrail.Traffic {
@@ -130,27 +146,66 @@ func (s *walkState) Session(x *Session) {
 }
 
 func (s *walkState) Findings() []*Draft {
-	var out []*Draft
+	var out, desks []*Draft
 	for _, src := range sortedBy(s.walks, netip.Addr.Compare) {
-		w := s.walks[src]
-		if !w.told || 5*w.failures < w.hosts { // monitoring meets hosts that are down, among many that are not
-			continue
+		d := s.judge(s.walks[src])
+		switch {
+		case d == nil:
+		case len(s.lab.held) > 0 && !s.lab.held[src.Unmap().WithZone("")]:
+			desks = append(desks, d)
+		default:
+			out = append(out, d)
 		}
-		d := &Draft{src: src, dst: w.trail.cover(), port: firetrail.Absent, trail: w.trail}
-		limit := s.lab.threshold(s.d, "ratio")
-		d.part("walk", limit, limit, 2, "%d of %d first contacts with inside hosts failed; the likelihood ratio of a scanner reached %.0f", w.failures, w.contacts, limit)
-		if w.failures >= 20 {
-			d.part("many", float64(w.failures), 20, round3(min(2, math.Log10(float64(w.failures)/2))), "that many hosts were new to it")
-		}
-		if s.lab.resolvers[src] {
-			d.part("server", 1, 1, -2, "%s serves others", src)
-		}
-		if d.points() < 1 {
-			continue
-		}
-		d.title = src.String() + " failed at " + plural(w.failures, "inside host", "inside hosts") + " on first contact"
-		d.benign = []string{"a scanner or monitoring of the lab (put it on the allow list)", "a cluster starting while its members are still down"}
-		out = append(out, d)
 	}
-	return out
+	if len(desks) < manyHosts {
+		return append(out, desks...)
+	}
+	return append(out, together(desks))
+}
+
+// together tells once of what many hosts do that no run ever held: the lead is the first
+// of those with most points.
+func together(desks []*Draft) *Draft {
+	lead := desks[0]
+	for _, d := range desks[1:] {
+		if d.points() > lead.points() {
+			lead = d
+		}
+	}
+	var others []*trail
+	for _, d := range desks {
+		if lead.sources = append(lead.sources, d.src); d != lead {
+			others = append(others, &d.trail)
+		}
+	}
+	lead.trail.merge(others...)
+	lead.part("alike", float64(len(desks)), manyHosts, -1, "%d hosts that no run ever held do so: more likely the network's own habit, %s stands for them", len(desks), lead.src)
+	lead.title = plural(int64(len(desks)), "inside host", "inside hosts") + " failed at others on first contact, up to " + lead.title
+	lead.src, lead.dst = netip.Addr{}, lead.trail.cover()
+	return lead
+}
+
+// judge tells of a walk that reached its end.
+func (s *walkState) judge(w *walk) *Draft {
+	if !w.told || 5*w.failures < w.hosts { // monitoring meets hosts that are down, among many that are not
+		return nil
+	}
+	d := &Draft{src: w.src, dst: w.trail.cover(), port: firetrail.Absent, trail: w.trail}
+	limit := s.lab.threshold(s.d, "ratio")
+	d.part("walk", limit, limit, 2, "%d of %d first contacts with inside hosts failed; the likelihood ratio of a scanner reached %.0f", w.failures, w.contacts, limit)
+	if w.failures >= 20 {
+		d.part("many", float64(w.failures), 20, round3(min(2, math.Log10(float64(w.failures)/2))), "that many hosts were new to it")
+	}
+	if w.again >= manyTries {
+		d.part("routine", w.again, manyTries, -2, "it contacts those that fail again and again (%.0f times each): monitoring does not give up, a search goes on", w.again)
+	}
+	if s.lab.resolvers[w.src] {
+		d.part("server", 1, 1, -2, "%s serves others", w.src)
+	}
+	if d.points() < 1 {
+		return nil
+	}
+	d.title = w.src.String() + " failed at " + plural(w.failures, "inside host", "inside hosts") + " on first contact"
+	d.benign = []string{"a scanner or monitoring of the lab (put it on the allow list)", "a cluster starting while its members are still down"}
+	return d
 }

@@ -51,6 +51,16 @@ type longPeer struct {
 	covered float64 // seconds in which some connection stood
 	until   int64   // the latest end so far
 	open    bool
+	udp     bool // all connections are UDP
+	out, in int64
+}
+
+// callRate is the rate of speech with its headers, bytes a second: what carries as much both
+// ways over UDP is a call, or a network of its own, which overlay_vpn tells.
+const callRate = 8000
+
+func (p *longPeer) call() bool {
+	return p.udp && float64(min(p.out, p.in)) >= callRate*p.covered && max(p.out, p.in) <= 10*min(p.out, p.in)
 }
 
 // longChannel is what flows say at most of a peer's connections, in seconds.
@@ -131,12 +141,12 @@ func (s *longState) worth(k peerKey, c longChannel, visitors int64) bool {
 	if s.stay(d, c.longest, c.total); len(d.parts) == 0 || s.lab.ordinary(k.dst) {
 		return false
 	}
-	s.lab.prevalencePart(d, k.dst, visitors)
+	s.lab.prevalencePart(d, k.dst.String(), visitors)
 	return d.points() >= 1
 }
 
 func (s *longState) begin(k peerKey, host string) *longPeer {
-	return &longPeer{peerKey: k, host: host, until: firetrail.Absent, trail: newTrail()}
+	return &longPeer{peerKey: k, host: host, until: firetrail.Absent, trail: newTrail(), udp: true}
 }
 
 // Session adds up the time in which connections stood, whatever of them at once, and however
@@ -154,6 +164,7 @@ func (s *longState) Session(x *Session) {
 	}
 	p.trail.add(x, x.Seconds(), "")
 	p.open = x.Open()
+	p.udp, p.out, p.in = p.udp && x.Proto == "udp", p.out+max(x.BytesOut, 0), p.in+max(x.BytesIn, 0)
 	end := x.Start + x.Duration
 	if from := max(x.Start, p.until); end > from {
 		p.covered += float64(end-from) / 1e9
@@ -209,6 +220,10 @@ func (s *longState) judge(p *longPeer) *Draft {
 	if s.stay(d, p.longest, total); len(d.parts) == 0 {
 		return nil
 	}
+	if p.call() {
+		d.part("call", float64(min(p.out, p.in))/p.covered, callRate, -3, "%s a second both ways over UDP: as a call has", size(int64(float64(min(p.out, p.in))/p.covered)))
+	}
+	s.lab.standing(d)
 	if s.lab.prevalenceParts(d, p.dst); d.points() < 1 {
 		return nil
 	}
@@ -244,17 +259,37 @@ func (l *Lab) ordinary(dst netip.Addr) bool {
 	return len(l.held) > 0 && v.others >= manyHosts
 }
 
-// prevalenceParts adds RITA's modifier: rare peers count more, common ones less.
-func (l *Lab) prevalenceParts(d *Draft, dst netip.Addr) { l.prevalencePart(d, dst, l.Prevalence(dst)) }
+// What stands from about the beginning of the data to about their end, of half a day or
+// more, was there before, and stays.
+const (
+	standingLeast = 12 * int64(3600e9)
+	standingEdge  = 20 // the part of the data that may be missing at either end
+)
 
-// prevalencePart does so for a number of visitors.
-func (l *Lab) prevalencePart(d *Draft, dst netip.Addr, n int64) {
+// standing adds what speaks for a service of the source's own: it was there when the data began,
+// and no run ever held the address.
+func (l *Lab) standing(d *Draft) {
+	whole := l.End() - l.First
+	edge := whole / standingEdge
+	if len(l.held) == 0 || l.held[d.src.Unmap().WithZone("")] || l.translated(d.src) || whole < standingLeast || d.trail.start-l.First > edge || l.End()-d.trail.end > edge {
+		return
+	}
+	d.part("standing", 1, 1, -1.5, "it was there when the data begin and is when they end, at an address that no run ever held")
+}
+
+// prevalenceParts adds RITA's modifier: rare peers count more, common ones less.
+func (l *Lab) prevalenceParts(d *Draft, dst netip.Addr) {
+	l.prevalencePart(d, dst.String(), l.Prevalence(dst))
+}
+
+// prevalencePart does so for a peer and its number of visitors.
+func (l *Lab) prevalencePart(d *Draft, peer string, n int64) {
 	share := float64(n) / float64(max(l.Hosts, 1))
 	switch {
 	case n >= manyHosts:
 		d.part("prevalence", float64(n), manyHosts, -3.6, "%d inside hosts contact it: more likely a service of the lab", n)
 	case n == 1 || n > 0 && share <= 0.02:
-		d.part("prevalence", round3(share), 0.02, 1.2, "%s of %d inside contact %s", plural(n, "host", "hosts"), l.Hosts, dst)
+		d.part("prevalence", round3(share), 0.02, 1.2, "%s of %d inside contact %s", plural(n, "host", "hosts"), l.Hosts, peer)
 	case share >= 0.5 && n >= 3:
 		d.part("prevalence", round3(share), 0.5, -2.4, "%d of %d inside hosts contact it: a service of the lab", n, l.Hosts)
 	}

@@ -16,8 +16,8 @@ var metadataAccess = Detector{
 	Attack: []string{"T1552.005"},
 	Needs:  []Need{NeedAddress},
 	Defaults: []Setting{
-		{"routine_hours", 6, "distinct hours with contacts that make a routine"},
-		{"routine_share", 0.5, "share of the data's hours that the routine covers"},
+		{"routine_hours", 6, "distinct hours with contacts that make a routine, or as many parts of shorter data"},
+		{"routine_share", 0.5, "share of the data's hours, or parts, that the routine covers"},
 		{"many_hosts", 0.5, "share of inside hosts that do the same, from which it is the platform's doing"},
 	},
 	Names: []string{"metadata.google.internal", "metadata.goog", "instance-data.ec2.internal"},
@@ -46,8 +46,20 @@ func isMetadata(a netip.Addr) bool {
 
 type metaPeer struct {
 	src, dst netip.Addr
-	hours    map[int64]bool
+	parts    map[int64]bool // of the data: see metaParts
 	episodes []*metaEpisode
+}
+
+// metaParts is into how many parts data are cut that are shorter than so many hours; a part
+// has to be longer than what asks several times in a row.
+const (
+	metaParts = 12
+	metaLeast = int64(300e9)
+)
+
+// part is the length of a part of the data.
+func (s *metaState) part() int64 {
+	return max(metaLeast, min(3600e9, (s.lab.Last-s.lab.First)/metaParts))
 }
 
 type metaEpisode struct {
@@ -70,7 +82,7 @@ func (s *metaState) Channel(c *Channel) {
 		return // port 53 and 123: the same address serves DNS and time on some clouds
 	}
 	if key := [2]netip.Addr{c.Src, c.Dst}; s.peers[key] == nil && s.quota.take(s.lab, s.d, c.Src) {
-		s.peers[key] = &metaPeer{src: c.Src, dst: c.Dst, hours: map[int64]bool{}}
+		s.peers[key] = &metaPeer{src: c.Src, dst: c.Dst, parts: map[int64]bool{}}
 		s.hosts[c.Dst]++
 	}
 }
@@ -89,7 +101,7 @@ func (s *metaState) Session(x *Session) {
 	if p == nil || x.DstPort == 53 || x.DstPort == 123 || x.Reply && !x.Settled && x.Conn {
 		return
 	}
-	p.hours[x.Start/3600e9] = true
+	p.parts[(x.Start-s.lab.First)/s.part()] = true
 	n := len(p.episodes)
 	if n == 0 || x.Start-p.episodes[n-1].trail.end > episodeGap {
 		p.episodes = append(p.episodes, &metaEpisode{trail: newTrail()})
@@ -140,9 +152,9 @@ func (s *metaState) routine(p *metaPeer) bool {
 	if s.lab.First == firetrail.Absent {
 		return false
 	}
-	hours := float64(s.lab.Last-s.lab.First)/3600e9 + 1
-	n := float64(len(p.hours))
-	return n >= s.lab.threshold(s.d, "routine_hours") && n >= hours*s.lab.threshold(s.d, "routine_share")
+	n := float64(len(p.parts))
+	all := float64((s.lab.Last-s.lab.First)/s.part()) + 1
+	return n >= s.lab.threshold(s.d, "routine_hours") && n >= all*s.lab.threshold(s.d, "routine_share")
 }
 
 // judge scores an episode, or a routine as a whole.
@@ -160,7 +172,7 @@ func (s *metaState) judge(p *metaPeer, e *metaEpisode, routine bool) *Draft {
 	many := s.lab.Hosts >= 4 && share >= s.lab.threshold(s.d, "many_hosts")
 	switch {
 	case routine && !sandbox:
-		d.part("routine", float64(len(p.hours)), s.lab.threshold(s.d, "routine_hours"), -2.5, "it asks in %d distinct hours: as the cloud's own agents do", len(p.hours))
+		d.part("routine", float64(len(p.parts)), s.lab.threshold(s.d, "routine_hours"), -2.5, "it asks in %d of %d parts of %s: as the cloud's own agents do", len(p.parts), (s.lab.Last-s.lab.First)/s.part()+1, span(float64(s.part())/1e9))
 	case many && !sandbox:
 		d.part("platform", round3(share), s.lab.threshold(s.d, "many_hosts"), -2, "%d of %d inside hosts do the same", s.hosts[p.dst], s.lab.Hosts)
 	case !routine && len(p.episodes) == 1 && !many:

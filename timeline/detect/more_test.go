@@ -227,3 +227,125 @@ func TestOverlayAndTor(t *testing.T) {
 		}},
 	})
 }
+
+// TestAsksAddress: names that only carry an address are asked of lists, not of tunnels.
+func TestAsksAddress(t *testing.T) {
+	for name, want := range map[string]bool{
+		"4.3.2.1.zen.list.example": true, "250.0.0.12.bl.example": true,
+		"b.a.9.8.7.6.5.4.3.2.1.0.f.e.d.c.b.a.9.8.7.6.5.4.3.2.1.0.f.e.d.c.bl.example": true,
+		"1.2.3.zen.example": false, "1.2.3.4.5.t.example": false, "999.2.3.4.t.example": false, "a1.b2.c3.d4.t.example": false,
+		"deadbeef.t.example": false, "": false, "1.2.3.4": true,
+	} {
+		if got := asksAddress(name); got != want {
+			t.Errorf("%q: %v, want %v", name, got, want)
+		}
+	}
+	ask := func(f *fake, domain string, label func(int64) string) {
+		for i := range int64(1200) {
+			f.dns(t0+i*60*sec, "10.20.0.10", "10.20.0.2", label(i)+"."+domain, "")
+		}
+	}
+	word := func(i int64) string { return fmt.Sprintf("q%dx7f3a9b2c4d", i*7919) }
+	runScenarios(t, "dns_tunnel", []scenario{
+		{name: "a list of addresses", make: func(f *fake) {
+			ask(f, "zen.list.example", func(i int64) string { return fmt.Sprintf("%d.%d.3.%d", i%250, i%7, 1+i%200) })
+		}},
+		{name: "lookups of files", make: func(f *fake) { ask(f, "p02.sophosxl.net", word) }, want: []string{"low 10.20.0.10 10.20.0.2 53"}},
+		{name: "anything else", make: func(f *fake) { ask(f, "kv.example.org", word) }, want: []string{"high 10.20.0.10 10.20.0.2 53"}},
+	})
+}
+
+// TestShortRoutine: what asks all the time in two hours of data is a routine as well.
+func TestShortRoutine(t *testing.T) {
+	probe := func(n, every int64) func(*fake) {
+		return func(f *fake) {
+			f.events = nil
+			f.conn(t0, "10.20.0.11", 41000, "198.51.100.80", 443, "ssl", "SF", 3, 400, 900)
+			f.conn(t0+2*hour, "10.20.0.11", 41001, "198.51.100.80", 443, "ssl", "SF", 3, 400, 900)
+			for i := range n {
+				f.conn(t0+i*every, "10.20.0.10", 42000+i, "169.254.169.254", 80, "http", "SF", 0, 200, 900)
+			}
+		}
+	}
+	runScenarios(t, "metadata_access", []scenario{
+		{name: "an agent of the cloud", make: probe(24, 5*mins), want: []string{"info 10.20.0.10 169.254.169.254 80"}},
+		{name: "a burst", make: probe(24, 5*sec), want: []string{"medium 10.20.0.10 169.254.169.254 80"}},
+	})
+}
+
+// TestCalls: a call over UDP is no session that stays; one without an answer's weight is.
+func TestCalls(t *testing.T) {
+	talk := func(out, in int64) func(*fake) {
+		return func(f *fake) {
+			f.conn(t0+2*hour, "10.20.0.10", 41000, "203.0.113.9", 8801, "", "SF", 3*3600, out, in).Proto = "udp"
+		}
+	}
+	runScenarios(t, "long_session", []scenario{
+		{name: "a call", make: talk(900e6, 2e9)},
+		{name: "a tunnel that mostly waits", make: talk(2e6, 3e6), want: []string{"medium 10.20.0.10 203.0.113.9 8801"}},
+		{name: "an upload", make: talk(2e9, 9e6), want: []string{"medium 10.20.0.10 203.0.113.9 8801"}},
+	})
+}
+
+// TestPatientScan: a scan that no window holds is told by the ports that lead into a host.
+func TestPatientScan(t *testing.T) {
+	try := func(ports ...int64) func(*fake) {
+		return func(f *fake) {
+			for i, port := range ports {
+				f.tcp(t0+hour+int64(i)*10*mins, firetrail.ActionDrop, "10.20.3.1", 41000+int64(i), "10.20.8.9", port)
+			}
+		}
+	}
+	runScenarios(t, "port_scan", []scenario{
+		{name: "what leads in", make: try(21, 22, 23, 80, 111, 135, 139, 389, 443, 445, 2049, 3306, 5432, 6379, 8080), want: []string{"medium 10.20.3.1 10.20.8.9 -"}},
+		{name: "anything", make: try(8001, 8002, 8003, 8004, 8005, 8006, 8007, 8008, 8009, 8010, 8011, 8012, 8013, 8014, 8015)},
+		{name: "too few", make: try(21, 22, 23, 80, 111, 135, 139)},
+	})
+}
+
+// TestHabitualFailures: who meets dead hosts again and again monitors them, and what many desks
+// fail at is the network's habit.
+func TestHabitualFailures(t *testing.T) {
+	meet := func(f *fake, src string, hosts, times int64) {
+		for i := range hosts * times {
+			f.conn(t0+hour+i*20*sec, src, 41000+i%9000, fmt.Sprintf("10.20.9.%d", 1+i%hosts), 5357, "", "S0", 0, 0, 0)
+		}
+	}
+	many := func(f *fake) {
+		for h := range int64(9) {
+			meet(f, fmt.Sprintf("10.20.7.%d", 1+h), 8, 1)
+		}
+	}
+	runScenarios(t, "first_contact", []scenario{
+		{name: "a search", make: func(f *fake) { meet(f, "10.20.3.1", 8, 1) }, want: []string{"low 10.20.3.1 10.20.9.0/24 -"}},
+		{name: "monitoring", make: func(f *fake) { meet(f, "10.20.3.1", 8, 60) }},
+		{name: "desks", make: many, cfg: Config{Held: addrs(3, 4)}, want: []string{"low  10.20.9.0/24 -"}},
+	})
+}
+
+// TestStandingServices: what an address of no run's keeps up all the time counts less, and the
+// parts of a connection that stands are no beacon.
+func TestStandingServices(t *testing.T) {
+	keep := func(src string, from, to int64) func(*fake) {
+		return func(f *fake) {
+			for i := from; i < to; i++ {
+				f.conn(t0+i*hour+mins, src, 4500, "203.0.113.9", 4500, "", "SF", 3500, 300e6, 400e6).Proto = "udp"
+			}
+		}
+	}
+	held := Config{Held: addrs(3, 4)}
+	runScenarios(t, "overlay_vpn", []scenario{
+		{name: "a gateway's", make: keep("10.20.0.1", 0, 24), cfg: held, want: []string{"low 10.20.0.1 203.0.113.9 4500"}},
+		{name: "that begins", make: keep("10.20.0.1", 9, 24), cfg: held, want: []string{"medium 10.20.0.1 203.0.113.9 4500"}},
+		{name: "of a machine of runs", make: keep("10.20.3.1", 0, 24), cfg: held, want: []string{"medium 10.20.3.1 203.0.113.9 4500"}},
+		{name: "without an inventory", make: keep("10.20.0.1", 0, 24), want: []string{"medium 10.20.0.1 203.0.113.9 4500"}},
+	})
+	runScenarios(t, "beacon", []scenario{
+		{name: "renewed each hour", make: keep("10.20.3.1", 0, 24), want: []string{"low 10.20.3.1 203.0.113.9 4500"}},
+		{name: "visits each hour", make: func(f *fake) {
+			for i := range int64(24) {
+				f.conn(t0+i*hour+mins, "10.20.3.1", 4500, "203.0.113.9", 4500, "", "SF", 3, 3e3, 4e3)
+			}
+		}, want: []string{"medium 10.20.3.1 203.0.113.9 4500"}},
+	})
+}

@@ -12,7 +12,7 @@ import (
 var portScan = Detector{
 	Name:   "port_scan",
 	Title:  "many ports tried on one host",
-	Doc:    "Distinct ports of one host within five minutes, most refused or unanswered; or several of the ports that lead into a host.",
+	Doc:    "Distinct ports of one host within five minutes, most refused or unanswered; or several of the ports that lead into a host. Over a day, more of them, or several of the latter.",
 	Attack: []string{"T1046"},
 	Needs:  []Need{NeedOutcome},
 	Defaults: []Setting{
@@ -215,7 +215,8 @@ func (s *scanState) judge(p *scan, e *scanEpisode, slow bool) *Draft {
 	settled := ports - unsure
 	blind := settled == 0 || float64(settled) < scanSettled*float64(ports)
 	share := float64(failed) / float64(max(settled, 1))
-	if slow && (ports < int64(t("slow_ports")) || blind) || !blind && share < t("failed") || blind && ephemeral(e) {
+	patient := ports >= int64(t("slow_ports")) || ports >= int64(t("ports")) && keenFailed >= int64(t("sensitive"))
+	if slow && (!patient || blind) || !blind && share < t("failed") || blind && ephemeral(e) {
 		return nil
 	}
 	d := &Draft{src: p.src, dst: p.dst.String(), port: firetrail.Absent, trail: e.trail}
@@ -228,7 +229,7 @@ func (s *scanState) judge(p *scan, e *scanEpisode, slow bool) *Draft {
 			d.part("many ports", float64(ports), 6*t("ports"), 1, "%d in all", ports)
 		}
 	}
-	if e.sensitive >= int64(t("sensitive")) && (keenFailed >= int64(t("sensitive_failed")) || blind) {
+	if (e.sensitive >= int64(t("sensitive")) || slow && keen >= int64(t("sensitive"))) && (keenFailed >= int64(t("sensitive_failed")) || blind) {
 		points := 1.0
 		if len(d.parts) == 0 {
 			points = 3

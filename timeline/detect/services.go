@@ -256,6 +256,7 @@ func (s *serviceState) judge(p *servicePeer, e *serviceEpisode) *Draft {
 	} else if p.name == "" && p.app == "" && n > 3 {
 		d.part("prevalence", float64(n), 3, -2, "%d inside hosts contact it: more likely a service of the lab on the same port", n)
 	}
+	s.lab.standing(d)
 	if d.points() < 1 {
 		return nil
 	}
