@@ -186,6 +186,34 @@ func TestSameContentOnce(t *testing.T) {
 	}
 }
 
+// TestShortBeginning meets a short beginning again that was committed before its source
+// grew: it is known, and the source stays what it is.
+func TestShortBeginning(t *testing.T) {
+	dir := t.TempDir()
+	data := kernelLines(0, 700)
+	at := bytes.IndexByte(data, '\n') + 1
+	if at >= startSize {
+		t.Fatalf("a line of %d bytes", at)
+	}
+	short, whole := filepath.Join(dir, "short.log"), filepath.Join(dir, "whole.log")
+	writeFile(t, short, data[:at])
+	writeFile(t, whole, data)
+	c := create(t)
+	for i, path := range []string{short, whole, short, whole, dir} {
+		want := [][]string{{"new"}, {"grown"}, {"known"}, {"known"}, {"known", "known"}}[i]
+		if d := cmp.Diff(want, statuses(ingestAll(t, c, path))); d != "" {
+			t.Error(i, d)
+		}
+	}
+	if s := c.Sources(); len(s) != 1 || s[0].Counts.Records != 700 {
+		t.Errorf("%+v", s)
+	}
+	if n, err := c.Count(context.Background(), firetrail.Query{}); err != nil || n != c.Sources()[0].Counts.Events {
+		t.Errorf("%d events, %v", n, err)
+	}
+	sound(t, c)
+}
+
 // TestGrowth cuts a log at many places: wherever the first part ends, the case is
 // in the end that of the whole log.
 func TestGrowth(t *testing.T) {

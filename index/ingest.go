@@ -80,7 +80,7 @@ type Ingested struct {
 
 // Partial reports whether some input was unreadable, broken off or quarantined.
 func (i *Ingested) Partial() bool {
-	return i.Totals.Rejected > 0 || slices.ContainsFunc(i.Sources, func(s SourceReport) bool { return s.Err != nil })
+	return slices.ContainsFunc(i.Sources, func(s SourceReport) bool { return s.Err != nil || s.Added.Rejected > 0 })
 }
 
 // ingest is the state of one call of Ingest.

@@ -122,12 +122,13 @@ type state struct {
 	untidy   int            // how many files were dropped and may still lie there
 
 	starts map[beginning][]*taken
-	tiny   [startSize]int // how many sources are as short, by size
+	tiny   [startSize]int    // how many sources are as short, by size
+	shorts map[string]string // sources that were as short once, by the SHA-256 they had then
 }
 
 func newState() *state {
 	return &state{byID: map[string]*taken{}, segments: map[string]segment{}, chains: map[string]bool{"": true},
-		starts: map[beginning][]*taken{}, places: folders{}, files: map[string]int{}}
+		starts: map[beginning][]*taken{}, shorts: map[string]string{}, places: folders{}, files: map[string]int{}}
 }
 
 // loadState reads the manifest. A last line that was cut off by a crash was never
@@ -273,6 +274,9 @@ func (s *state) take(c *taking) {
 		t.Problem = fmt.Sprintf("only its first %d bytes are taken in so far; the next ingest goes on", t.Size)
 	}
 	t.known = append(slices.Clip(t.known), prefix{t.Size, t.SHA256})
+	if t.Size < startSize {
+		s.shorts[t.SHA256] = t.ID
+	}
 	t.rejects = append(slices.Clip(t.rejects), c.Rejects...)
 	s.replace(was, &t)
 	for _, r := range c.Rejects {
@@ -328,6 +332,11 @@ func (s *state) alike(head []byte) []*taken {
 			all = append(all, s.starts[start]...)
 		}
 		start = start.add(head[size])
+	}
+	if len(head) < startSize { // what began so has another start by now
+		if t := s.byID[s.shorts[headOf(head)]]; t != nil && t.Size > int64(len(head)) {
+			all = append(all, t)
+		}
 	}
 	sum := ""
 	for _, t := range s.starts[start] {
