@@ -530,6 +530,16 @@ func TestVerify(t *testing.T) {
 		{"custody cut", func(c *Case, _ string) {
 			line(glob(c, custodyName), func(l [][]byte) [][]byte { return l[:len(l)-2] })
 		}, []string{"custody.jsonl:3:0+0"}},
+		{"custody removed", func(c *Case, _ string) { os.Remove(glob(c, custodyName)) }, []string{"custody.jsonl:1:0+0"}},
+		{"custody's end removed", func(c *Case, _ string) { os.Remove(glob(c, custodyHead)) }, []string{"custody.jsonl:3:0+0"}},
+		{"custody cut and gone on with", func(c *Case, _ string) {
+			line(glob(c, custodyName), func(l [][]byte) [][]byte { return l[:len(l)-2] })
+			for range 3 {
+				if err := c.Log(CustodyEntry{Action: "more"}); err != nil {
+					t.Error(err)
+				}
+			}
+		}, []string{"custody.jsonl:3:0+0"}},
 		{"manifest cut", func(c *Case, _ string) { os.Truncate(glob(c, manifestName), 0) }, []string{"custody.jsonl:1:0+0"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -550,6 +560,37 @@ func TestVerify(t *testing.T) {
 				t.Error(d)
 			}
 		})
+	}
+}
+
+// TestLostManifest has a case without its manifest, or without lines of it: nobody writes
+// to it, or removes what the lines named.
+func TestLostManifest(t *testing.T) {
+	dir := t.TempDir()
+	writeFile(t, filepath.Join(dir, "a.log"), kernelLines(0, 100))
+	writeFile(t, filepath.Join(dir, "b.log"), kernelLines(500, 600))
+	for name, do := range map[string]func(path string) error{
+		"removed": os.Remove,
+		"emptied": func(path string) error { return os.Truncate(path, 0) },
+	} {
+		c := create(t)
+		ingestAll(t, c, filepath.Join(dir, "a.log"))
+		seg := c.path("segments", c.view().segments[0].Name, ".parquet")
+		c.Close()
+		if err := do(filepath.Join(c.dir, manifestName)); err != nil {
+			t.Fatal(err)
+		}
+		again, err := Create(c.dir)
+		if err == nil {
+			_, err = again.Ingest(t.Context(), []string{filepath.Join(dir, "b.log")}, IngestOptions{})
+			again.Close()
+		}
+		if !errors.Is(err, ErrManifest) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := os.Stat(seg); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

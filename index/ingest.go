@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -253,10 +254,13 @@ func (c *Case) writerState() (*state, error) {
 		}
 	}
 	st, err := loadState(c.dir)
-	if err == nil {
-		err = c.tidy(st)
-	}
 	if err != nil {
+		return nil, err
+	}
+	if err := c.checkCommits(st); err != nil {
+		return nil, err
+	}
+	if err := c.tidy(st); err != nil {
 		return nil, err
 	}
 	st.untidy, c.mine = 0, st
@@ -296,6 +300,9 @@ func (c *Case) tidy(st *state) error {
 	var dropped []string
 	for _, folder := range []string{"segments", "flows", "blocks", "rejects", "sums", "spool"} {
 		entries, err := os.ReadDir(filepath.Join(c.dir, folder))
+		if errors.Is(err, fs.ErrNotExist) { // a copy of a case may have lost empty folders
+			err = os.MkdirAll(filepath.Join(c.dir, folder), 0o700)
+		}
 		if err != nil {
 			return fmt.Errorf("tidy case: %w", err)
 		}

@@ -84,23 +84,19 @@ type tail struct {
 // ErrManifest is wrapped where the manifest is not what was written.
 var ErrManifest = errors.New("manifest is damaged")
 
-// manifestError is the first bad line of the manifest.
+// manifestError is the first bad line of the manifest, 0 where all of it is.
 type manifestError struct {
 	line int
 	why  string
 }
 
 func (e *manifestError) Error() string {
-	return fmt.Sprintf("%v: line %d: %s", ErrManifest, e.line, e.why)
+	if e.line == 0 {
+		return fmt.Sprintf("%s: %v: %s", manifestName, ErrManifest, e.why)
+	}
+	return fmt.Sprintf("%s:%d: %v: %s", manifestName, e.line, ErrManifest, e.why)
 }
 func (e *manifestError) Unwrap() error { return ErrManifest }
-
-func badLine(err error) int {
-	if e, ok := errors.AsType[*manifestError](err); ok {
-		return e.line
-	}
-	return 0
-}
 
 func chain(former string, commit []byte) string {
 	h := sha256.New()
@@ -141,10 +137,13 @@ func loadState(dir string) (*state, error) {
 	return decodeState(data)
 }
 
-// readManifest reads the manifest's file; without one, there are no lines.
+// readManifest reads the manifest's file. Every case has one: without it, its files
+// would be taken for what a killed writer left.
 func readManifest(dir string) ([]byte, error) {
 	data, err := os.ReadFile(filepath.Join(dir, manifestName))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &manifestError{0, "it is missing"}
+	} else if err != nil {
 		return nil, fmt.Errorf("read manifest: %w", err)
 	}
 	return data, nil

@@ -65,7 +65,7 @@ func (c *Case) search(ctx context.Context, q firetrail.Query, opt SearchOptions,
 		return err
 	}
 	if opt.Sort != "" && opt.Sort != "time" && !query.Known(opt.Sort) {
-		return fmt.Errorf("sort by %s: there is no such field", opt.Sort)
+		return fmt.Errorf("sort by %s: %s", opt.Sort, query.Unknown(opt.Sort))
 	}
 	want := 0
 	if opt.Limit > 0 && opt.Limit+opt.Offset <= mostWanted {

@@ -3,6 +3,7 @@ package index
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -202,11 +203,10 @@ func valueField(name string) (*firetrail.FieldDef, error) {
 	if name == "ip" || name == "port" {
 		return nil, fmt.Errorf("an event has several; name one, as in src_%s or dst_%s", name, name)
 	}
-	if best := query.Nearest(name); best != "" {
-		return nil, fmt.Errorf("there is no field %q; did you mean %s?", name, best)
-	}
-	return nil, fmt.Errorf("there is no field %q; a record's own field is x.%s", name, name)
+	return nil, errors.New(query.Unknown(name))
 }
+
+const expectedAggregate = "expected count, sum(f), min(f), max(f), avg(f), distinct(f), median(f) or p95(f)"
 
 func parseAggregate(label string) (a aggregate, err error) {
 	a.label = label
@@ -216,7 +216,7 @@ func parseAggregate(label string) (a aggregate, err error) {
 	}
 	name, rest, ok := strings.Cut(strings.ReplaceAll(label, " ", ""), "(")
 	if !ok || !strings.HasSuffix(rest, ")") {
-		return a, fmt.Errorf("expected count, sum(f), min(f), max(f), avg(f), distinct(f) or p95(f)")
+		return a, errors.New(expectedAggregate)
 	}
 	a.name, a.field = name, rest[:len(rest)-1]
 	switch {
@@ -231,7 +231,7 @@ func parseAggregate(label string) (a aggregate, err error) {
 		a.name = "percentile"
 		a.rank, err = percent(name[1:])
 	default:
-		err = fmt.Errorf("expected count, sum, min, max, avg, distinct, percentile or p95, not %q", name)
+		err = errors.New(expectedAggregate)
 	}
 	if err != nil {
 		return a, err
@@ -244,7 +244,7 @@ func parseAggregate(label string) (a aggregate, err error) {
 			return a, fmt.Errorf("%s is no number", a.field)
 		}
 		if a.name == "sum" && a.def != nil && a.def.Type == firetrail.TypeTime {
-			return a, fmt.Errorf("times have no sum")
+			return a, errors.New("times have no sum")
 		}
 	}
 	return a, nil

@@ -288,13 +288,3 @@ func TestMerge(t *testing.T) {
 		}
 	}
 }
-
-func TestEpisodes(t *testing.T) {
-	in := []firetrail.Interval{{Start: 50, End: 60}, {Start: 0, End: 10}, {Start: 15, End: 20}, {Start: 5, End: 8}}
-	if got := Episodes(in, 5); !slices.Equal(got, []firetrail.Interval{{Start: 0, End: 20}, {Start: 50, End: 60}}) {
-		t.Errorf("%v", got)
-	}
-	if in[0].Start != 50 {
-		t.Error("the argument was changed")
-	}
-}

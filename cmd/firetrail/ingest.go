@@ -109,6 +109,9 @@ func (a *app) ingest(ctx context.Context, c *index.Case, paths []string, opt ind
 	opt.Progress = bar.show
 	done, err := c.Ingest(ctx, paths, opt)
 	bar.clear()
+	if err != nil && len(done.Sources) == 0 {
+		return done, noCase(err)
+	}
 	if rerr := a.reportIngest(&done); err == nil {
 		err = rerr
 	}

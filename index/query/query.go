@@ -155,16 +155,15 @@ var aliases = map[string]string{
 	"country": "dst_country", "asn": "dst_asn", "file": "source", "path": "source",
 }
 
-// unknown is the message for a field name that does not exist.
-func unknown(name string) string {
-	msg := fmt.Sprintf("unknown field %q", name)
-	if name == "x." {
+// Unknown says of a field name that does not exist what may have been meant.
+func Unknown(name string) string {
+	switch best := Nearest(name); {
+	case name == "x.":
 		return "expected the name of a record's own field behind x."
+	case best != "":
+		return fmt.Sprintf("unknown field %q; did you mean %s?", name, best)
 	}
-	if best := Nearest(name); best != "" {
-		return msg + "; did you mean " + best + "?"
-	}
-	return msg + "; a record's own field is x." + name + `, a text with a colon needs quotes`
+	return fmt.Sprintf("unknown field %q; a record's own field is x.%s", name, name)
 }
 
 // named is the field that a name of another tool, or in other letters, stands for.
