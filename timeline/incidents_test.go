@@ -274,7 +274,7 @@ func TestMerge(t *testing.T) {
 		"99 gap fw2 fw2: records again",
 		"100 call t.jsonl:4 run r-1 calls bash ",
 		"100 event e--0 iptables drop tcp 10.20.3.7:4242 -> [2001:db8::1]:3333",
-		"100 finding " + fs[0].ID + " high mining:  [run r-1, 0.90]",
+		"100 finding " + fs[0].ID + " high mining:  [run r-1, 0.9]",
 		"120 finding " + fs[0].ID + " mining ends",
 		"130 run r-1 run r-1 ends (FAILED)",
 	}

@@ -50,7 +50,7 @@ func Entries(findings []firetrail.Finding, inv firetrail.Inventory, gaps []firet
 		f := &findings[i]
 		who := ""
 		if f.Run != nil {
-			who = fmt.Sprintf(" [run %s, %.2f]", f.Run.ID, f.Run.Probability)
+			who = fmt.Sprintf(" [run %s, %s]", f.Run.ID, firetrail.Probability(f.Run.Probability))
 		}
 		put(f.Start, KindFinding, f.ID, "%s %s: %s%s", f.Severity, f.Detector, f.Title, who)
 		if f.End > f.Start && !f.Open {
