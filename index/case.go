@@ -14,7 +14,8 @@
 //	spool/          content that cannot be read again from where it came (stdin)
 //	isolated.json   damaged segments that answers leave out; derived, made by Repair
 //	staging/        what is being written; removed by the next writer
-//	runs/ findings/ custody.jsonl notes.jsonl lock readers
+//	custody.jsonl   who did what, when: chained; custody.head is its end
+//	runs/ findings/ lock readers
 //
 // A file counts only if the manifest names it. Writers hold the lock; readers wait
 // for nobody: an open Case is a snapshot of the manifest, and the files it names

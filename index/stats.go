@@ -192,18 +192,22 @@ func call(s, name string) (arg string, ok bool) {
 	return strings.TrimSpace(arg[:len(arg)-1]), true
 }
 
-// valueField checks that a field has a value in each event.
+// valueField checks that events can be put in groups or in order by a field; of a
+// record's own field there is no definition.
 func valueField(name string) (*firetrail.FieldDef, error) {
+	switch name {
+	case "id":
+		return nil, errors.New("each event has its own; it begins with the source, which events can be told by")
+	case "run":
+		return nil, errors.New("no event has one of its own; ask for run:ID, or see 'firetrail findings'")
+	}
 	if f, ok := firetrail.FieldNamed(name); ok {
 		return f, nil
 	}
 	if _, own := isX(name); own || name == "time.guess" {
 		return nil, nil
 	}
-	if name == "ip" || name == "port" {
-		return nil, fmt.Errorf("an event has several; name one, as in src_%s or dst_%s", name, name)
-	}
-	return nil, errors.New(query.Unknown(name))
+	return nil, query.Valued(name)
 }
 
 const expectedAggregate = "expected count, sum(f), min(f), max(f), avg(f), distinct(f), median(f) or p95(f)"

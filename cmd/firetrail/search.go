@@ -137,8 +137,8 @@ func fieldNames(list string) ([]string, error) {
 	names := strings.Split(list, ",")
 	for i, n := range names {
 		names[i] = strings.TrimSpace(n)
-		if !query.Known(names[i]) {
-			return nil, fmt.Errorf("--fields: %s; see 'firetrail fields'", query.Unknown(names[i]))
+		if err := query.Valued(names[i]); err != nil {
+			return nil, fmt.Errorf("--fields %s: %w; see 'firetrail fields'", names[i], err)
 		}
 	}
 	return names, nil
