@@ -583,6 +583,9 @@ func TestLostManifest(t *testing.T) {
 		again, err := Create(c.dir)
 		if err == nil {
 			_, err = again.Ingest(t.Context(), []string{filepath.Join(dir, "b.log")}, IngestOptions{})
+			if _, rerr := again.Repair(t.Context(), nil); !errors.Is(rerr, ErrManifest) {
+				t.Errorf("%s: repair: %v", name, rerr)
+			}
 			again.Close()
 		}
 		if !errors.Is(err, ErrManifest) {

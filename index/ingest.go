@@ -257,9 +257,6 @@ func (c *Case) writerState() (*state, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.checkCommits(st); err != nil {
-		return nil, err
-	}
 	if err := c.tidy(st); err != nil {
 		return nil, err
 	}
@@ -284,6 +281,9 @@ func (c *Case) tidyStaging() error {
 // files that were named but never committed. Files that no longer count are removed
 // if nobody may be reading them.
 func (c *Case) tidy(st *state) error {
+	if err := c.checkCommits(st); err != nil {
+		return err
+	}
 	if err := c.tidyStaging(); err != nil {
 		return err
 	}
