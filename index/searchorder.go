@@ -67,6 +67,7 @@ type blockRef struct {
 	undated    bool  // may have rows without a time
 	first      int64 // offset of the first record
 	bound      rowRef
+	taken      int // rows that a stream has had of it
 }
 
 // blockHeap has the block with the earliest bound on top.
@@ -399,7 +400,7 @@ func (w *sweep) read(batch []blockRef) error {
 		if m.empty() {
 			return nil
 		}
-		refs, err := r.s.places(t, batch[i], &m)
+		refs, err := r.s.places(nil, t, batch[i], &m)
 		if err != nil {
 			return err
 		}

@@ -74,8 +74,8 @@ func (r *blockReader) test(b blockRef) (*tester, mask, error) {
 	return t, m, err
 }
 
-// places are the places of rows of the block on which t stands.
-func (s *search) places(t *tester, b blockRef, m *mask) ([]rowRef, error) {
+// places appends the places of rows of the block on which t stands, in record order.
+func (s *search) places(to []rowRef, t *tester, b blockRef, m *mask) ([]rowRef, error) {
 	times, err := vectorNamed(t.r, t.seg, "time")
 	if err != nil {
 		return nil, err
@@ -88,12 +88,12 @@ func (s *search) places(t *tester, b blockRef, m *mask) ([]rowRef, error) {
 	if err != nil {
 		return nil, err
 	}
-	refs := make([]rowRef, 0, m.len())
+	to = slices.Grow(to, m.len())
 	at, off := times.Ints(), offsets.Ints()
 	m.rows(func(row int) {
-		refs = append(refs, rowRef{time: at[row], offset: off[row], rank: rank(row), seg: int32(b.seg), block: int16(b.block), row: int16(row)})
+		to = append(to, rowRef{time: at[row], offset: off[row], rank: rank(row), seg: int32(b.seg), block: int16(b.block), row: int16(row)})
 	})
-	return refs, nil
+	return to, nil
 }
 
 // rankOf gives the place of the source of each row of the block on which t stands.

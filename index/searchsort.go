@@ -228,7 +228,7 @@ func (r *blockReader) sortBlock(b blockRef, opt SearchOptions, top *topRows, kee
 	if len(top.rows) == keep && opt.Limit > 0 {
 		value.better(&m, top)
 	}
-	refs, err := r.s.places(t, b, &m)
+	refs, err := r.s.places(nil, t, b, &m)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,8 @@ import (
 	"context"
 	"iter"
 	"runtime"
+	"slices"
+	"sort"
 
 	"firetrail"
 	"firetrail/index/columns"
@@ -42,21 +44,35 @@ type stream struct {
 	fields  []string
 	active  chunkHeap
 	loaders []*loader
-	own     *loader // of the goroutine that yields
 	free    []*chunk
 	held    int // rows of active chunks
-	room    int // rows of active chunks that may have all their columns
+	room    int // rows that should be held at most
+	pace    pace
 	ev      firetrail.Event
 	done    bool
 }
 
-// Bounds of a stream: blocks that are read ahead by each loader, rows that are held
-// with all their columns, and those that are gathered at a time beyond that.
+// Bounds of a stream: blocks that are read ahead by each loader, rows that should be
+// held at most, and those that are taken of a block even then.
 const (
 	aheadBlocks = 4
 	heldRows    = 1 << 18
-	thinRows    = 256
+	fewRows     = 256
 )
+
+// pace is how much time the latest rows covered.
+type pace struct {
+	rows  int   // to come until it is measured anew
+	from  int64 // time of the row at which that began
+	cover int64 // time that a quarter of the room covered
+}
+
+// pass notes that a row was yielded.
+func (p *pace) pass(at int64, room int) {
+	if p.rows--; p.rows < 0 {
+		p.rows, p.cover, p.from = room/4, at-p.from, at
+	}
+}
 
 func (s *search) stream(ctx context.Context, want *trafficSet, fields []string, yield func(*firetrail.Event, error) bool) error {
 	return (&stream{sweep: s.newSweep(ctx, false, 0), want: want, fields: fields, room: heldRows}).run(yield)
@@ -64,7 +80,6 @@ func (s *search) stream(ctx context.Context, want *trafficSet, fields []string, 
 
 func (st *stream) run(yield func(*firetrail.Event, error) bool) (err error) {
 	defer st.close()
-	st.own = st.newLoader(maxPooled / 4)
 	for range runtime.GOMAXPROCS(0) {
 		st.loaders = append(st.loaders, st.newLoader(maxPooled/2))
 	}
@@ -75,7 +90,7 @@ func (st *stream) run(yield func(*firetrail.Event, error) bool) (err error) {
 }
 
 func (st *stream) close() {
-	for _, l := range append(st.loaders, st.own) {
+	for _, l := range st.loaders {
 		l.pool.close()
 	}
 	st.sweep.close()
@@ -103,7 +118,10 @@ func (st *stream) pass(yield func(*firetrail.Event, error) bool) error {
 				st.held += len(c.rows)
 				heap.Push(&st.active, c)
 			}
-			l.out = l.out[:0]
+			for _, b := range l.later {
+				heap.Push(&st.sweep.pending, b)
+			}
+			l.out, l.later = l.out[:0], l.later[:0]
 		}
 		next, err = st.load()
 	}
@@ -114,12 +132,10 @@ func (st *stream) pass(yield func(*firetrail.Event, error) bool) error {
 }
 
 // load begins to read the blocks that come next; nil if there are none. Where much is
-// held already it is one block.
+// held already, only the rows are taken that come soon, and the blocks wait again for
+// the others: one session of days in a block of minutes must not keep all of it.
 func (st *stream) load() (*loading, error) {
 	n := aheadBlocks * len(st.loaders)
-	if st.held > st.room {
-		n = 1
-	}
 	next := &loading{}
 	for w := st.sweep; len(next.refs) < n && w.pending.Len() > 0; {
 		b := heap.Pop(&w.pending).(blockRef)
@@ -142,14 +158,14 @@ func (st *stream) load() (*loading, error) {
 		return nil, nil
 	}
 	for _, l := range st.loaders {
-		l.refs, l.thin = l.refs[:0], st.held > st.room
+		l.refs, l.cut, l.soon = l.refs[:0], st.held > st.room, st.pace.cover
 	}
 	for _, b := range next.refs { // the blocks of a row group share its dictionaries
 		l := st.loaders[(b.seg+b.block*columns.BlockRows/columns.GroupRows)%len(st.loaders)]
 		l.refs = append(l.refs, b)
 	}
 	for _, l := range st.loaders {
-		for range l.refs {
+		for len(l.spare) < len(l.refs) {
 			l.spare = append(l.spare, st.chunk())
 		}
 		if len(l.refs) > 0 {
@@ -183,17 +199,13 @@ func (st *stream) emit(bound *rowRef, yield func(*firetrail.Event, error) bool) 
 			return nil
 		}
 		for {
-			if c.at == c.to {
-				if err := st.own.gather(c, c.to+thinRows); err != nil {
-					return err
-				}
-			}
-			c.fill(&st.ev, c.at-c.from)
+			c.fill(&st.ev, c.at)
 			if !yield(&st.ev, nil) {
 				st.done = true
 				return nil
 			}
 			st.held--
+			st.pace.pass(st.ev.Time, st.room)
 			if c.at++; c.at == len(c.rows) || until != nil && c.head().compare(until) >= 0 {
 				break
 			}
@@ -203,7 +215,10 @@ func (st *stream) emit(bound *rowRef, yield func(*firetrail.Event, error) bool) 
 			continue
 		}
 		heap.Pop(&st.active)
-		st.free = append(st.free, c)
+		if !c.cut {
+			c.empty()
+			st.free = append(st.free, c)
+		}
 		if err := live(st.sweep.ctx); err != nil {
 			return err
 		}
@@ -230,9 +245,12 @@ type loader struct {
 	st    *stream
 	pool  *segmentPool
 	refs  []blockRef
-	thin  bool // the rows' columns are gathered only when their turn comes
+	cut   bool  // only rows that come soon are taken
+	soon  int64 // nanoseconds behind the first row
 	spare []*chunk
+	rows  []rowRef
 	out   []*chunk
+	later []blockRef // that have rows left
 }
 
 func (st *stream) newLoader(segments int) *loader {
@@ -252,9 +270,8 @@ func (l *loader) run() error {
 	return nil
 }
 
-// block reads the matching rows of a block.
+// block reads the matching rows of a block that were not taken before.
 func (l *loader) block(b blockRef) error {
-	s := l.st.sweep.s
 	it, err := l.pool.get(b.seg)
 	if err != nil {
 		return err
@@ -275,39 +292,70 @@ func (l *loader) block(b blockRef) error {
 			return err
 		}
 	}
-	c := l.spare[len(l.spare)-1]
-	rank, err := s.rankOf(t, b.seg)
-	if err != nil {
-		return err
-	}
-	c.sources = s.sources
-	if err := c.take(t, &m, b, rank, l.st.sweep.dated); err != nil || len(c.rows) == 0 {
-		return err
-	}
-	l.spare = l.spare[:len(l.spare)-1]
-	l.out = append(l.out, c)
-	if l.thin {
+	if m.empty() {
 		return nil
 	}
-	return l.gather(c, len(c.rows))
+	if err := l.order(t, b, &m); err != nil {
+		return err
+	}
+	rows := l.rows[min(b.taken, len(l.rows)):]
+	n := len(rows)
+	if l.cut {
+		n = soonRows(rows, l.soon)
+	}
+	if n == 0 {
+		return nil
+	}
+	if n < len(rows) {
+		b.taken, b.bound = b.taken+n, rows[n]
+		l.later = append(l.later, b)
+	}
+	return l.gather(l.chunk(n < len(rows)), rows[:n], t, it)
 }
 
-// gather takes the columns of the next rows of a chunk, up to row to.
-func (l *loader) gather(c *chunk, to int) error {
-	it, err := l.pool.get(c.seg)
-	if err != nil {
+// order has the rows of a mask that the present pass wants, in order, in l.rows.
+func (l *loader) order(t *tester, b blockRef, m *mask) (err error) {
+	w := l.st.sweep
+	if l.rows, err = w.s.places(l.rows[:0], t, b, m); err != nil {
 		return err
 	}
-	t, err := l.pool.tester(c.seg)
-	if err != nil {
+	l.rows = slices.DeleteFunc(l.rows, func(r rowRef) bool { return (r.time != firetrail.Absent) != w.dated })
+	order := func(a, b rowRef) int { return a.compare(&b) }
+	if !slices.IsSortedFunc(l.rows, order) {
+		slices.SortFunc(l.rows, order)
+	}
+	return nil
+}
+
+// soonRows counts the rows within a time of the first one, and a few at least.
+func soonRows(rows []rowRef, soon int64) int {
+	n := sort.Search(len(rows), func(i int) bool { return rows[i].time-rows[0].time > soon })
+	return min(max(n, fewRows), len(rows))
+}
+
+// chunk is for all rows of a block or, cut, for some.
+func (l *loader) chunk(cut bool) *chunk {
+	if cut {
+		return &chunk{cut: true}
+	}
+	c := l.spare[len(l.spare)-1]
+	l.spare = l.spare[:len(l.spare)-1]
+	return c
+}
+
+// gather takes the columns of rows of the block on which a tester stands.
+func (l *loader) gather(c *chunk, rows []rowRef, t *tester, it *pooled) error {
+	block := t.r.Block()
+	if group := block * columns.BlockRows / columns.GroupRows; group != it.group {
+		it.group, it.columns = group, wanted(it.open, block, l.st.fields)
+	}
+	c.kind, c.sources, c.at = t.info.Kind, l.st.sweep.s.sources, 0
+	c.rows = append(c.rows[:0], rows...)
+	if err := c.gather(t.r, it.open, it.columns, l.st.fields); err != nil {
 		return err
 	}
-	t.r.Seek(c.block)
-	if group := c.block * columns.BlockRows / columns.GroupRows; group != it.group {
-		it.group, it.columns = group, wanted(it.open, c.block, l.st.fields)
-	}
-	c.from, c.to = c.to, min(to, len(c.rows))
-	return c.gather(t.r, it.open, it.columns, l.st.fields)
+	l.out = append(l.out, c)
+	return nil
 }
 
 // preparePredicate is prepare for a predicate that no query of people says.

@@ -11,20 +11,18 @@ import (
 	"firetrail/index/columns"
 )
 
-// chunk is the matching rows of a block in the total order, with the wanted columns
-// of some of them.
+// chunk is matching rows of a block in the total order, with the wanted columns.
 type chunk struct {
-	seg, block int
-	kind       string
-	sources    []string // by their places, which rows have
-	rows       []rowRef
-	at         int // the next row to yield
-	from, to   int // rows whose columns are gathered
-	cells      []cells
-	rest       [][]firetrail.Field // of the map column, for the gathered rows; nil without one
+	kind    string
+	sources []string // by their places, which rows have
+	rows    []rowRef
+	at      int // the next row to yield
+	cells   []cells
+	rest    [][]firetrail.Field // of the map column; nil without one
+	cut     bool                // the block has other rows: what it holds is for these alone
 }
 
-// cells are the values of one column for the gathered rows of a chunk.
+// cells are the values of one column for the rows of a chunk.
 type cells struct {
 	name  string // of a record's own field, without its "x."
 	def   *firetrail.FieldDef
@@ -37,37 +35,16 @@ type cells struct {
 
 func (c *chunk) head() *rowRef { return &c.rows[c.at] }
 
-// take notes the rows of a mask that are dated, or undated, in order.
-func (c *chunk) take(t *tester, m *mask, b blockRef, rank func(row int) int32, dated bool) error {
-	c.seg, c.block, c.kind = b.seg, b.block, t.info.Kind
-	c.rows, c.at, c.from, c.to = c.rows[:0], 0, 0, 0
-	if m.empty() {
-		return nil
+// empty lets go of what the values of a chunk lie in, but for memory to use again.
+func (c *chunk) empty() {
+	for i := range c.cells {
+		c.cells[i].dict, c.cells[i].addrs = nil, nil
 	}
-	times, err := vectorNamed(t.r, t.seg, "time")
-	if err != nil {
-		return err
-	}
-	offsets, err := vectorNamed(t.r, t.seg, "offset")
-	if err != nil {
-		return err
-	}
-	at, off := times.Ints(), offsets.Ints()
-	c.rows = slices.Grow(c.rows, m.len())
-	m.rows(func(row int) {
-		if (at[row] != firetrail.Absent) == dated {
-			c.rows = append(c.rows, rowRef{time: at[row], offset: off[row], rank: rank(row), seg: int32(b.seg), block: int16(b.block), row: int16(row)})
-		}
-	})
-	order := func(a, b rowRef) int { return a.compare(&b) }
-	if !slices.IsSortedFunc(c.rows, order) {
-		slices.SortFunc(c.rows, order)
-	}
-	return nil
+	clear(c.rest)
 }
 
-// gather takes the given columns of the rows from c.from to c.to, and what every event
-// has, from a reader that stands on the chunk's block.
+// gather takes the given columns of the rows, and what every event has, from a reader
+// that stands on the chunk's block.
 func (c *chunk) gather(r *columns.Reader, seg *columns.Segment, list []int, fields []string) error {
 	c.cells, c.rest = c.cells[:0], c.rest[:0]
 	for _, name := range [...]string{"line", "length"} {
@@ -97,8 +74,8 @@ func (c *chunk) gather(r *columns.Reader, seg *columns.Segment, list []int, fiel
 // own takes the wanted fields of the map column.
 func (c *chunk) own(r *columns.Reader, fields []string) error {
 	all := slices.Contains(fields, "x.*")
-	for i := range c.rows[c.from:c.to] {
-		rest, err := r.Rest(int(c.rows[c.from+i].row))
+	for i := range c.rows {
+		rest, err := r.Rest(int(c.rows[i].row))
 		if err != nil {
 			return err
 		}
@@ -127,7 +104,7 @@ func (c *chunk) column(r *columns.Reader, seg *columns.Segment, i int) error {
 	}
 	x := &c.cells[len(c.cells)-1]
 	x.name, x.def, x.ints, x.codes, x.dict, x.addrs = strings.TrimPrefix(info.Name, "x."), info.Field, x.ints[:0], x.codes[:0], v.Dict, nil
-	rows := c.rows[c.from:c.to]
+	rows := c.rows
 	if v.Type == columns.Int {
 		ints := v.Ints()
 		x.ints = slices.Grow(x.ints, len(rows))[:len(rows)]
@@ -141,12 +118,15 @@ func (c *chunk) column(r *columns.Reader, seg *columns.Segment, i int) error {
 	for i := range rows {
 		x.codes[i] = v.Codes[rows[i].row]
 	}
+	if c.cut {
+		x.dict = v.Dict.Of(x.codes)
+	}
 	x.put = putsText(info)
 	if info.Field != nil && info.Field.Addr != nil {
-		x.addrs = v.Dict.Addrs()
+		x.addrs = x.dict.Addrs()
 		for _, code := range x.codes {
 			if code != columns.Null && !x.addrs[code].IsValid() {
-				return fmt.Errorf("column %s holds %q: %w", info.Name, v.Dict.Value(code), columns.ErrCorrupt)
+				return fmt.Errorf("column %s holds %q: %w", info.Name, x.dict.Value(code), columns.ErrCorrupt)
 			}
 		}
 	}
@@ -197,10 +177,10 @@ func putsText(info *columns.Info) func(*cells, int, *firetrail.Event) {
 	}
 }
 
-// fill makes the event of a gathered row.
+// fill makes the event of a row.
 func (c *chunk) fill(ev *firetrail.Event, i int) {
 	ev.Reset()
-	row := &c.rows[c.from+i]
+	row := &c.rows[i]
 	ev.Source, ev.Kind, ev.Time, ev.Offset = c.sources[row.rank], c.kind, row.time, row.offset
 	if len(c.rest) > 0 {
 		ev.X = append(ev.X, c.rest[i]...)

@@ -199,7 +199,7 @@ func (p *panParser) readCSV(b []byte, ev *firetrail.Event) error {
 	if open >= 0 {
 		return reject(p.at(b[open:]), "column %d of %s opens a quote that is never closed", len(p.columns), p.kind.name)
 	}
-	layout, first := p.layout(at)
+	first := p.first(at)
 	n := len(p.columns) + first
 	if n > panMostColumns {
 		return reject(0, "%s with more than %d columns", p.kind.name, panMostColumns)
@@ -207,6 +207,7 @@ func (p *panParser) readCSV(b []byte, ev *firetrail.Event) error {
 	if n < p.kind.least {
 		return reject(p.at(b)+len(b), "%s with %d columns, at least %d expected: the record is cut", p.kind.name, n, p.kind.least)
 	}
+	layout := p.layout(first)
 	p.source = p.columns[7-first].text
 	for i, c := range p.columns {
 		v := p.value(c)
@@ -238,49 +239,53 @@ func (p *panParser) precisely(i int) {
 	}
 }
 
-// layout chooses the columns of the record that has been split, whose type stands
-// in column at. first is 1 where the leading column is missing, so that the record
-// begins with the second.
-func (p *panParser) layout(at int) (layout []panColumn, first int) {
+// first is the place that the record's first column has in the layout, by the place
+// of its type: 1 where the leading column is missing, else 0.
+func (p *panParser) first(at int) int {
+	if p.kind.name == "AUDIT" {
+		return 0
+	}
+	return 3 - at
+}
+
+// layout chooses the columns of the record that has been split, which are at least
+// as many as its type has.
+func (p *panParser) layout(first int) []panColumn {
 	is := func(i int, prefix string) bool {
 		return i < len(p.columns) && bytes.HasPrefix(p.columns[i].text, []byte(prefix))
 	}
 	k := p.kind
-	if k.name == "AUDIT" {
-		return k.columns, 0
-	}
-	first = 3 - at
 	n := len(p.columns) + first
 	switch k.name {
 	case "CONFIG":
 		switch {
 		case is(15-first, "0x") && n == 18:
-			return panConfigOld, first
+			return panConfigOld
 		case is(15-first, "0x"):
-			return panConfigShort, first
+			return panConfigShort
 		}
 	case "SYSTEM":
 		if n == 16 && is(15-first, "0x") {
-			return panSystemNoVsys, first
+			return panSystemNoVsys
 		}
 	case "DECRYPTION":
 		if is(104-first, "yes") || is(104-first, "no") {
-			return panDecryptionOld, first
+			return panDecryptionOld
 		}
 	case "TRAFFIC", "THREAT":
 		received := p.columns[1-first].text
 		if len(received) > 10 && received[10] == 'T' && !is(28-first, "0x") {
-			return p.strataLayout(), first
+			return p.strataLayout()
 		}
 		// One 10.2 leaves out the container of the application.
 		if k == panTraffic && n == 114 && (is(113-first, "0") || is(113-first, "1")) {
-			return panTrafficNoContainer, first
+			return panTrafficNoContainer
 		}
 	}
 	if k == panThreatType && n >= 123 && bytes.Contains(p.columns[121-first].text, []byte("Proxy")) {
-		return panThreatFlowFirst, first
+		return panThreatFlowFirst
 	}
-	return k.columns, first
+	return k.columns
 }
 
 // strataLayout is the default of the Strata Logging Service, which leaves out

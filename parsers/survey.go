@@ -2,6 +2,7 @@ package parsers
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -77,25 +78,59 @@ func (s *survey) leaps(first int) bool {
 }
 
 // lines surveys one line after the other; of longer ones than the buffer the beginning.
+// Of consecutive lines that begin alike up to the day only the first and the last one
+// are read: no rule of a survey tells apart what stands between them.
 func (s *survey) lines(r io.Reader) error {
 	in := bufio.NewReaderSize(r, 256<<10)
+	var day, latest []byte // what lines of the same day begin with, and the beginning of the latest one
 	for {
 		line, err := in.ReadSlice('\n')
-		if len(line) > 14 && line[0] != '{' {
-			var env envelope
-			env.read(line)
-			if env.stamp.kind == stampYearless {
-				s.add(&env.stamp)
-			}
+		if n := len(day); n > 0 && len(line) > n+5 && line[n+2] == ':' && line[n+5] == ':' && bytes.HasPrefix(line, day) {
+			latest = append(latest[:0], line[:min(len(line), n+behindDay)]...)
+		} else {
+			s.line(latest)
+			latest = latest[:0]
+			day = append(day[:0], s.line(line)...)
 		}
 		for errors.Is(err, bufio.ErrBufferFull) {
 			_, err = in.ReadSlice('\n')
 		}
+		if err == nil {
+			continue
+		}
+		s.line(latest)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
-		if err != nil {
-			return fmt.Errorf("survey source for years: %w", err)
+		return fmt.Errorf("survey source for years: %w", err)
+	}
+}
+
+// behindDay is enough for what a stamp has behind its day: a time, decimals, a year.
+const behindDay = 32
+
+// line surveys a line. It returns what the line begins with up to the day of its stamp, nil
+// where the day is not plain to see.
+func (s *survey) line(b []byte) (day []byte) {
+	if len(b) <= 14 || b[0] == '{' {
+		return nil
+	}
+	var env envelope
+	env.read(b)
+	st := &env.stamp
+	if st.kind != stampYearless {
+		return nil
+	}
+	s.add(st)
+	colon := bytes.IndexByte(b, ':')
+	if colon < 2 {
+		return nil
+	}
+	month := time.Month(st.month).String()[:3]
+	for _, layout := range []string{"%s %2d ", "%s %02d ", "%s %d "} {
+		if day = b[:colon-2]; bytes.HasSuffix(day, fmt.Appendf(nil, layout, month, st.day)) {
+			return day
 		}
 	}
+	return nil
 }

@@ -6,9 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"math"
 	"net/netip"
-	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -67,18 +65,6 @@ func newCorrelate(a *app) *cobra.Command {
 	fl.StringArrayVar(&f.thresholds, "set", nil, "threshold of a detector: `DETECTOR.NAME=VALUE`, repeatable")
 	fl.StringVar(&f.failOn, "fail-on", "", "exit 10 if a finding has at least this `severity`")
 	return cmd
-}
-
-// softMemory is what correlate's memory should stay below. What it needs is bounded,
-// but garbage may double that.
-const softMemory = 768 << 20
-
-// keepSmall makes the collector work for memory rather than time near the bound,
-// unless GOMEMLIMIT says something else.
-func keepSmall() {
-	if debug.SetMemoryLimit(-1) == math.MaxInt64 {
-		debug.SetMemoryLimit(softMemory)
-	}
 }
 
 // config turns the flags into the detectors' configuration.

@@ -87,6 +87,7 @@ until the command is interrupted.`,
 			if iopt.CommitEvery, err = query.Size(every); err != nil || iopt.CommitEvery <= 0 {
 				return fmt.Errorf("--commit-every %q: expected a size such as 500M or 1G", every)
 			}
+			keepSmall()
 			if !follow {
 				_, err := a.ingest(cmd.Context(), c, args, iopt)
 				return err

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"runtime/debug"
 	"strings"
 
 	"firetrail"
@@ -123,13 +122,6 @@ func noFlag(_ *cobra.Command, err error) error {
 		return err
 	}
 	return fmt.Errorf("%w; a query that begins with - follows after --, or begins with NOT", err)
-}
-
-// frugal has the collector run seldom while there is room, and keep the memory of a
-// question below its budget where there is much to read.
-func frugal() {
-	debug.SetGCPercent(400)
-	debug.SetMemoryLimit(200 << 20)
 }
 
 // fieldNames checks a list of field names.

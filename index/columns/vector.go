@@ -99,3 +99,30 @@ func (d *Dict) Addrs() []netip.Addr {
 	}
 	return d.addrs
 }
+
+// Of returns a dictionary of the values that codes have, which it renumbers, or d
+// itself if that is no larger. Codes may be Null.
+func (d *Dict) Of(codes []uint32) *Dict {
+	if d.Len() <= len(codes) {
+		return d
+	}
+	part := &Dict{offs: []uint32{0}}
+	at := make(map[uint32]uint32, len(codes))
+	for i, code := range codes {
+		if code == Null {
+			continue
+		}
+		n, known := at[code]
+		if !known {
+			n = uint32(part.Len())
+			at[code] = n
+			part.data = append(part.data, d.Value(code)...)
+			part.offs = append(part.offs, uint32(len(part.data)))
+			if d.addrs != nil {
+				part.addrs = append(part.addrs, d.addrs[code])
+			}
+		}
+		codes[i] = n
+	}
+	return part
+}

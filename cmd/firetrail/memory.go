@@ -1,0 +1,28 @@
+package main
+
+import (
+	"math"
+	"runtime/debug"
+)
+
+// What a command needs is bounded, but garbage may double that: near these bounds the
+// collector works for memory rather than time, unless GOMEMLIMIT says something else.
+const (
+	workMemory     = 768 << 20 // ingest, correlate
+	questionMemory = 200 << 20 // search, stats
+)
+
+// keepSmall is for what takes long.
+func keepSmall() {
+	if debug.SetMemoryLimit(-1) == math.MaxInt64 {
+		debug.SetMemoryLimit(workMemory)
+	}
+}
+
+// frugal is for a question: the collector runs seldom while there is room.
+func frugal() {
+	debug.SetGCPercent(400)
+	if debug.SetMemoryLimit(-1) == math.MaxInt64 {
+		debug.SetMemoryLimit(questionMemory)
+	}
+}
