@@ -4,6 +4,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/netip"
+	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -223,6 +225,20 @@ func (f *Finding) corrected(t int64) string {
 func list[T any](s []T) []T {
 	if s == nil {
 		return []T{}
+	}
+	return s
+}
+
+// Probability prints a probability with up to four digits and never rounds doubt away:
+// what is not certain is not printed as 1 or 0.
+func Probability(p float64) string {
+	s := strconv.FormatFloat(p, 'f', 4, 64)
+	s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
+	switch {
+	case s == "1" && p < 1:
+		return ">0.9999"
+	case s == "0" && p > 0:
+		return "<0.0001"
 	}
 	return s
 }

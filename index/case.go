@@ -14,7 +14,8 @@
 //	spool/          content that cannot be read again from where it came (stdin)
 //	isolated.json   damaged segments that answers leave out; derived, made by Repair
 //	staging/        what is being written; removed by the next writer
-//	runs/ findings/ custody.jsonl notes.jsonl lock readers
+//	custody.jsonl   who did what, when: chained; custody.head is its end
+//	runs/ findings/ lock readers
 //
 // A file counts only if the manifest names it. Writers hold the lock; readers wait
 // for nobody: an open Case is a snapshot of the manifest, and the files it names
@@ -86,15 +87,18 @@ func Create(dir string) (*Case, error) {
 		return nil, err
 	}
 	c := &Case{dir: dir}
-	// An empty log has an end, too: from here on a missing record of it was removed.
-	if err := c.pin(head{}); err != nil {
-		return nil, fmt.Errorf("create case: %w", err)
-	}
-	if err := c.writeAtomic(readersFile, nil); err != nil {
-		return nil, fmt.Errorf("create case: %w", err)
-	}
-	if err := c.writeAtomic(caseFile, append(b, '\n')); err != nil {
-		return nil, fmt.Errorf("create case: %w", err)
+	// From here on a manifest, or a record of the custody log's end, that is missing was
+	// removed. Those of a folder that has lost only its name of a case stay.
+	for _, f := range []struct {
+		name string
+		data []byte
+	}{{custodyHead, []byte(emptyHead)}, {manifestName, nil}, {readersFile, nil}, {caseFile, append(b, '\n')}} {
+		if _, err := os.Lstat(filepath.Join(dir, f.name)); err == nil {
+			continue
+		}
+		if err := c.writeAtomic(f.name, f.data); err != nil {
+			return nil, fmt.Errorf("create case: %w", err)
+		}
 	}
 	if err := syncDir(dir); err != nil {
 		return nil, err
@@ -106,7 +110,7 @@ func Create(dir string) (*Case, error) {
 func Open(dir string) (*Case, error) {
 	b, err := os.ReadFile(filepath.Join(dir, caseFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s: %w", dir, ErrNoCase)
+		return nil, fmt.Errorf("open case: %s: %w", dir, ErrNoCase)
 	} else if err != nil {
 		return nil, fmt.Errorf("open case: %w", err)
 	}
@@ -114,14 +118,17 @@ func Open(dir string) (*Case, error) {
 	if err := json.Unmarshal(b, &info); err != nil {
 		return nil, fmt.Errorf("open case: %s: %w", filepath.Join(dir, caseFile), err)
 	}
-	if info.Firetrail != "case" || info.Layout != layout {
+	if info.Firetrail != "case" {
+		return nil, fmt.Errorf("open case: %s: it names no case of Firetrail", filepath.Join(dir, caseFile))
+	}
+	if info.Layout != layout {
 		return nil, fmt.Errorf("open case: %s has layout %d; this version reads layout %d: take the logs in again, into a new case", dir, info.Layout, layout)
 	}
 	c := &Case{dir: dir, unreadable: map[string]bool{}}
 	c.beginReading()
 	if err := c.Refresh(); err != nil {
 		c.endReading()
-		return nil, err
+		return nil, fmt.Errorf("open case: %s: %w", dir, err)
 	}
 	return c, nil
 }

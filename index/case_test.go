@@ -186,6 +186,34 @@ func TestSameContentOnce(t *testing.T) {
 	}
 }
 
+// TestShortBeginning meets a short beginning again that was committed before its source
+// grew: it is known, and the source stays what it is.
+func TestShortBeginning(t *testing.T) {
+	dir := t.TempDir()
+	data := kernelLines(0, 700)
+	at := bytes.IndexByte(data, '\n') + 1
+	if at >= startSize {
+		t.Fatalf("a line of %d bytes", at)
+	}
+	short, whole := filepath.Join(dir, "short.log"), filepath.Join(dir, "whole.log")
+	writeFile(t, short, data[:at])
+	writeFile(t, whole, data)
+	c := create(t)
+	for i, path := range []string{short, whole, short, whole, dir} {
+		want := [][]string{{"new"}, {"grown"}, {"known"}, {"known"}, {"known", "known"}}[i]
+		if d := cmp.Diff(want, statuses(ingestAll(t, c, path))); d != "" {
+			t.Error(i, d)
+		}
+	}
+	if s := c.Sources(); len(s) != 1 || s[0].Counts.Records != 700 {
+		t.Errorf("%+v", s)
+	}
+	if n, err := c.Count(context.Background(), firetrail.Query{}); err != nil || n != c.Sources()[0].Counts.Events {
+		t.Errorf("%d events, %v", n, err)
+	}
+	sound(t, c)
+}
+
 // TestGrowth cuts a log at many places: wherever the first part ends, the case is
 // in the end that of the whole log.
 func TestGrowth(t *testing.T) {
@@ -502,6 +530,16 @@ func TestVerify(t *testing.T) {
 		{"custody cut", func(c *Case, _ string) {
 			line(glob(c, custodyName), func(l [][]byte) [][]byte { return l[:len(l)-2] })
 		}, []string{"custody.jsonl:3:0+0"}},
+		{"custody removed", func(c *Case, _ string) { os.Remove(glob(c, custodyName)) }, []string{"custody.jsonl:1:0+0"}},
+		{"custody's end removed", func(c *Case, _ string) { os.Remove(glob(c, custodyHead)) }, []string{"custody.jsonl:3:0+0"}},
+		{"custody cut and gone on with", func(c *Case, _ string) {
+			line(glob(c, custodyName), func(l [][]byte) [][]byte { return l[:len(l)-2] })
+			for range 3 {
+				if err := c.Log(CustodyEntry{Action: "more"}); err != nil {
+					t.Error(err)
+				}
+			}
+		}, []string{"custody.jsonl:3:0+0"}},
 		{"manifest cut", func(c *Case, _ string) { os.Truncate(glob(c, manifestName), 0) }, []string{"custody.jsonl:1:0+0"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -522,6 +560,40 @@ func TestVerify(t *testing.T) {
 				t.Error(d)
 			}
 		})
+	}
+}
+
+// TestLostManifest has a case without its manifest, or without lines of it: nobody writes
+// to it, or removes what the lines named.
+func TestLostManifest(t *testing.T) {
+	dir := t.TempDir()
+	writeFile(t, filepath.Join(dir, "a.log"), kernelLines(0, 100))
+	writeFile(t, filepath.Join(dir, "b.log"), kernelLines(500, 600))
+	for name, do := range map[string]func(path string) error{
+		"removed": os.Remove,
+		"emptied": func(path string) error { return os.Truncate(path, 0) },
+	} {
+		c := create(t)
+		ingestAll(t, c, filepath.Join(dir, "a.log"))
+		seg := c.path("segments", c.view().segments[0].Name, ".parquet")
+		c.Close()
+		if err := do(filepath.Join(c.dir, manifestName)); err != nil {
+			t.Fatal(err)
+		}
+		again, err := Create(c.dir)
+		if err == nil {
+			_, err = again.Ingest(t.Context(), []string{filepath.Join(dir, "b.log")}, IngestOptions{})
+			if _, rerr := again.Repair(t.Context(), nil); !errors.Is(rerr, ErrManifest) {
+				t.Errorf("%s: repair: %v", name, rerr)
+			}
+			again.Close()
+		}
+		if !errors.Is(err, ErrManifest) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := os.Stat(seg); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

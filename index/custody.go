@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -41,8 +42,12 @@ type head struct {
 	Sum     string `json:"sum"`
 }
 
+// emptyHead is the end of a log without entries.
+const emptyHead = `{"entries":0,"sum":""}` + "\n"
+
 // Log appends an entry to the custody log and makes it durable. Processes that
-// log at the same time wait for each other.
+// log at the same time wait for each other. Where the log does not go on from its end
+// as that was recorded, the record stays: Verify goes on to say so.
 func (c *Case) Log(e CustodyEntry) error {
 	l := flock.New(filepath.Join(c.dir, custodyName+".lock"), flock.SetPermissions(0o600))
 	if err := l.Lock(); err != nil {
@@ -55,6 +60,10 @@ func (c *Case) Log(e CustodyEntry) error {
 	}
 	if log.bad != "" {
 		return fmt.Errorf("custody log: line %d: %s; see 'firetrail verify'", log.entries+1, log.bad)
+	}
+	_, wrong, err := c.checkEnd(log)
+	if err != nil {
+		return err
 	}
 	if e.Time == "" {
 		e.Time = time.Now().UTC().Format(time.RFC3339)
@@ -84,7 +93,7 @@ func (c *Case) Log(e CustodyEntry) error {
 		f.Close()
 		return fmt.Errorf("custody log: %w", err)
 	}
-	if err := closeSynced(f); err != nil {
+	if err := closeSynced(f); err != nil || wrong != "" {
 		return err
 	}
 	return c.pin(head{log.entries + 1, sum})
@@ -180,27 +189,57 @@ func (c *Case) checkCustody(chains map[string]bool) (entries int, problems []Pro
 		bad(log.entries+1, log.bad)
 		return log.entries, problems, nil
 	}
-	for i, m := range log.manifests {
-		if m != "" && !chains[m] {
-			bad(i+1, "the manifest has no line with the checksum that it had then: lines are missing")
-			break
-		}
+	if i := log.unknown(chains); i >= 0 {
+		bad(i+1, "the manifest has no line with the checksum that it had then: lines are missing")
 	}
+	line, wrong, err := c.checkEnd(log)
+	if wrong != "" {
+		bad(line, wrong)
+	}
+	return log.entries, problems, err
+}
+
+// unknown is the first entry that names a checksum that no line of the manifest has, -1
+// if there is none.
+func (log *custody) unknown(chains map[string]bool) int {
+	return slices.IndexFunc(log.manifests, func(m string) bool { return m != "" && !chains[m] })
+}
+
+// checkCommits refuses to write to a case whose manifest has lost lines, other than the
+// last one to a crash: the files that they named would be taken for what a killed writer
+// left.
+func (c *Case) checkCommits(st *state) error {
+	log, err := loadCustody(c.dir)
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(filepath.Join(c.dir, manifestName))
+	if err != nil {
+		return fmt.Errorf("read manifest: %w", err)
+	}
+	if i := log.unknown(st.chains); i >= 0 && info.Size() == st.end {
+		return &manifestError{st.commits + 1, fmt.Sprintf("lines are missing that %s:%d knows of", custodyName, i+1)}
+	}
+	return nil
+}
+
+// checkEnd compares the custody log with the record of its end: wrong says what does
+// not match, and in which line of the log, "" if nothing.
+func (c *Case) checkEnd(log *custody) (line int, wrong string, err error) {
 	pin, err := os.ReadFile(filepath.Join(c.dir, custodyHead))
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		bad(log.entries, "the record of the log's end is missing")
-	case err != nil:
-		return log.entries, problems, fmt.Errorf("read custody log: %w", err)
-	default:
-		var h head
-		if err := json.Unmarshal(pin, &h); err != nil {
-			bad(0, "the record of the log's end is damaged")
-		} else if h.Entries > log.entries {
-			bad(log.entries+1, fmt.Sprintf("the log ends here, but had %d entries", h.Entries))
-		} else if h.Entries > 0 && log.sums[h.Entries-1] != h.Sum {
-			bad(h.Entries, "the entry is not the one that was written last")
-		}
+	if errors.Is(err, fs.ErrNotExist) {
+		return log.entries, "the record of the log's end is missing", nil
+	} else if err != nil {
+		return 0, "", fmt.Errorf("read custody log: %w", err)
 	}
-	return log.entries, problems, nil
+	var h head
+	switch err := json.Unmarshal(pin, &h); {
+	case err != nil || h.Entries < 0:
+		return 0, "the record of the log's end is damaged", nil
+	case h.Entries > log.entries:
+		return log.entries + 1, fmt.Sprintf("the log ends here, but had %d entries", h.Entries), nil
+	case h.Entries > 0 && log.sums[h.Entries-1] != h.Sum:
+		return h.Entries, "the entry is not the one that was written last", nil
+	}
+	return 0, "", nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -80,7 +81,7 @@ type Ingested struct {
 
 // Partial reports whether some input was unreadable, broken off or quarantined.
 func (i *Ingested) Partial() bool {
-	return i.Totals.Rejected > 0 || slices.ContainsFunc(i.Sources, func(s SourceReport) bool { return s.Err != nil })
+	return slices.ContainsFunc(i.Sources, func(s SourceReport) bool { return s.Err != nil || s.Added.Rejected > 0 })
 }
 
 // ingest is the state of one call of Ingest.
@@ -253,10 +254,10 @@ func (c *Case) writerState() (*state, error) {
 		}
 	}
 	st, err := loadState(c.dir)
-	if err == nil {
-		err = c.tidy(st)
-	}
 	if err != nil {
+		return nil, err
+	}
+	if err := c.tidy(st); err != nil {
 		return nil, err
 	}
 	st.untidy, c.mine = 0, st
@@ -294,6 +295,9 @@ func (c *Case) tidyStaging() error {
 // files that were named but never committed. Files that no longer count are removed
 // if nobody may be reading them.
 func (c *Case) tidy(st *state) error {
+	if err := c.checkCommits(st); err != nil {
+		return err
+	}
 	if err := c.tidyStaging(); err != nil {
 		return err
 	}
@@ -310,6 +314,9 @@ func (c *Case) tidy(st *state) error {
 	var dropped []string
 	for _, folder := range []string{"segments", "flows", "blocks", "rejects", "sums", "spool"} {
 		entries, err := os.ReadDir(filepath.Join(c.dir, folder))
+		if errors.Is(err, fs.ErrNotExist) { // a copy of a case may have lost empty folders
+			err = os.MkdirAll(filepath.Join(c.dir, folder), 0o700)
+		}
 		if err != nil {
 			return fmt.Errorf("tidy case: %w", err)
 		}

@@ -84,23 +84,19 @@ type tail struct {
 // ErrManifest is wrapped where the manifest is not what was written.
 var ErrManifest = errors.New("manifest is damaged")
 
-// manifestError is the first bad line of the manifest.
+// manifestError is the first bad line of the manifest, 0 where all of it is.
 type manifestError struct {
 	line int
 	why  string
 }
 
 func (e *manifestError) Error() string {
-	return fmt.Sprintf("%v: line %d: %s", ErrManifest, e.line, e.why)
+	if e.line == 0 {
+		return fmt.Sprintf("%s: %v: %s", manifestName, ErrManifest, e.why)
+	}
+	return fmt.Sprintf("%s:%d: %v: %s", manifestName, e.line, ErrManifest, e.why)
 }
 func (e *manifestError) Unwrap() error { return ErrManifest }
-
-func badLine(err error) int {
-	if e, ok := errors.AsType[*manifestError](err); ok {
-		return e.line
-	}
-	return 0
-}
 
 func chain(former string, commit []byte) string {
 	h := sha256.New()
@@ -122,12 +118,13 @@ type state struct {
 	untidy   int            // how many files were dropped and may still lie there
 
 	starts map[beginning][]*taken
-	tiny   [startSize]int // how many sources are as short, by size
+	tiny   [startSize]int    // how many sources are as short, by size
+	shorts map[string]string // sources that were as short once, by the SHA-256 they had then
 }
 
 func newState() *state {
 	return &state{byID: map[string]*taken{}, segments: map[string]segment{}, chains: map[string]bool{"": true},
-		starts: map[beginning][]*taken{}, places: folders{}, files: map[string]int{}}
+		starts: map[beginning][]*taken{}, shorts: map[string]string{}, places: folders{}, files: map[string]int{}}
 }
 
 // loadState reads the manifest. A last line that was cut off by a crash was never
@@ -140,10 +137,13 @@ func loadState(dir string) (*state, error) {
 	return decodeState(data)
 }
 
-// readManifest reads the manifest's file; without one, there are no lines.
+// readManifest reads the manifest's file. Every case has one: without it, its files
+// would be taken for what a killed writer left.
 func readManifest(dir string) ([]byte, error) {
 	data, err := os.ReadFile(filepath.Join(dir, manifestName))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &manifestError{0, "it is missing"}
+	} else if err != nil {
 		return nil, fmt.Errorf("read manifest: %w", err)
 	}
 	return data, nil
@@ -273,6 +273,9 @@ func (s *state) take(c *taking) {
 		t.Problem = fmt.Sprintf("only its first %d bytes are taken in so far; the next ingest goes on", t.Size)
 	}
 	t.known = append(slices.Clip(t.known), prefix{t.Size, t.SHA256})
+	if t.Size < startSize {
+		s.shorts[t.SHA256] = t.ID
+	}
 	t.rejects = append(slices.Clip(t.rejects), c.Rejects...)
 	s.replace(was, &t)
 	for _, r := range c.Rejects {
@@ -328,6 +331,11 @@ func (s *state) alike(head []byte) []*taken {
 			all = append(all, s.starts[start]...)
 		}
 		start = start.add(head[size])
+	}
+	if len(head) < startSize { // what began so has another start by now
+		if t := s.byID[s.shorts[headOf(head)]]; t != nil && t.Size > int64(len(head)) {
+			all = append(all, t)
+		}
 	}
 	sum := ""
 	for _, t := range s.starts[start] {

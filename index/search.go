@@ -64,8 +64,10 @@ func (c *Case) search(ctx context.Context, q firetrail.Query, opt SearchOptions,
 	if err != nil {
 		return err
 	}
-	if opt.Sort != "" && opt.Sort != "time" && !query.Known(opt.Sort) {
-		return fmt.Errorf("sort by %s: there is no such field", opt.Sort)
+	if opt.Sort != "" && opt.Sort != "time" {
+		if _, err := valueField(opt.Sort); err != nil {
+			return fmt.Errorf("sort by %s: %w", opt.Sort, err)
+		}
 	}
 	want := 0
 	if opt.Limit > 0 && opt.Limit+opt.Offset <= mostWanted {

@@ -3,6 +3,7 @@ package index
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -191,22 +192,25 @@ func call(s, name string) (arg string, ok bool) {
 	return strings.TrimSpace(arg[:len(arg)-1]), true
 }
 
-// valueField checks that a field has a value in each event.
+// valueField checks that events can be put in groups or in order by a field; of a
+// record's own field there is no definition.
 func valueField(name string) (*firetrail.FieldDef, error) {
+	switch name {
+	case "id":
+		return nil, errors.New("each event has its own; it begins with the source, which events can be told by")
+	case "run":
+		return nil, errors.New("no event has one of its own; ask for run:ID, or see 'firetrail findings'")
+	}
 	if f, ok := firetrail.FieldNamed(name); ok {
 		return f, nil
 	}
 	if _, own := isX(name); own || name == "time.guess" {
 		return nil, nil
 	}
-	if name == "ip" || name == "port" {
-		return nil, fmt.Errorf("an event has several; name one, as in src_%s or dst_%s", name, name)
-	}
-	if best := query.Nearest(name); best != "" {
-		return nil, fmt.Errorf("there is no field %q; did you mean %s?", name, best)
-	}
-	return nil, fmt.Errorf("there is no field %q; a record's own field is x.%s", name, name)
+	return nil, query.Valued(name)
 }
+
+const expectedAggregate = "expected count, sum(f), min(f), max(f), avg(f), distinct(f), median(f) or p95(f)"
 
 func parseAggregate(label string) (a aggregate, err error) {
 	a.label = label
@@ -216,7 +220,7 @@ func parseAggregate(label string) (a aggregate, err error) {
 	}
 	name, rest, ok := strings.Cut(strings.ReplaceAll(label, " ", ""), "(")
 	if !ok || !strings.HasSuffix(rest, ")") {
-		return a, fmt.Errorf("expected count, sum(f), min(f), max(f), avg(f), distinct(f) or p95(f)")
+		return a, errors.New(expectedAggregate)
 	}
 	a.name, a.field = name, rest[:len(rest)-1]
 	switch {
@@ -231,7 +235,7 @@ func parseAggregate(label string) (a aggregate, err error) {
 		a.name = "percentile"
 		a.rank, err = percent(name[1:])
 	default:
-		err = fmt.Errorf("expected count, sum, min, max, avg, distinct, percentile or p95, not %q", name)
+		err = errors.New(expectedAggregate)
 	}
 	if err != nil {
 		return a, err
@@ -244,7 +248,7 @@ func parseAggregate(label string) (a aggregate, err error) {
 			return a, fmt.Errorf("%s is no number", a.field)
 		}
 		if a.name == "sum" && a.def != nil && a.def.Type == firetrail.TypeTime {
-			return a, fmt.Errorf("times have no sum")
+			return a, errors.New("times have no sum")
 		}
 	}
 	return a, nil

@@ -59,11 +59,12 @@ func (c *Case) Verify(ctx context.Context, progress func(what string)) (VerifyRe
 	}
 	progress(manifestName)
 	st, err := loadState(c.dir)
+	damage, damaged := errors.AsType[*manifestError](err)
 	switch {
-	case errors.Is(err, ErrManifest):
+	case damaged:
 		// What comes behind the bad line cannot be trusted; what this case has
 		// opened is checked all the same.
-		r.Problems = append(r.Problems, Problem{Path: manifestName, Line: badLine(err), Text: err.Error()})
+		r.Problems = append(r.Problems, Problem{Path: manifestName, Line: damage.line, Text: damage.why})
 	case err != nil:
 		return r, err
 	default:

@@ -60,10 +60,11 @@ func (e *SkippedError) Error() string { return e.Path + ": skipped: " + e.Reason
 // comes before conn.log.2, conn.log.1 and conn.log.
 //
 // What cannot be read yields an error with its path, what is known to be no log a
-// *SkippedError, and the rest goes on.
+// *SkippedError, and the rest goes on. The folder of a case is left out: no log is
+// looked for in it.
 func Inputs(paths []string, stdin io.Reader) iter.Seq2[Input, error] {
 	return func(yield func(Input, error) bool) {
-		w := &walk{yield: yield}
+		w := newWalk(yield)
 		for _, p := range paths {
 			ok := false
 			if p == stdinPath {
@@ -72,6 +73,22 @@ func Inputs(paths []string, stdin io.Reader) iter.Seq2[Input, error] {
 				ok = w.path(p)
 			}
 			if !ok {
+				return
+			}
+		}
+	}
+}
+
+// Files finds the regular files in which Inputs looks for streams, with what the file
+// system says of them. It reads none of them, and passes over what cannot be looked at.
+func Files(paths []string) iter.Seq2[string, fs.FileInfo] {
+	return func(yield func(string, fs.FileInfo) bool) {
+		w := &walk{yield: func(Input, error) bool { return true }, file: yield}
+		for _, p := range paths {
+			st, err := os.Stat(p)
+			switch {
+			case err != nil:
+			case st.IsDir() && !w.folder(p), st.Mode().IsRegular() && !yield(p, st):
 				return
 			}
 		}
@@ -95,7 +112,7 @@ func OpenPath(path string) (Input, error) {
 		}
 	}
 	found, failure := Input{}, fmt.Errorf("%s: no such member", path)
-	w := &walk{want: path, yield: func(in Input, err error) bool {
+	w := newWalk(func(in Input, err error) bool {
 		switch {
 		case in.Path != path && err != nil:
 			failure = err
@@ -105,7 +122,8 @@ func OpenPath(path string) (Input, error) {
 		}
 		found, failure = in, err
 		return false
-	}}
+	})
+	w.want = path
 	if st, err := os.Stat(root); err != nil || st.IsDir() {
 		return Input{}, fmt.Errorf("%s: not a file", root)
 	}
@@ -117,7 +135,15 @@ func OpenPath(path string) (Input, error) {
 // the consumer wants no more.
 type walk struct {
 	yield func(Input, error) bool
-	want  string // only this path, "" all
+	file  func(path string, st fs.FileInfo) bool // visits a regular file
+	want  string                                 // only this path, "" all
+}
+
+// newWalk looks for streams in the files that it meets.
+func newWalk(yield func(Input, error) bool) *walk {
+	w := &walk{yield: yield}
+	w.file = func(p string, st fs.FileInfo) bool { return w.visit(fileNode(p, st), 0) }
+	return w
 }
 
 func (w *walk) fail(path string, err error) bool {
@@ -144,12 +170,15 @@ func (w *walk) path(p string) bool {
 	case !st.Mode().IsRegular(): // a pipe, as of a shell's <(…)
 		return w.pipe(p)
 	}
-	return w.visit(fileNode(p, st), 0)
+	return w.file(p, st)
 }
 
 // folder visits the entries of a folder and of those below it. Links to files
 // are followed, links to folders are not: they may lead in a circle.
 func (w *walk) folder(dir string) bool {
+	if isCase(dir) {
+		return w.skip(dir, "a case")
+	}
 	entries, err := os.ReadDir(dir)
 	if err != nil && !w.fail(dir, err) {
 		return false
@@ -187,12 +216,25 @@ func (w *walk) folder(dir string) bool {
 				return false
 			}
 		default:
-			if !w.visit(fileNode(p, st), 0) {
+			if !w.file(p, st) {
 				return false
 			}
 		}
 	}
 	return true
+}
+
+// isCase reports whether a folder is a case of Firetrail.
+func isCase(dir string) bool {
+	const mark = `{"firetrail":"case"`
+	f, err := os.Open(filepath.Join(dir, "case.json"))
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	head := make([]byte, len(mark))
+	_, err = io.ReadFull(f, head)
+	return err == nil && string(head) == mark
 }
 
 // noLog says why a file of such a name in a folder or an archive is no log, "" if it may be one.

@@ -124,7 +124,7 @@ func TestInputs(t *testing.T) {
 	write(t, dir,
 		file{"b/conn.log", []byte("c0")}, file{"b/conn.log.1", []byte("c1")}, file{"b/conn.log.2.gz", gz([]byte("c2"))}, file{"b/conn.log.10", []byte("c10")},
 		file{"b/messages", []byte("m")}, file{"b/messages-20260301.zst", zst([]byte("m1"))}, file{"b/messages-20260308", []byte("m2")},
-		file{"b/.shadow.conn.log", []byte("x")}, file{"b/.hidden/x", []byte("x")}, file{"b/conn-summary.log", []byte("x")},
+		file{"b/.shadow.conn.log", []byte("x")}, file{"b/.hidden/x", []byte("x")}, file{"b/kept.case/case.json", []byte("{\"firetrail\":\"case\",\"layout\":2}\n")}, file{"b/other/case.json", []byte("{}")}, file{"b/conn-summary.log", []byte("x")},
 		file{"a.xz", xzed([]byte("xz"))}, file{"twice.gz", append(gz([]byte("one ")), gz([]byte("two"))...)},
 		file{"nested.tgz", gz(tarOf(file{"var/one.log", []byte("1")}, file{"var/two.log.gz", gz([]byte("2"))}, file{"var/in.zip", zipOf(file{"x.log", []byte("3")})}, file{"var/.hid", nil}))},
 		file{"logs.zip", zipOf(file{"a!b.log", []byte("4")}, file{"in.tar", tarOf(file{"deep.log", []byte("5")})})},
@@ -135,7 +135,9 @@ func TestInputs(t *testing.T) {
 		"b/.shadow.conn.log: b/.shadow.conn.log: skipped: a side file of a running Zeek",
 		"b/conn-summary.log: b/conn-summary.log: skipped: a summary of Zeek, not a log",
 		"b/conn.log.10=c10", "b/conn.log.2.gz=c2", "b/conn.log.1=c1", "b/conn.log=c0",
+		"b/kept.case: b/kept.case: skipped: a case",
 		"b/messages-20260301.zst=m1", "b/messages-20260308=m2", "b/messages=m",
+		"b/other/case.json={}",
 		"empty.log=",
 		"logs.zip!a!b.log=4", "logs.zip!in.tar!deep.log=5",
 		"nested.tgz!var/one.log=1", "nested.tgz!var/two.log.gz=2", "nested.tgz!var/in.zip!x.log=3",
@@ -162,6 +164,25 @@ func TestInputs(t *testing.T) {
 		if _, err := OpenPath(filepath.Join(dir, path)); err == nil {
 			t.Errorf("%s: no error", path)
 		}
+	}
+}
+
+// TestFiles finds the files behind paths that Inputs would open.
+func TestFiles(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, file{"a.log", []byte("1")}, file{"b/c.gz", gz([]byte("22"))}, file{"b/.hidden", nil}, file{"b/d.log~", nil}, file{".e/f", nil},
+		file{"case/case.json", []byte(`{"firetrail":"case"}`)}, file{"case/custody.jsonl", nil})
+	var got []string
+	for path, info := range Files([]string{filepath.Join(dir, "nowhere"), dir, filepath.Join(dir, "b", ".hidden")}) {
+		rel, err := filepath.Rel(dir, path)
+		if err != nil || info.Name() != filepath.Base(path) {
+			t.Error(path, info.Name(), err)
+		}
+		got = append(got, rel)
+	}
+	compare(t, got, []string{"a.log", "b/c.gz", "b/.hidden"})
+	for range Files([]string{dir, dir}) {
+		break
 	}
 }
 

@@ -12,7 +12,7 @@ const jsonDepth = 64
 
 // jsonWalk steps through the members of one JSON object or array. It hands out
 // the tokens as they stand in the record and allocates nothing: text is
-// unescaped by jsonPlain when it is wanted. What a nested value holds is checked
+// unescaped by jsonResolve when it is wanted. What a nested value holds is checked
 // when it is walked itself; until then only its brackets and strings are.
 //
 //	for w := jsonEnter(rec); w.next(); {
@@ -217,17 +217,6 @@ func jsonNested(d []byte, i int) (end int, why string) {
 		i++
 	}
 	return 0, "value without its closing bracket"
-}
-
-// jsonPlain gives a value as text: a string without quotes and escapes, any other
-// token as it is written. ok is false for a string with a broken escape. Text
-// without escapes aliases the record, other text lies in a.
-func jsonPlain(value []byte, a *Arena) (s string, ok bool) {
-	if len(value) == 0 || value[0] != '"' {
-		return text(value), true
-	}
-	b, ok := jsonResolve(value[1:len(value)-1], a)
-	return text(b), ok
 }
 
 // jsonResolve resolves the escapes of what stands between quotes. Half a

@@ -50,7 +50,7 @@ func Entries(findings []firetrail.Finding, inv firetrail.Inventory, gaps []firet
 		f := &findings[i]
 		who := ""
 		if f.Run != nil {
-			who = fmt.Sprintf(" [run %s, %.2f]", f.Run.ID, f.Run.Probability)
+			who = fmt.Sprintf(" [run %s, %s]", f.Run.ID, firetrail.Probability(f.Run.Probability))
 		}
 		put(f.Start, KindFinding, f.ID, "%s %s: %s%s", f.Severity, f.Detector, f.Title, who)
 		if f.End > f.Start && !f.Open {
@@ -222,22 +222,4 @@ func Merge(seqs ...iter.Seq2[Entry, error]) iter.Seq2[Entry, error] {
 			}
 		}
 	}
-}
-
-// Episodes joins intervals that are at most gap apart, in order of start. The
-// argument is not changed.
-func Episodes(intervals []firetrail.Interval, gap int64) []firetrail.Interval {
-	sorted := slices.Clone(intervals)
-	slices.SortFunc(sorted, func(a, b firetrail.Interval) int {
-		return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(a.End, b.End))
-	})
-	out := sorted[:0]
-	for _, v := range sorted {
-		if n := len(out); n > 0 && v.Start-out[n-1].End <= gap {
-			out[n-1].End = max(out[n-1].End, v.End)
-			continue
-		}
-		out = append(out, v)
-	}
-	return out
 }

@@ -61,14 +61,14 @@ func incidentDetail(m *model, inc *firetrail.Incident) []item {
 func (w *writer) summary(m *model, inc *firetrail.Incident) {
 	who, st := "none: "+inc.Unattributed, yellow
 	if inc.Run != nil {
-		who, st = fmt.Sprintf("%s, probability %s (%s)", inc.Run.ID, prob(inc.Run.Probability), level(inc.Run.Level)), strong
+		who, st = fmt.Sprintf("%s, probability %s (%s)", inc.Run.ID, firetrail.Probability(inc.Run.Probability), level(inc.Run.Level)), strong
 	}
 	it := w.text(st, "run       ", who)
 	if inc.Run != nil {
 		it.open = openRun(m, inc.Run.ID)
 	}
 	p := inc.Cause.Posterior
-	w.text(strong, "cause     ", fmt.Sprintf("%s (agent %s, host %s, misconfiguration %s)", inc.Cause.Verdict, prob(p.Agent), prob(p.Host), prob(p.Misconfiguration)))
+	w.text(strong, "cause     ", fmt.Sprintf("%s (agent %s, host %s, misconfiguration %s)", inc.Cause.Verdict, firetrail.Probability(p.Agent), firetrail.Probability(p.Host), firetrail.Probability(p.Misconfiguration)))
 	for _, id := range inc.Findings {
 		f := m.facts.findings[id]
 		if f == nil {
@@ -106,7 +106,7 @@ func (w *writer) targets(list []firetrail.Target, all int64) {
 func (w *writer) attribution(m *model, a *firetrail.Attribution) {
 	w.head("Which run")
 	if a.Run != nil {
-		run := w.text(strong, "run       ", fmt.Sprintf("%s, probability %s", a.Run.ID, prob(a.Run.Probability)))
+		run := w.text(strong, "run       ", fmt.Sprintf("%s, probability %s", a.Run.ID, firetrail.Probability(a.Run.Probability)))
 		run.open = openRun(m, a.Run.ID)
 		w.text(plain, "          ", level(a.Run.Level))
 	} else {
@@ -117,7 +117,7 @@ func (w *writer) attribution(m *model, a *firetrail.Attribution) {
 		w.text(yellow, "none: ", why)
 	}
 	for _, c := range a.Candidates {
-		it := w.text(plain, "candidate ", fmt.Sprintf("%s, probability %s", c.ID, prob(c.Probability)))
+		it := w.text(plain, "candidate ", fmt.Sprintf("%s, probability %s", c.ID, firetrail.Probability(c.Probability)))
 		it.open = openRun(m, c.ID)
 		w.texts("          - ", c.Reasons)
 	}

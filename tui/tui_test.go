@@ -464,14 +464,6 @@ func TestPanicGivesTheTerminalBack(t *testing.T) {
 	}
 }
 
-func TestProbabilitiesKeepDoubt(t *testing.T) {
-	for p, want := range map[float64]string{1: "1", 0: "0", 0.99999: ">0.9999", 0.00001: "<0.0001", 0.5: "0.5", 0.98: "0.98", 0.12345: "0.1235"} {
-		if got := prob(p); got != want {
-			t.Errorf("%v is shown as %s, want %s", p, got, want)
-		}
-	}
-}
-
 func BenchmarkFrame(b *testing.B) {
 	m := opened(night(20000), 120, 50)
 	press(m, "2")

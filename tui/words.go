@@ -88,19 +88,6 @@ func span(ns int64) string {
 	return fmt.Sprintf("%dµs", d/time.Microsecond)
 }
 
-// prob prints a probability and never rounds doubt away.
-func prob(p float64) string {
-	s := strconv.FormatFloat(p, 'f', 4, 64)
-	s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
-	switch {
-	case s == "1" && p < 1:
-		return ">0.9999"
-	case s == "0" && p > 0:
-		return "<0.0001"
-	}
-	return s
-}
-
 // number prints a measured value without needless digits.
 func number(v float64) string { return strconv.FormatFloat(v, 'g', 6, 64) }
 
@@ -176,7 +163,7 @@ func level(l string) string {
 func runOf(a *firetrail.Attribution) string {
 	switch {
 	case a.Run != nil:
-		return fmt.Sprintf("run %s %s", firetrail.Inert(a.Run.ID), prob(a.Run.Probability))
+		return fmt.Sprintf("run %s %s", firetrail.Inert(a.Run.ID), firetrail.Probability(a.Run.Probability))
 	case len(a.Candidates) > 0:
 		return "no run certain"
 	}

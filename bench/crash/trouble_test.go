@@ -317,7 +317,7 @@ func TestCorrupted(t *testing.T) {
 	bad[len(bad)/2] ^= 1
 	write(t, manifest, bad)
 	for _, args := range [][]string{{"search", "*"}, {"verify", "--repair"}, {"ingest", l.dir}} {
-		if r := must(t, []int{2}, append([]string{"-C", c}, args...)...); !strings.Contains(r.err, "manifest is damaged: line ") {
+		if r := must(t, []int{4}, append([]string{"-C", c}, args...)...); !strings.Contains(r.err, "manifest is damaged: checksum") {
 			t.Errorf("%v: %s", args, r.err)
 		}
 	}

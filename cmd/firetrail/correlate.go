@@ -125,7 +125,7 @@ func prefixes(flag string, list []string) ([]netip.Prefix, error) {
 		if err != nil {
 			ip, aerr := netip.ParseAddr(s)
 			if aerr != nil {
-				return nil, fmt.Errorf("%s: %w", flag, err)
+				return nil, fmt.Errorf("%s %q: expected a network such as 10.0.0.0/8, or an address", flag, s)
 			}
 			p = netip.PrefixFrom(ip, ip.BitLen())
 		}

@@ -108,7 +108,7 @@ func (a *app) demoIncident(r *firetrail.Results, i *firetrail.Incident) {
 	a.heading(i.ID, i.Severity, i.Title)
 	a.line("  %s to %s%s", a.stamp(i.Start), a.stamp(i.End), openText(i.Open))
 	if i.Run != nil {
-		a.line("  run %s, probability %.2f, level %s; cause: %s", i.Run.ID, i.Run.Probability, i.Run.Level, i.Cause.Verdict)
+		a.line("  run %s, probability %s, level %s; cause: %s", i.Run.ID, firetrail.Probability(i.Run.Probability), i.Run.Level, i.Cause.Verdict)
 		for _, c := range i.Candidates {
 			if c.ID == i.Run.ID && len(c.Reasons) > 0 {
 				a.line("  because %s", c.Reasons[len(c.Reasons)-1])

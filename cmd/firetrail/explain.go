@@ -68,7 +68,7 @@ func (a *app) explainIncident(r *firetrail.Results, i *firetrail.Incident) {
 	a.line("%s  %s", i.ID, i.Title)
 	a.explainAttribution(&i.Attribution)
 	p := i.Cause.Posterior
-	a.line("cause: %s (agent %.3f, host %.3f, misconfiguration %.3f)", i.Cause.Verdict, p.Agent, p.Host, p.Misconfiguration)
+	a.line("cause: %s (agent %s, host %s, misconfiguration %s)", i.Cause.Verdict, firetrail.Probability(p.Agent), firetrail.Probability(p.Host), firetrail.Probability(p.Misconfiguration))
 	for _, t := range i.Cause.Terms {
 		a.line("  %+6.2f  %-14s %s", t.Points, t.Part, t.Text)
 	}

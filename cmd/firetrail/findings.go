@@ -94,7 +94,7 @@ func runText(at *firetrail.Attribution) (run, probability string) {
 	if at.Run == nil {
 		return "", ""
 	}
-	return at.Run.ID, fmt.Sprintf("%.2f", at.Run.Probability)
+	return at.Run.ID, firetrail.Probability(at.Run.Probability)
 }
 
 func findingByID(r *firetrail.Results, id string) *firetrail.Finding {
@@ -157,12 +157,12 @@ func (a *app) printEvidence(e *firetrail.Evidence) {
 // printAttribution says which run, how sure, and why.
 func (a *app) printAttribution(at *firetrail.Attribution) {
 	if at.Run != nil {
-		a.line("  run       %s, probability %.3f, level %s", at.Run.ID, at.Run.Probability, at.Run.Level)
+		a.line("  run       %s, probability %s, level %s", at.Run.ID, firetrail.Probability(at.Run.Probability), at.Run.Level)
 	} else {
 		a.line("  run       none: %s", at.Unattributed)
 	}
 	for _, c := range at.Candidates {
-		a.line("    %.3f  %s  %s", c.Probability, c.ID, strings.Join(c.Reasons, "; "))
+		a.line("    %-7s  %s  %s", firetrail.Probability(c.Probability), c.ID, strings.Join(c.Reasons, "; "))
 	}
 	a.printList("against", at.Against)
 }

@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
 	"firetrail"
 	"firetrail/index"
+	"firetrail/parsers"
 )
 
 const (
@@ -24,6 +24,8 @@ type written struct {
 	size  int64
 	mtime time.Time
 }
+
+func stood(info fs.FileInfo) written { return written{info.Size(), info.ModTime()} }
 
 // followed is what is known of a file.
 type followed struct {
@@ -41,7 +43,9 @@ func (a *app) follow(ctx context.Context, c *index.Case, paths []string, opt ind
 	defer func() { err = errors.Join(err, log.end()) }()
 	opt.Unlogged = true
 	files := map[string]followed{}
-	look(paths, func(name string, now written) { files[name] = followed{taken: now} })
+	for name, info := range parsers.Files(paths) {
+		files[name] = followed{taken: stood(info)}
+	}
 	err = log.add(a.ingest(ctx, c, paths, opt))
 	if e, told := errors.AsType[*exitError](err); told && e.code == exitUsage {
 		return err // nothing there to follow
@@ -100,37 +104,20 @@ func (l *followLog) end() error {
 // changed lists the files at or below the paths that are due, sorted.
 func changed(paths []string, files map[string]followed) []string {
 	var due []string
-	look(paths, func(name string, now written) {
-		f := files[name]
+	for name, info := range parsers.Files(paths) {
+		f, now := files[name], stood(info)
 		switch {
 		case f.taken == now:
-			return
 		case f.left < followLooks && !endsLine(name, now.size):
 			f.left++
 			files[name] = f
-			return
+		default:
+			files[name] = followed{taken: now}
+			due = append(due, name)
 		}
-		files[name] = followed{taken: now}
-		due = append(due, name)
-	})
+	}
 	slices.Sort(due)
 	return slices.Compact(due)
-}
-
-// look calls f for every file at or below the paths. What cannot be looked at is left
-// to the ingest to complain of, once.
-func look(paths []string, f func(name string, now written)) {
-	for _, path := range paths {
-		filepath.WalkDir(path, func(name string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() {
-				return nil
-			}
-			if info, err := os.Stat(name); err == nil && info.Mode().IsRegular() {
-				f(name, written{info.Size(), info.ModTime()})
-			}
-			return nil
-		})
-	}
 }
 
 // endsLine reports whether the last of a file's bytes is a line end.

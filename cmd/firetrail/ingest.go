@@ -110,6 +110,9 @@ func (a *app) ingest(ctx context.Context, c *index.Case, paths []string, opt ind
 	opt.Progress = bar.show
 	done, err := c.Ingest(ctx, paths, opt)
 	bar.clear()
+	if err != nil && len(done.Sources) == 0 {
+		return done, noCase(err)
+	}
 	if rerr := a.reportIngest(&done); err == nil {
 		err = rerr
 	}
@@ -141,6 +144,7 @@ func (a *app) reportIngest(done *index.Ingested) error {
 				partial = true
 			}
 			if s.Added.Rejected > 0 {
+				partial = true
 				a.say("%s: see why with 'firetrail parse --rejects %s'", s.Path, s.Path)
 			}
 		}
@@ -155,7 +159,7 @@ func (a *app) reportIngest(done *index.Ingested) error {
 	if done.Unmerged != nil {
 		a.say("small segments were not merged, which costs only time: %v", done.Unmerged)
 	}
-	if partial || done.Totals.Rejected > 0 {
+	if partial {
 		return exit(exitPartial)
 	}
 	return nil
@@ -168,9 +172,13 @@ func foreign(err error) bool {
 	return ok && unknown.Sound
 }
 
-// countsText accounts for records in words.
+// countsText accounts for records in words. Of what was added to a source, fewer than no
+// record may be quarantined: the end of what was there before was one, and is whole now.
 func countsText(c *firetrail.Counts) string {
-	text := fmt.Sprintf("%d records: %d events, %d quarantined", c.Records, c.Events, c.Rejected)
+	text := fmt.Sprintf("%d records: %d events, %d quarantined", c.Records, c.Events, max(c.Rejected, 0))
+	if c.Rejected < 0 {
+		text += fmt.Sprintf(" (%d no longer)", -c.Rejected)
+	}
 	if c.Headers > 0 {
 		text += fmt.Sprintf(", %d headers", c.Headers)
 	}

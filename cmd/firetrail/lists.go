@@ -202,6 +202,7 @@ func newParse(a *app) *cobra.Command {
 }
 
 // parse streams events or rejects of every input; a bad input does not stop the rest.
+// Where not one could be read, that is an error, not a partial success.
 func (a *app) parse(cmd *cobra.Command, args []string, opt parsers.Options, rejects bool) error {
 	if a.format == "" {
 		a.format = "jsonl"
@@ -210,10 +211,11 @@ func (a *app) parse(cmd *cobra.Command, args []string, opt parsers.Options, reje
 	if rejects {
 		out = a.rows("path", "line", "offset", "length", "column", "reason")
 	}
-	partial := false
+	partial, some := false, false
 	for in, err := range parsers.Inputs(args, a.stdin) {
 		if err == nil {
 			err = a.parseInput(cmd, in, opt, out, rejects, &partial)
+			some = some || err == nil
 		}
 		if err != nil {
 			if cmd.Context().Err() != nil {
@@ -230,7 +232,10 @@ func (a *app) parse(cmd *cobra.Command, args []string, opt parsers.Options, reje
 	if err := out.close(); err != nil {
 		return err
 	}
-	if partial {
+	switch {
+	case partial && !some && out.n == 0:
+		return exit(exitUsage)
+	case partial:
 		return exit(exitPartial)
 	}
 	return nil

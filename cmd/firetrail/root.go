@@ -90,7 +90,7 @@ func (a *app) open() (*index.Case, error) {
 	}
 	c, err := index.Open(dir)
 	if err != nil {
-		return nil, fmt.Errorf("open case: %w", err)
+		return nil, noCase(err)
 	}
 	for _, i := range c.Isolated() {
 		a.say("incomplete: %v; see 'firetrail verify --repair'", &i)
@@ -123,9 +123,20 @@ func (a *app) create() (*index.Case, error) {
 	}
 	c, err := index.Create(dir)
 	if err != nil {
-		return nil, fmt.Errorf("create case: %w", err)
+		return nil, noCase(err)
 	}
 	return c, nil
+}
+
+// noCase says what can be done where a case cannot be opened.
+func noCase(err error) error {
+	switch {
+	case errors.Is(err, index.ErrNoCase):
+		return fmt.Errorf("%w; 'firetrail ingest PATH' makes one", err)
+	case errors.Is(err, index.ErrManifest):
+		return &exitError{exitIntegrity, fmt.Errorf("%w; put a copy of the file back, or take the logs in again, into a new case", err)}
+	}
+	return err
 }
 
 // say writes a message for people.

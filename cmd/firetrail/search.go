@@ -26,8 +26,8 @@ func (q *queryFlags) add(cmd *cobra.Command) {
 	f.StringVar(&q.now, "now", "", "what relative times are measured from (default: the case's last event)")
 }
 
-// window is the bounds of --since, --until and --now; relative ones are measured
-// from --now, else from the case's last event.
+// window is the bounds of --since, --until and --now, Absent where they are open;
+// relative ones are measured from --now, else from the case's last event.
 func (q *queryFlags) window(c *index.Case) (since, until, now int64, err error) {
 	now = c.Last()
 	if q.now != "" {
@@ -42,9 +42,14 @@ func (q *queryFlags) window(c *index.Case) (since, until, now int64, err error) 
 		}
 	}
 	if q.until != "" {
-		until, err = bound("--until", q.until, now)
+		if until, err = bound("--until", q.until, now); err != nil {
+			return 0, 0, 0, err
+		}
 	}
-	return since, until, now, err
+	if since != firetrail.Absent && until != firetrail.Absent && since >= until {
+		return 0, 0, 0, fmt.Errorf("--until %q: it is not behind --since %q", q.until, q.since)
+	}
+	return since, until, now, nil
 }
 
 // bound reads a time as the query language writes it: a stamp, a date, or a
@@ -60,7 +65,7 @@ func bound(flag, value string, now int64) (int64, error) {
 func newSearch(a *app) *cobra.Command {
 	var q queryFlags
 	var fields, sort string
-	var limit int
+	var limit uint
 	var explain bool
 	cmd := &cobra.Command{
 		Use:   "search QUERY",
@@ -80,7 +85,7 @@ func newSearch(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			opt := index.SearchOptions{Limit: limit}
+			opt := index.SearchOptions{Limit: int(limit)}
 			if opt.Since, opt.Until, opt.Now, err = q.window(c); err != nil {
 				return err
 			}
@@ -105,7 +110,7 @@ func newSearch(a *app) *cobra.Command {
 	cmd.SetFlagErrorFunc(noFlag)
 	cmd.Flags().StringVar(&fields, "fields", "", "`fields` to print, comma separated; x.NAME for the record's own")
 	cmd.Flags().StringVar(&sort, "sort", "time", "`field` to sort by; -field for descending")
-	cmd.Flags().IntVar(&limit, "limit", 0, "at most so many events (0: all)")
+	cmd.Flags().UintVar(&limit, "limit", 0, "at most so many events (0: all)")
 	cmd.Flags().BoolVar(&explain, "explain", false, "show the plan: blocks and rows read, times")
 	a.completeBy(cmd, "fields", "sort")
 	return cmd
@@ -113,6 +118,9 @@ func newSearch(a *app) *cobra.Command {
 
 // noFlag says of a query that begins with a dash why it was taken for a flag.
 func noFlag(_ *cobra.Command, err error) error {
+	if !strings.HasPrefix(err.Error(), "unknown") {
+		return err
+	}
 	return fmt.Errorf("%w; a query that begins with - follows after --, or begins with NOT", err)
 }
 
@@ -121,12 +129,8 @@ func fieldNames(list string) ([]string, error) {
 	names := strings.Split(list, ",")
 	for i, n := range names {
 		names[i] = strings.TrimSpace(n)
-		if !query.Known(names[i]) {
-			hint := "see 'firetrail fields'"
-			if near := query.Nearest(names[i]); near != "" {
-				hint = "did you mean " + near + "?"
-			}
-			return nil, fmt.Errorf("--fields: no field %q; %s", names[i], hint)
+		if err := query.Valued(names[i]); err != nil {
+			return nil, fmt.Errorf("--fields %s: %w; see 'firetrail fields'", names[i], err)
 		}
 	}
 	return names, nil

@@ -12,18 +12,18 @@ import (
 func newStats(a *app) *cobra.Command {
 	var q queryFlags
 	var by, agg, sort string
-	var limit int
+	var limit uint
 	cmd := &cobra.Command{
 		Use:   "stats [QUERY]",
 		Short: "Count and sum events in groups",
 		Long: `Count and sum events in groups. --by takes fields and time buckets, time(5m);
---agg takes count, sum(f), min(f), max(f), avg(f), distinct(f), p50(f), p95(f) …
+--agg takes count, sum(f), min(f), max(f), avg(f), distinct(f), median(f), p95(f) …
 A distinct count or percentile with ~ in front is an estimate: counts beyond 1,048,576
 values of a group are within 2 %, percentiles beyond 8,192 within 0.2 %. Any number of
 groups can be counted with --limit; without it, 1,048,576 are the most.
 
 ` + languageHelp(),
-		Example: "  firetrail stats 'action:denied' --by src_ip,dst_port --agg count,distinct(dst_ip) --sort -count --limit 20",
+		Example: "  firetrail stats 'action:denied' --by src_ip,dst_port --agg 'count,distinct(dst_ip)' --sort -count --limit 20",
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			frugal()
@@ -36,7 +36,7 @@ groups can be counted with --limit; without it, 1,048,576 are the most.
 			if err != nil {
 				return err
 			}
-			opt := index.StatsOptions{By: split(by), Agg: split(agg), Sort: sort, Limit: limit}
+			opt := index.StatsOptions{By: split(by), Agg: split(agg), Sort: sort, Limit: int(limit)}
 			if opt.Since, opt.Until, opt.Now, err = q.window(c); err != nil {
 				return err
 			}
@@ -61,8 +61,8 @@ groups can be counted with --limit; without it, 1,048,576 are the most.
 	cmd.SetFlagErrorFunc(noFlag)
 	cmd.Flags().StringVar(&by, "by", "", "`fields` to group by, comma separated; time(5m) for buckets")
 	cmd.Flags().StringVar(&agg, "agg", "count", "`aggregates`, comma separated")
-	cmd.Flags().StringVar(&sort, "sort", "", "column to sort by, -column for descending (default: the groups in order)")
-	cmd.Flags().IntVar(&limit, "limit", 0, "at most so many groups (0: all)")
+	cmd.Flags().StringVar(&sort, "sort", "", "`column` to sort by, -column for descending (default: time where --by begins with it, else the first aggregate, the largest first)")
+	cmd.Flags().UintVar(&limit, "limit", 0, "at most so many groups (0: all)")
 	a.completeBy(cmd, "by")
 	return cmd
 }

@@ -21,7 +21,7 @@ type timelineFlags struct {
 	queryFlags
 	incident, run, around string
 	margin                time.Duration
-	limit                 int
+	limit                 uint
 }
 
 func newTimeline(a *app) *cobra.Command {
@@ -48,7 +48,7 @@ and the events that QUERY selects (with --incident, the evidence of its findings
 	fl.StringVar(&f.run, "run", "", "only this run, its findings and tool calls")
 	fl.StringVar(&f.around, "around", "", "only about this `time`")
 	fl.DurationVar(&f.margin, "window", 5*time.Minute, "how far about --around")
-	fl.IntVar(&f.limit, "limit", 0, "at most so many entries (0: all)")
+	fl.UintVar(&f.limit, "limit", 0, "at most so many entries (0: all)")
 	return cmd
 }
 
@@ -100,7 +100,7 @@ func (a *app) timeline(cmd *cobra.Command, c *index.Case, f *timelineFlags, text
 		}
 		events = timeline.Events(c.Search(cmd.Context(), expr, index.SearchOptions{Since: low, Until: high}))
 	}
-	return a.printTimeline(timeline.Merge(timeline.Sequence(sortEntries(entries)), events), low, high, f.limit)
+	return a.printTimeline(timeline.Merge(timeline.Sequence(sortEntries(entries)), events), low, high, int64(f.limit))
 }
 
 // bounds is the bounds of --since and --until, or those about --around.
@@ -169,7 +169,7 @@ func proofs(findings []firetrail.Finding) []timeline.Entry {
 }
 
 // printTimeline writes the entries between two times; an absent bound is open.
-func (a *app) printTimeline(entries iter.Seq2[timeline.Entry, error], low, high int64, limit int) error {
+func (a *app) printTimeline(entries iter.Seq2[timeline.Entry, error], low, high, limit int64) error {
 	out := a.rows("time", "kind", "ref", "text")
 	for e, err := range entries {
 		if err != nil {
@@ -178,7 +178,7 @@ func (a *app) printTimeline(entries iter.Seq2[timeline.Entry, error], low, high 
 		if e.Time != firetrail.Absent && (low != firetrail.Absent && e.Time < low || high != firetrail.Absent && e.Time >= high) {
 			continue
 		}
-		if limit > 0 && out.n == int64(limit) {
+		if limit > 0 && out.n == limit {
 			break
 		}
 		if err := out.add(a.stamp(e.Time), e.Kind, e.Ref, e.Text); err != nil {

@@ -48,7 +48,7 @@ reported as before.`,
 			}
 			if repair {
 				if err := a.repairCase(cmd, c); err != nil {
-					return err
+					return noCase(err)
 				}
 			}
 			return a.verifyCase(cmd, c)

@@ -12,17 +12,25 @@ import (
 	"firetrail/index/query"
 )
 
+// addAddr adds the terms of an address: its networks and itself.
+func addAddr(w *Writer, block int, field string, a netip.Addr) {
+	for _, bits := range query.AddrLevels(a.Is4()) {
+		p, _ := a.Prefix(bits)
+		w.Add(block, w.Intern(query.AddrTerm(field, p)))
+	}
+}
+
 // fill fills w with the terms that a segment of Zeek conn records has.
 func fill(w *Writer, blocks int) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	for b := range blocks {
 		for range 300 {
 			a := netip.AddrFrom4([4]byte{10, byte(rnd.IntN(4)), byte(rnd.IntN(16)), byte(rnd.IntN(256))})
-			query.AddrTerms("src_ip", a, func(t string) { w.Add(b, w.Intern(t)) })
+			addAddr(w, b, "src_ip", a)
 		}
 		for range 1000 {
 			a := netip.AddrFrom4([4]byte{byte(rnd.IntN(20) + 20), byte(rnd.IntN(64)), byte(rnd.IntN(16)), byte(rnd.IntN(16))})
-			query.AddrTerms("dst_ip", a, func(t string) { w.Add(b, w.Intern(t)) })
+			addAddr(w, b, "dst_ip", a)
 		}
 		for range 100 {
 			w.Add(b, w.Intern(query.PortTerm("dst_port", int64(rnd.IntN(5000)))))
@@ -40,8 +48,8 @@ func TestIndex(t *testing.T) {
 	host(4, "b.pool.example")
 	host(5, "pool.example.org")
 	w.Add(7, w.Intern(query.Over("host")))
-	query.AddrTerms("src_ip", netip.MustParseAddr("10.1.2.3"), func(term string) { w.Add(2, w.Intern(term)) })
-	query.AddrTerms("dst_ip", netip.MustParseAddr("2001:db8::7"), func(term string) { w.Add(6, w.Intern(term)) })
+	addAddr(w, 2, "src_ip", netip.MustParseAddr("10.1.2.3"))
+	addAddr(w, 6, "dst_ip", netip.MustParseAddr("2001:db8::7"))
 	w.Blocks(9)
 	path := filepath.Join(t.TempDir(), "x.blocks")
 	if err := w.WriteFile(path); err != nil {

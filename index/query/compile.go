@@ -155,7 +155,7 @@ func compileMatch(q firetrail.Query, env Env) (*Predicate, error) {
 	l := &Leaf{Field: q.Field}
 	l.def, _ = firetrail.FieldNamed(q.Field)
 	if l.def == nil && q.Field != "time.guess" && (!strings.HasPrefix(q.Field, "x.") || len(q.Field) < 3) {
-		return nil, errors.New(unknown(q.Field))
+		return nil, errors.New(Unknown(q.Field))
 	}
 	var err error
 	switch {

@@ -243,7 +243,11 @@ func (p *parser) term() (firetrail.Query, error) {
 	switch op {
 	case ":":
 		if !Known(name) {
-			return firetrail.Query{}, p.fail(at, "%s", unknown(name))
+			hint := ""
+			if name != "x." && Nearest(name) == "" {
+				hint = ", a text with a colon needs quotes"
+			}
+			return firetrail.Query{}, p.fail(at, "%s%s", Unknown(name), hint)
 		}
 		p.pos += n
 		return p.operand(name, at)

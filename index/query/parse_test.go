@@ -99,6 +99,7 @@ func TestErrors(t *testing.T) {
 		{"dst_prt:443", `query:1:1: unknown field "dst_prt"; did you mean dst_port?` + "\n  dst_prt:443\n  ^"},
 		{"a saddr:1.2.3.4", `query:1:3: unknown field "saddr"; did you mean src_ip?` + "\n  a saddr:1.2.3.4\n    ^"},
 		{"zzzzzz:1", `query:1:1: unknown field "zzzzzz"; a record's own field is x.zzzzzz, a text with a colon needs quotes`},
+		{"host:日本 AND dst_port:http", `query:1:22: expected a port number: "http" is no port` + "\n  host:日本 AND dst_port:http\n                         ^"},
 		{"proto:tcp dst_port:http", `query:1:20: expected a port number: "http" is no port` + "\n  proto:tcp dst_port:http\n                     ^"},
 		{"dst_port:70000", `query:1:10: expected a port number: "70000" is no port`},
 		{"src_ip:10.0.0", `query:1:8: expected an address or a network (192.0.2.7, 10.0.0.0/8): "10.0.0" is no address or network`},

@@ -148,15 +148,6 @@ func reversed(name string) string {
 // Prefix lengths of which blocks keep terms.
 var levels4, levels6 = []int{16, 24, 32}, []int{48, 64, 128}
 
-// AddrTerms calls yield with the terms of an address: its networks, the widest
-// first, and itself.
-func AddrTerms(field string, a netip.Addr, yield func(term string)) {
-	for _, bits := range AddrLevels(a.Is4()) {
-		p, _ := a.Prefix(bits)
-		yield(AddrTerm(field, p))
-	}
-}
-
 // AddrLevels are the prefix lengths of which blocks keep terms, ascending; the last
 // is the length of an address.
 func AddrLevels(v4 bool) []int {

@@ -18,10 +18,12 @@
 package query
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
+	"unicode"
 	"unicode/utf8"
 
 	"firetrail"
@@ -134,7 +136,25 @@ func (e *Error) Error() string {
 		after, back = after[:nearby], "…"
 	}
 	left := front + firetrail.Inert(string(before))
-	return fmt.Sprintf("query:%d:%d: %s\n  %s%s%s\n  %s^", line, column, cut(e.Msg, 500), left, firetrail.Inert(string(after)), back, strings.Repeat(" ", utf8.RuneCountInString(left)))
+	return fmt.Sprintf("query:%d:%d: %s\n  %s%s%s\n  %s^", line, column, cut(e.Msg, 500), left, firetrail.Inert(string(after)), back, strings.Repeat(" ", cells(left)))
+}
+
+// wide are the ranges of characters that take two cells of a terminal (East Asian Wide
+// and Fullwidth of Unicode's annex 11, pictographs), as far as queries hold them.
+var wide = [][2]rune{{0x1100, 0x115f}, {0x2e80, 0x303e}, {0x3041, 0xa4cf}, {0xac00, 0xd7a3}, {0xf900, 0xfaff}, {0xfe30, 0xfe6f}, {0xff01, 0xff60}, {0xffe0, 0xffe6}, {0x1f300, 0x1faff}, {0x20000, 0x3fffd}}
+
+// cells is how many cells of a terminal a text takes.
+func cells(text string) (n int) {
+	for _, r := range text {
+		switch {
+		case unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf): // drawn over the one before, or not at all
+		case slices.ContainsFunc(wide, func(w [2]rune) bool { return w[0] <= r && r <= w[1] }):
+			n += 2
+		default:
+			n++
+		}
+	}
+	return n
 }
 
 // nearby is how much of a long line an error shows on either side of its column.
@@ -155,16 +175,26 @@ var aliases = map[string]string{
 	"country": "dst_country", "asn": "dst_asn", "file": "source", "path": "source",
 }
 
-// unknown is the message for a field name that does not exist.
-func unknown(name string) string {
-	msg := fmt.Sprintf("unknown field %q", name)
-	if name == "x." {
+// Unknown says of a field name that does not exist what may have been meant.
+func Unknown(name string) string {
+	switch best := Nearest(name); {
+	case name == "x.":
 		return "expected the name of a record's own field behind x."
+	case best != "":
+		return fmt.Sprintf("unknown field %q; did you mean %s?", name, best)
 	}
-	if best := Nearest(name); best != "" {
-		return msg + "; did you mean " + best + "?"
+	return fmt.Sprintf("unknown field %q; a record's own field is x.%s", name, name)
+}
+
+// Valued checks that events have one value of a field, or none.
+func Valued(name string) error {
+	switch {
+	case name == "ip" || name == "port":
+		return fmt.Errorf("an event has several; name one, as in src_%s or dst_%s", name, name)
+	case !Known(name) || name == "has":
+		return errors.New(Unknown(name))
 	}
-	return msg + "; a record's own field is x." + name + `, a text with a colon needs quotes`
+	return nil
 }
 
 // named is the field that a name of another tool, or in other letters, stands for.
@@ -191,6 +221,9 @@ func NearestOf(name string, names []string) string {
 	limit := min(2, len(low)/2)
 	best := ""
 	for _, n := range names {
+		if n == name {
+			continue
+		}
 		if d := distance(low, strings.ToLower(n)); d <= limit {
 			best, limit = n, d-1
 		}

@@ -69,7 +69,7 @@ func (p *parser) has() (firetrail.Query, error) {
 		return firetrail.Query{}, err
 	}
 	if !Known(name) || name == "has" {
-		return firetrail.Query{}, p.fail(at, "%s", unknown(name))
+		return firetrail.Query{}, p.fail(at, "%s", Unknown(name))
 	}
 	p.space()
 	return firetrail.Query{Op: firetrail.OpMatch, Field: name, Match: firetrail.MatchHas}, nil

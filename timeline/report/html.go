@@ -25,7 +25,7 @@ var htmlForm = Form{
 			"inert": firetrail.Inert, "stamp": firetrail.Stamp, "who": func(a firetrail.Attribution) string { return who(&a) },
 			"cause": func(c firetrail.Cause) string { return causeText(&c) }, "span": span, "targets": targets, "level": levelText,
 			"finding": r.finding, "raw": func(b []byte) string { return firetrail.InertRecord(string(b)) },
-			"reference": func(e firetrail.Evidence) string { return Reference(&e) }, "percent": func(p float64) string { return fmt.Sprintf("%.0f %%", 100*p) },
+			"reference": func(e firetrail.Evidence) string { return Reference(&e) }, "probability": firetrail.Probability,
 			"points": func(p float64) string { return fmt.Sprintf("%+.2f", p) }, "lanes": func(i firetrail.Incident) template.HTML { return lanes(r, &i) },
 			"join": strings.Join, "score": func(f float64) string { return fmt.Sprintf("%.2f", f) },
 		}).Parse(htmlText)

@@ -101,7 +101,7 @@ func (m *markdown) head(r *Report) {
 	for _, i := range timeline.Gravest(r.Results.Incidents) {
 		run := "none"
 		if i.Run != nil {
-			run = fmt.Sprintf("%s (%.2f, %s)", i.Run.ID, i.Run.Probability, i.Run.Level)
+			run = fmt.Sprintf("%s (%s, %s)", i.Run.ID, firetrail.Probability(i.Run.Probability), i.Run.Level)
 		}
 		m.say("| %s | %s | %s | %s | %s | %s |", i.Severity, i.Title, firetrail.Stamp(i.Start), firetrail.Stamp(i.End), run, i.Cause.Verdict)
 	}
@@ -142,7 +142,7 @@ func (m *markdown) finding(f *firetrail.Finding) {
 	}
 	m.say("- Which run: %s", who(&f.Attribution))
 	for _, c := range f.Candidates {
-		m.say("  - %s %.3f: %s", c.ID, c.Probability, strings.Join(c.Reasons, "; "))
+		m.say("  - %s %s: %s", c.ID, firetrail.Probability(c.Probability), strings.Join(c.Reasons, "; "))
 	}
 	m.say("\nWhy:\n")
 	for _, p := range f.Why {

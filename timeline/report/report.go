@@ -104,7 +104,7 @@ func who(a *firetrail.Attribution) string {
 		}
 		return "No run can be named: " + a.Unattributed
 	}
-	return fmt.Sprintf("Run %s, probability %.2f, level %s (%s).", a.Run.ID, a.Run.Probability, a.Run.Level, levelText(a.Run.Level))
+	return fmt.Sprintf("Run %s, probability %s, level %s (%s).", a.Run.ID, firetrail.Probability(a.Run.Probability), a.Run.Level, levelText(a.Run.Level))
 }
 
 // levelText says what an attribution level means.
@@ -127,7 +127,7 @@ func levelText(level string) string {
 // causeText says who caused it, as a sentence.
 func causeText(c *firetrail.Cause) string {
 	p := c.Posterior
-	odds := fmt.Sprintf("agent %.2f, host %.2f, misconfiguration %.2f", p.Agent, p.Host, p.Misconfiguration)
+	odds := fmt.Sprintf("agent %s, host %s, misconfiguration %s", firetrail.Probability(p.Agent), firetrail.Probability(p.Host), firetrail.Probability(p.Misconfiguration))
 	switch c.Verdict {
 	case firetrail.VerdictAgent:
 		return "The agent (" + odds + ")."
