@@ -116,11 +116,13 @@ var emptyEvent = Event{
 	SrcASN: Absent, DstASN: Absent,
 }
 
-// Reset empties the event and keeps the memory of X for the next record.
+// Reset empties the event and keeps the memory of X for the next record, but nothing of
+// what it held: a forgotten value would keep the whole chunk that it was read from.
 func (ev *Event) Reset() {
-	x := ev.X[:0]
+	x := ev.X
+	clear(x)
 	*ev = emptyEvent
-	ev.X = x
+	ev.X = x[:0]
 }
 
 // Put appends the record's own field name=value.
