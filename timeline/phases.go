@@ -138,6 +138,7 @@ func title(inc *firetrail.Incident, group []*firetrail.Finding) string {
 			acts = append(acts, told)
 		}
 	}
+	acts = slices.DeleteFunc(acts, func(a string) bool { return toldBetter(a, acts) })
 	who := sourceText(inc.Sources)
 	if _, err := netip.ParseAddr(who); err != nil { // "several sources", not fd00::1
 		who = strings.ToUpper(who[:1]) + who[1:]
@@ -150,6 +151,11 @@ func title(inc *firetrail.Incident, group []*firetrail.Finding) string {
 		where = " (" + peer + ")"
 	}
 	return who + " " + list(acts) + where
+}
+
+// toldBetter reports whether another act begins with the same words and says more.
+func toldBetter(act string, acts []string) bool {
+	return slices.ContainsFunc(acts, func(a string) bool { return strings.HasPrefix(a, act+" ") })
 }
 
 // mainPeer is the peer of the gravest finding, a single one before a network,
