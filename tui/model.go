@@ -26,7 +26,9 @@ type Options struct {
 // Run shows the terminal interface until the person leaves it or ctx ends. The
 // terminal is as it was before when it returns, also after a panic in a command.
 func Run(ctx context.Context, s Store, opt Options) error {
-	options := []tea.ProgramOption{tea.WithContext(ctx)}
+	// A key is answered at the next tick of the renderer, which writes nothing where nothing
+	// has changed: the default of 60 a second would be all that a key may take.
+	options := []tea.ProgramOption{tea.WithContext(ctx), tea.WithFPS(120)}
 	if opt.Input != nil {
 		options = append(options, tea.WithInput(opt.Input))
 	}
