@@ -46,6 +46,15 @@ func writeFile(t testing.TB, path string, data []byte) {
 	}
 }
 
+// rounds is how often a property is tried: a quarter as often where tests are to be short,
+// as under the race detector.
+func rounds(n int) int {
+	if testing.Short() {
+		return (n + 3) / 4
+	}
+	return n
+}
+
 func create(t testing.TB) *Case {
 	t.Helper()
 	c, err := Create(filepath.Join(t.TempDir(), "case"))

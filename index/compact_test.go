@@ -33,7 +33,8 @@ func followed(t *testing.T, logs, looks int) (*Case, string) {
 }
 
 func TestCompaction(t *testing.T) {
-	const logs, looks = 5, 40
+	const logs = 5
+	looks := max(rounds(40), 2*mergeFrom)
 	c, dir := followed(t, logs, looks)
 	if n := len(c.view().segments); n > 3*mergeFrom+logs {
 		t.Errorf("%d segments of %d logs after %d looks", n, logs, looks)
@@ -45,7 +46,7 @@ func TestCompaction(t *testing.T) {
 	}
 	sound(t, c)
 	for _, s := range c.Sources() {
-		if s.Counts.Records != 10*looks {
+		if s.Counts.Records != int64(10*looks) {
 			t.Errorf("%s: %+v", s.Path, s.Counts)
 		}
 		n, err := c.Count(context.Background(), firetrail.Exactly("source", s.ID))

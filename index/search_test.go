@@ -265,7 +265,7 @@ func TestSearchIsBruteForce(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(3, 4))
 	c, all := randomCase(t, rnd, 5000)
 	queries := slices.Clone(terms)
-	for range 100 {
+	for range rounds(100) {
 		queries = append(queries, randomQuery(rnd, 3))
 	}
 	for _, text := range queries {
@@ -306,7 +306,7 @@ func TestSearchFindsEveryValue(t *testing.T) {
 	for seed, size := range []struct{ events, queries int }{{3000, 250}, {500, 250}, {66_000, 40}} { // the last has several row groups
 		rnd := rand.New(rand.NewPCG(51, uint64(seed)))
 		c, all := randomCase(t, rnd, size.events)
-		for range size.queries {
+		for range rounds(size.queries) {
 			ev := &all[rnd.IntN(len(all))]
 			q, ok := valueQuery(rnd, ev)
 			if !ok {

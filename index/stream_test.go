@@ -31,7 +31,7 @@ func TestStreamIsSearch(t *testing.T) {
 	c, _ := randomCase(t, rnd, 9000)
 	names := []string{"time", "end", "duration", "sensor", "action", "src_ip", "dst_ip", "src_port", "dst_port", "bytes_out", "host", "uid", "time.guess", "x.TTL", "x.rare7", "x.msg", "x.*"}
 	queries := []string{"*", "has:time", "NOT has:time", "dst_port:443", "host:pool.example OR src_ip:10.1.0.0/16"}
-	for range 40 {
+	for range rounds(40) {
 		queries = append(queries, randomQuery(rnd, 2))
 	}
 	same := cmp.Comparer(func(a, b netip.Addr) bool { return a == b })

@@ -13,7 +13,7 @@ func TestViewIsSearch(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(31, 32))
 	c, _ := randomCase(t, rnd, 5000)
 	queries := []string{"*", "NOT has:time", "host:absent.example", "time:2026-03-01T00:10", "src_ip:10.0.1.7", "time:>2026-03-01T00:20 proto:tcp", "uid:none OR line:7"}
-	for range 10 {
+	for range rounds(10) {
 		queries = append(queries, randomQuery(rnd, 2))
 	}
 	for _, text := range queries {
