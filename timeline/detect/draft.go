@@ -72,6 +72,25 @@ func (d *Draft) points() float64 {
 	return sum
 }
 
+// joined gives the first of drafts with most points what all have gathered: it stands for
+// the others.
+func joined(drafts []*Draft) *Draft {
+	lead := drafts[0]
+	for _, d := range drafts[1:] {
+		if d.points() > lead.points() {
+			lead = d
+		}
+	}
+	var others []*trail
+	for _, d := range drafts {
+		if d != lead {
+			others = append(others, &d.trail)
+		}
+	}
+	lead.trail.merge(others...)
+	return lead
+}
+
 func round3(v float64) float64 { return math.Round(v*1000) / 1000 }
 
 // finish makes the finding.

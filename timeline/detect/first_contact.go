@@ -166,19 +166,10 @@ func (s *walkState) Findings() []*Draft {
 // together tells once of what many hosts do that no run ever held: the lead is the first
 // of those with most points.
 func together(desks []*Draft) *Draft {
-	lead := desks[0]
-	for _, d := range desks[1:] {
-		if d.points() > lead.points() {
-			lead = d
-		}
-	}
-	var others []*trail
+	lead := joined(desks)
 	for _, d := range desks {
-		if lead.sources = append(lead.sources, d.src); d != lead {
-			others = append(others, &d.trail)
-		}
+		lead.sources = append(lead.sources, d.src)
 	}
-	lead.trail.merge(others...)
 	lead.part("alike", float64(len(desks)), manyHosts, -1, "%d hosts that no run ever held do so: more likely the network's own habit, %s stands for them", len(desks), lead.src)
 	lead.title = plural(int64(len(desks)), "inside host", "inside hosts") + " failed at others on first contact, up to " + lead.title
 	lead.src, lead.dst = netip.Addr{}, lead.trail.cover()

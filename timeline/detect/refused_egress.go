@@ -144,19 +144,7 @@ func (s *refusedState) gather(drafts []*Draft) []*Draft {
 	if float64(len(peers)) < s.lab.threshold(s.d, "peers") {
 		return drafts
 	}
-	lead := drafts[0]
-	for _, d := range drafts[1:] {
-		if d.points() > lead.points() {
-			lead = d
-		}
-	}
-	var others []*trail
-	for _, d := range drafts {
-		if d != lead {
-			others = append(others, &d.trail)
-		}
-	}
-	lead.trail.merge(others...)
+	lead := joined(drafts)
 	n := int64(len(peers))
 	lead.part("peers", float64(n), s.lab.threshold(s.d, "peers"), 0.5, "and so at %d addresses; the parts above are of one of them", n)
 	lead.title = plural(lead.trail.sessions, "failed attempt", "failed attempts") + " of " + lead.src.String() + " at " + plural(n, "address", "addresses") + ", " + portName("port", lead.port)
