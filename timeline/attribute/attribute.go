@@ -42,7 +42,7 @@ const (
 	levelSet, levelLease, levelCall, levelContent, levelRecurs = "A1", "A2", "A3", "A4", "A5"
 )
 
-// Findings fills the Attribution of each finding. The posterior of a burst is
+// Findings fills the Attribution and the Offset of each finding. The posterior of a burst is
 //
 //	P(r|e) = w_r / (Σ w + w_bg),  w_r = q·T·K,  w_bg = (0.05·|C| + 0.05)·B
 //
@@ -52,11 +52,6 @@ const (
 // content. B is 1 for an address of the run's own, and grows with what points
 // to a service of the host: see background. A finding's posterior is the mean
 // over its bursts, so that one which spans two leases is split between them.
-func Findings(inv firetrail.Inventory, findings []firetrail.Finding, opt Options) {
-	NewIndex(inv, opt).Findings(findings)
-}
-
-// Findings fills the Attribution and the Offset of each finding; see the function.
 func (x *Index) Findings(findings []firetrail.Finding) {
 	bursts := make([][]burst, len(findings))
 	for i := range findings {

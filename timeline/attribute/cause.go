@@ -75,11 +75,6 @@ type exposure struct {
 // on two bursts, a call that names the peer, or runs a tool for it, and
 // during which, or soon after, a burst begins; "host" for something that points to it: bursts in idle time, a
 // way in, or a trace that would have shown the act and does not.
-func Causes(inv firetrail.Inventory, incidents []firetrail.Incident, findings []firetrail.Finding, observed []firetrail.Interval) {
-	NewIndex(inv, Options{}).Causes(incidents, findings, observed)
-}
-
-// Causes fills the cause of each incident; see the function.
 func (x *Index) Causes(incidents []firetrail.Incident, findings []firetrail.Finding, observed []firetrail.Interval) {
 	c := &caseFile{x: x, byID: map[string]*firetrail.Finding{}, byHabit: map[habitKey][]int{}, findings: findings}
 	for i := range findings {

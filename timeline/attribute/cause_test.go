@@ -36,9 +36,9 @@ func incident(fs []firetrail.Finding) firetrail.Incident {
 
 // judge attributes findings and asks for the cause of all of them together.
 func judge(inv firetrail.Inventory, fs []firetrail.Finding) firetrail.Cause {
-	Findings(inv, fs, Options{})
+	NewIndex(inv, Options{}).Findings(fs)
 	incs := []firetrail.Incident{incident(fs)}
-	Causes(inv, incs, fs, []firetrail.Interval{{Start: at(0), End: at(86400)}})
+	NewIndex(inv, Options{}).Causes(incs, fs, []firetrail.Interval{{Start: at(0), End: at(86400)}})
 	return incs[0].Cause
 }
 

@@ -48,7 +48,7 @@ func TestPooled(t *testing.T) {
 		{"one destination, beside calls", at(false, one), false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			Findings(inv, c.fs, Options{})
+			NewIndex(inv, Options{}).Findings(c.fs)
 			for _, f := range c.fs {
 				if own := f.Run != nil && f.Run.Probability > .5; own != c.own {
 					t.Fatalf("%s: run %+v, %s", f.ID, f.Run, f.Unattributed)

@@ -73,7 +73,7 @@ func TestWeek(t *testing.T) {
 		f.ID = fmt.Sprintf("f-%04d", i)
 		fs = append(fs, f)
 	}
-	Findings(inv, fs, Options{})
+	NewIndex(inv, Options{}).Findings(fs)
 	right, sure, listed := 0, 0, 0
 	for i, a := range acts {
 		f := &fs[i]
@@ -114,6 +114,6 @@ func BenchmarkFindings(b *testing.B) {
 		fs = append(fs, f)
 	}
 	for b.Loop() {
-		Findings(inv, slices.Clone(fs), Options{})
+		NewIndex(inv, Options{}).Findings(slices.Clone(fs))
 	}
 }
