@@ -183,7 +183,7 @@ func (in *ingest) exchange(w *segmentWriter, from []segment) error {
 	info := &c.Segments[0]
 	info.Sources = in.state.joined(info, from)
 	first := info.Sources[0].Source
-	info.Name = fmt.Sprintf("%s-%06d", first, in.state.files[first])
+	info.Name = fileName(first, in.state.files[first])
 	st := staging{c: in.c}
 	st.addSegment(w.path, info.Name)
 	if err := st.publish(); err != nil {
@@ -226,7 +226,7 @@ func (in *ingest) mergeRejects(ctx context.Context) error {
 // joinRejects makes one file of several and commits it. One that is damaged is put
 // into keep instead: a repair sees to it.
 func (in *ingest) joinRejects(id string, from []rejectFile, keep map[string]bool) error {
-	name := fmt.Sprintf("%s-%06d", id, in.state.files[id])
+	name := fileName(id, in.state.files[id])
 	w := newRejectWriter(filepath.Join(in.c.dir, "staging", name+".jsonl"))
 	defer func() {
 		w.abandon()

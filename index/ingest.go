@@ -247,11 +247,8 @@ const tidyFrom = 256
 // written itself is neither read again nor tidied each time: who follows logs writes
 // every second. The caller holds the lock.
 func (c *Case) writerState() (*state, error) {
-	if st := c.mine; st != nil && st.untidy < tidyFrom {
-		info, err := os.Stat(filepath.Join(c.dir, manifestName))
-		if err == nil && info.Size() == st.end {
-			return st, c.tidyStaging()
-		}
+	if st := c.mine; st != nil && st.untidy < tidyFrom && c.isLatest(st) {
+		return st, c.tidyStaging()
 	}
 	st, err := loadState(c.dir)
 	if err != nil {
@@ -264,6 +261,12 @@ func (c *Case) writerState() (*state, error) {
 	return st, nil
 }
 
+// isLatest reports whether nobody has committed anything since.
+func (c *Case) isLatest(st *state) bool {
+	info, err := os.Stat(filepath.Join(c.dir, manifestName))
+	return err == nil && info.Size() == st.end
+}
+
 // tidyReplaced tidies what this process's own writing has left, unless another writes.
 func (c *Case) tidyReplaced() error {
 	st := c.mine
@@ -271,7 +274,7 @@ func (c *Case) tidyReplaced() error {
 		return nil
 	}
 	defer c.unlock()
-	if info, err := os.Stat(filepath.Join(c.dir, manifestName)); err != nil || info.Size() != st.end {
+	if !c.isLatest(st) {
 		return nil
 	}
 	st.untidy = 0

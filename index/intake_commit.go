@@ -160,7 +160,7 @@ func (n *namer) name(source string) string {
 		n.in.mu.Unlock()
 	}
 	n.next[source] = k + 1
-	return fmt.Sprintf("%s-%06d", source, k)
+	return fileName(source, k)
 }
 
 // staging are files that are complete and get their names.

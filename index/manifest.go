@@ -298,26 +298,36 @@ func (s *state) replace(was, t *taken) {
 	}
 }
 
-// Files are named "<source>-<number>" by the source of their first record. owner is
-// that source.
+// fileName names a file by the source of its first record: "<source>-<number>".
+func fileName(source string, number int) string { return fmt.Sprintf("%s-%06d", source, number) }
+
+// cutName is the source and the number of a name, -1 of one that fileName does not give.
+func cutName(name string) (source string, number int) {
+	source, digits, _ := strings.Cut(name, "-")
+	number, err := strconv.Atoi(digits)
+	if err != nil {
+		return source, -1
+	}
+	return source, number
+}
+
+// owner is the source by which a file is named.
 func owner(name string) string {
-	id, _, _ := strings.Cut(name, "-")
-	return id
+	source, _ := cutName(name)
+	return source
 }
 
 // was reports whether a file of that name was committed once: numbers are given in
 // their order.
 func (s *state) was(name string) bool {
-	id, number, _ := strings.Cut(name, "-")
-	n, err := strconv.Atoi(number)
-	return err == nil && n < s.files[id]
+	source, n := cutName(name)
+	return n >= 0 && n < s.files[source]
 }
 
 // named notes that a name is taken.
 func (s *state) named(name string) {
-	id, number, _ := strings.Cut(name, "-")
-	if n, err := strconv.Atoi(number); err == nil {
-		s.files[id] = max(s.files[id], n+1)
+	if source, n := cutName(name); n >= 0 {
+		s.files[source] = max(s.files[source], n+1)
 	}
 }
 

@@ -49,7 +49,7 @@ func caseOf(tb testing.TB, sources map[string][]firetrail.Event) *Case {
 			}
 		}
 		for n, kind := range order {
-			e.Segments = append(e.Segments, writeSegment(tb, c, fmt.Sprintf("%s-%06d", bundle[0], n), kinds[kind]))
+			e.Segments = append(e.Segments, writeSegment(tb, c, fileName(bundle[0], n), kinds[kind]))
 		}
 		st, err := loadState(c.dir)
 		if err != nil {
