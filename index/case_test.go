@@ -46,6 +46,21 @@ func writeFile(t testing.TB, path string, data []byte) {
 	}
 }
 
+// flowLines are the flows of a case, but for the count of source ports: an upper bound that
+// depends on where segments end.
+func flowLines(t testing.TB, c *Case) (lines []string) {
+	t.Helper()
+	for f, err := range c.Flows(context.Background(), firetrail.Query{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		flow := *f
+		flow.SrcPorts = 0
+		lines = append(lines, fmt.Sprintf("%+v", flow))
+	}
+	return lines
+}
+
 // rounds is how often a property is tried: a quarter as often where tests are to be short,
 // as under the race detector.
 func rounds(n int) int {
@@ -108,14 +123,7 @@ func digest(t testing.TB, c *Case) string {
 		}
 		lines = append(lines, fmt.Sprintf("%+v", r))
 	}
-	for f, err := range c.Flows(context.Background(), firetrail.Query{}) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		flow := *f
-		flow.SrcPorts = 0 // an upper bound that depends on where segments end
-		lines = append(lines, fmt.Sprintf("%+v", flow))
-	}
+	lines = append(lines, flowLines(t, c)...)
 	for _, l := range lines {
 		fmt.Fprintln(h, l)
 	}

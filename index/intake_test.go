@@ -63,14 +63,7 @@ func holding(t testing.TB, c *Case) []string {
 		lines = append(lines, fmt.Sprintf("%+v", r))
 	}
 	slices.Sort(lines[1:])
-	for f, err := range c.Flows(context.Background(), firetrail.Query{}) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		flow := *f
-		flow.SrcPorts = 0 // an upper bound that depends on where segments end
-		lines = append(lines, fmt.Sprintf("%+v", flow))
-	}
+	lines = append(lines, flowLines(t, c)...)
 	return lines
 }
 

@@ -108,6 +108,29 @@ func inTwoParts(t *testing.T, data []byte, cut int, opt Options, replay bool) (g
 	return g, true
 }
 
+// inOne reads data to its end.
+func inOne(t *testing.T, data []byte, opt Options) (g taking) {
+	t.Helper()
+	rd, err := NewReader(bytes.NewReader(data), opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := g.finish(rd, true); err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+// cutAll reads data in two parts, cut at every step from a place on.
+func cutAll(t *testing.T, data []byte, from, step int, opt Options, want *taking) {
+	t.Helper()
+	for cut := from; cut < len(data); cut += step {
+		if got, ok := inTwoParts(t, data, cut, opt, false); !ok || !cmp.Equal(got.sorted(), want.sorted()) || got.counts != want.counts {
+			t.Errorf("cut at %d: %v", cut, cmp.Diff(want.sorted(), got.sorted()))
+		}
+	}
+}
+
 // logs are the samples of every format and, where they are, the corpora.
 func logs(t *testing.T) map[string][]byte {
 	t.Helper()
@@ -250,22 +273,11 @@ func TestResumeBroken(t *testing.T) {
 		data = append(data, good[24:]...)
 	}
 	data[len(good)+11] = 0xff // the length of a packet
-	rd, err := NewReader(bytes.NewReader(data), opt)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var want taking
-	if err := want.finish(rd, true); err != nil {
-		t.Fatal(err)
-	}
+	want := inOne(t, data, opt)
 	if want.counts.Rejected < 2 {
 		t.Fatalf("%+v", want.counts)
 	}
-	for cut := 24; cut < len(data); cut += 211 {
-		if got, ok := inTwoParts(t, data, cut, opt, false); !ok || !cmp.Equal(got.sorted(), want.sorted()) || got.counts != want.counts {
-			t.Errorf("cut at %d: %v", cut, cmp.Diff(want.sorted(), got.sorted()))
-		}
-	}
+	cutAll(t, data, 24, 211, opt, &want)
 }
 
 // TestResumeYears: a log without years is cut while its file has the time of its last
@@ -366,19 +378,8 @@ func TestResumeMidway(t *testing.T) {
 func TestResumeOverlong(t *testing.T) {
 	data := []byte(ufwLine + "\n" + strings.Repeat("x", 5000) + "\n" + ufwLine + "\n")
 	opt := Options{Year: 2026, MaxRecord: 2000}
-	rd, err := NewReader(bytes.NewReader(data), opt)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var want taking
-	if err := want.finish(rd, true); err != nil {
-		t.Fatal(err)
-	}
-	for cut := len(ufwLine) + 1; cut < len(data); cut += 97 {
-		if got, ok := inTwoParts(t, data, cut, opt, false); !ok || !cmp.Equal(got.sorted(), want.sorted()) || got.counts != want.counts {
-			t.Errorf("cut at %d: %v", cut, cmp.Diff(want.sorted(), got.sorted()))
-		}
-	}
+	want := inOne(t, data, opt)
+	cutAll(t, data, len(ufwLine)+1, 97, opt, &want)
 }
 
 func TestResumeErrors(t *testing.T) {
