@@ -60,17 +60,20 @@ const (
 	fewRows     = 256
 )
 
-// pace is how much time the latest rows covered.
+// pace is how much time the latest rows of a pass covered.
 type pace struct {
-	rows  int   // to come until it is measured anew
-	from  int64 // time of the row at which that began
-	cover int64 // time that a quarter of the room covered
+	rows  int   // since from
+	from  int64 // time of the first of them
+	cover int64 // time that a quarter of the room covered, 0 before it is known
 }
 
-// pass notes that a row was yielded.
-func (p *pace) pass(at int64, room int) {
-	if p.rows--; p.rows < 0 {
-		p.rows, p.cover, p.from = room/4, at-p.from, at
+// step notes that a row was yielded.
+func (p *pace) step(at int64, room int) {
+	if p.rows == 0 {
+		p.from = at
+	}
+	if p.rows++; p.rows > room/4 {
+		p.rows, p.cover = 0, at-p.from
 	}
 }
 
@@ -104,6 +107,7 @@ type loading struct {
 
 // pass yields the rows of one pass: undated ones, or dated ones.
 func (st *stream) pass(yield func(*firetrail.Event, error) bool) error {
+	st.pace = pace{}
 	next, err := st.load()
 	for err == nil && next != nil {
 		if err = st.emit(&next.refs[0].bound, yield); err != nil || st.done {
@@ -205,7 +209,7 @@ func (st *stream) emit(bound *rowRef, yield func(*firetrail.Event, error) bool) 
 				return nil
 			}
 			st.held--
-			st.pace.pass(st.ev.Time, st.room)
+			st.pace.step(st.ev.Time, st.room)
 			if c.at++; c.at == len(c.rows) || until != nil && c.head().compare(until) >= 0 {
 				break
 			}

@@ -162,3 +162,17 @@ func BenchmarkStream(b *testing.B) {
 		})
 	}
 }
+
+// TestPace: how much time a quarter of the room covers is known once so many rows were
+// yielded, and then anew after each such number of rows.
+func TestPace(t *testing.T) {
+	var p pace
+	for i, c := range []struct{ at, cover int64 }{
+		{1000, 0}, {1010, 0}, {1020, 0}, {1030, 0}, {1040, 40}, // room for 16
+		{1050, 40}, {1150, 40}, {1250, 40}, {1350, 40}, {1450, 400}, {1460, 400},
+	} {
+		if p.step(c.at, 16); p.cover != c.cover {
+			t.Errorf("row %d: %d, want %d", i, p.cover, c.cover)
+		}
+	}
+}
