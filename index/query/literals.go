@@ -35,6 +35,8 @@ func matcher(expr string, re *regexp.Regexp) func(string) bool {
 }
 
 // foldsTo reports whether ASCII text is a word in lower case, but for the case of its letters.
+// Where texts differ, equalFold looks at the rest for other alphabets, which takes twice the time
+// and is done by the caller once.
 func foldsTo(s, word string) bool {
 	for i := 0; i < len(word); i++ {
 		c := s[i]
