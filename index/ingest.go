@@ -257,7 +257,7 @@ func (c *Case) writerState() (*state, error) {
 	if err := c.tidy(st); err != nil {
 		return nil, err
 	}
-	st.untidy, c.mine = 0, st
+	c.mine = st
 	return st, nil
 }
 
@@ -277,7 +277,6 @@ func (c *Case) tidyReplaced() error {
 	if !c.isLatest(st) {
 		return nil
 	}
-	st.untidy = 0
 	return c.tidy(st)
 }
 
@@ -337,6 +336,7 @@ func (c *Case) tidy(st *state) error {
 			}
 		}
 	}
+	st.untidy = 0
 	if len(dropped) == 0 {
 		return nil
 	}
