@@ -45,6 +45,9 @@ func (k *packet) read(i int) error {
 			if _, n := priority(k.b[i:end]); n > 0 {
 				i += n
 			}
+			if i == end { // nothing stands behind it
+				continue
+			}
 		}
 		word := k.b[i:end]
 		if eq := bytes.IndexByte(word, '='); eq > 0 {

@@ -119,6 +119,10 @@ func TestIptablesFields(t *testing.T) {
 			"src_ip": "2001:db8::1", "proto": "icmpv6", "x.FRAG": "1448", "x.FRAG_ID": "0000beef", "x.INCOMPLETE": "true"}},
 		{"ipv6 fragment without brackets", "Mar  1 08:00:00 gw1 kernel: IN=eth0 OUT= SRC=2001:0db8::1 DST=2001:0db8::2 LEN=1496 TC=0 HOPLIMIT=64 FLOWLBL=0 FRAG:1448 INCOMPLETE ID:0000beef PROTO=UDP ", map[string]string{
 			"x.FRAG": "1448", "x.FRAG_ID": "0000beef", "x.INCOMPLETE": "true", "proto": "udp"}},
+		{"unspecified ipv6", "Mar  1 08:00:00 gw1 kernel: IN=eth0 OUT= SRC=0000:0000:0000:0000:0000:0000:0000:0000 DST=ff02:0000:0000:0000:0000:0000:0000:0016 LEN=76 TC=0 HOPLIMIT=1 FLOWLBL=0 PROTO=ICMPv6 TYPE=143 CODE=0 ", map[string]string{
+			"src_ip": "::", "dst_ip": "ff02::16", "proto": "icmpv6"}},
+		{"level of a second call", "Mar  1 08:00:00 gw1 kernel: IN=eth0 OUT= <1>SRC=192.0.2.10 DST=203.0.113.9 PROTO=UDP <4> SPT=5 DPT=7 ", map[string]string{
+			"src_ip": "192.0.2.10", "dst_port": "7"}},
 		{"protocol number", "Mar  1 08:00:00 gw1 kernel: IN=eth0 OUT= SRC=192.0.2.10 DST=224.0.0.1 LEN=32 TOS=0x00 PREC=0xC0 TTL=1 ID=0 OPT (94040000) PROTO=2 ", map[string]string{"proto": "igmp"}},
 		{"unnamed protocol", "Mar  1 08:00:00 gw1 kernel: IN=eth0 OUT= SRC=192.0.2.10 DST=192.0.2.11 LEN=32 TOS=0x00 PREC=0xC0 TTL=1 ID=0 PROTO=253 ", map[string]string{"proto": "253"}},
 		{"esp", "Mar  1 08:00:00 gw1 kernel: IN=eth0 OUT= SRC=192.0.2.10 DST=192.0.2.11 LEN=32 TOS=0x00 PREC=0xC0 TTL=1 ID=0 PROTO=ESP SPI=0xc0ffee ", map[string]string{"proto": "esp", "x.SPI": "0xc0ffee"}},

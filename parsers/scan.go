@@ -42,28 +42,29 @@ func port(b []byte) (n int64, ok bool) {
 
 // address reads an IPv4 or IPv6 address without a zone.
 func address(b []byte) (netip.Addr, bool) {
-	var q [4]byte
-	part, digits, value := 0, 0, 0
-	for i := 0; i < len(b); i++ {
-		switch c := b[i]; {
-		case c >= '0' && c <= '9' && digits < 3:
-			if digits == 1 && value == 0 {
-				return netip.Addr{}, false
-			}
-			value = value*10 + int(c-'0')
-			digits++
-		case c == '.' && digits > 0 && part < 3 && value < 256:
-			q[part] = byte(value)
-			part, digits, value = part+1, 0, 0
-		default:
+	var q, n uint32 // the bytes of the address before the present one, and that one
+	dots, start := 0, 0
+	for i, c := range b {
+		if d := uint32(c) - '0'; d <= 9 {
+			n = n*10 + d
+			continue
+		}
+		if c != '.' || dots == 3 || !octet(b[start:i], n) {
 			return address6(b)
 		}
+		q, n, dots, start = q<<8|n, 0, dots+1, i+1
 	}
-	if part != 3 || digits == 0 || value > 255 {
+	if dots != 3 || !octet(b[start:], n) {
 		return address6(b)
 	}
-	q[3] = byte(value)
-	return netip.AddrFrom4(q), true
+	q = q<<8 | n
+	return netip.AddrFrom4([4]byte{byte(q >> 24), byte(q >> 16), byte(q >> 8), byte(q)}), true
+}
+
+// octet reports whether digits, whose number is n, may stand in an IPv4 address: a
+// leading zero would mean octal to some readers.
+func octet(digits []byte, n uint32) bool {
+	return uint(len(digits)-1) < 3 && n < 256 && (len(digits) == 1 || digits[0] != '0')
 }
 
 func address6(b []byte) (netip.Addr, bool) {
