@@ -109,20 +109,17 @@ func NewEvent() Event {
 	return ev
 }
 
-var emptyEvent = Event{
-	Time: Absent, End: Absent, Duration: Absent,
-	SrcPort: Absent, DstPort: Absent, NATSrcPort: Absent, NATDstPort: Absent,
-	BytesOut: Absent, BytesIn: Absent, PacketsOut: Absent, PacketsIn: Absent,
-	SrcASN: Absent, DstASN: Absent,
-}
-
 // Reset empties the event and keeps the memory of X for the next record, but nothing of
 // what it held: a forgotten value would keep the whole chunk that it was read from.
 func (ev *Event) Reset() {
 	x := ev.X
 	clear(x)
-	*ev = emptyEvent
+	*ev = Event{}
 	ev.X = x[:0]
+	ev.Time, ev.End, ev.Duration = Absent, Absent, Absent
+	ev.SrcPort, ev.DstPort, ev.NATSrcPort, ev.NATDstPort = Absent, Absent, Absent, Absent
+	ev.BytesOut, ev.BytesIn, ev.PacketsOut, ev.PacketsIn = Absent, Absent, Absent, Absent
+	ev.SrcASN, ev.DstASN = Absent, Absent
 }
 
 // Put appends the record's own field name=value.

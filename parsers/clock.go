@@ -255,7 +255,7 @@ func (c *Clock) Describe() (zone, year string) {
 // Gregorian calendar, leap seconds not counted.
 func wallSeconds(year int, month time.Month, day, hour, minute, second int) (int64, bool) {
 	if month < 1 || month > 12 || day < 1 || hour < 0 || hour > 23 || minute < 0 || minute > 59 ||
-		second < 0 || second > 60 || year < 1678 || year > 2261 || day > monthDays(year, month) {
+		second < 0 || second > 60 || year < 1678 || year > 2261 || day > 28 && day > monthDays(year, month) {
 		return 0, false
 	}
 	return days(year, month, day)*daySeconds + int64(hour*3600+minute*60+second), true

@@ -321,10 +321,17 @@ func (r *Reader) overlong(b *Batch, n int) {
 
 // text is a record without its line end.
 func (r *Reader) text(whole []byte) []byte {
+	n := len(whole)
 	if r.format.Binary {
 		return whole
 	}
-	return bytes.TrimSuffix(bytes.TrimSuffix(whole, []byte{'\n'}), []byte{'\r'})
+	if n > 0 && whole[n-1] == '\n' {
+		n--
+	}
+	if n > 0 && whole[n-1] == '\r' {
+		n--
+	}
+	return whole[:n]
 }
 
 // record parses the first n bytes of the buffer as one record.

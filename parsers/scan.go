@@ -2,6 +2,7 @@ package parsers
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"net/netip"
 	"unsafe"
 )
@@ -18,6 +19,28 @@ func bytesEqual(b []byte, c byte) uint64 {
 	const ones, low = 0x0101010101010101, 0x7f7f7f7f7f7f7f7f
 	x := binary.LittleEndian.Uint64(b) ^ ones*uint64(c)
 	return ^((x&low + low) | x | low)
+}
+
+// blankAt is where the next blank stands in b, from position i on; len(b) if there is none.
+func blankAt(b []byte, i int) int {
+	for ; i+8 <= len(b); i += 8 {
+		if t := bytesEqual(b[i:], ' '); t != 0 {
+			return i + bits.TrailingZeros64(t)/8
+		}
+	}
+	for i < len(b) && b[i] != ' ' {
+		i++
+	}
+	return i
+}
+
+// trimRight drops blanks and carriage returns from the end of b.
+func trimRight(b []byte) []byte {
+	n := len(b)
+	for n > 0 && (b[n-1] == ' ' || b[n-1] == '\t' || b[n-1] == '\r') {
+		n--
+	}
+	return b[:n]
 }
 
 // number reads a plain decimal number that fills b: digits only, no sign.
@@ -42,29 +65,32 @@ func port(b []byte) (n int64, ok bool) {
 
 // address reads an IPv4 or IPv6 address without a zone.
 func address(b []byte) (netip.Addr, bool) {
-	var q, n uint32 // the bytes of the address before the present one, and that one
-	dots, start := 0, 0
-	for i, c := range b {
-		if d := uint32(c) - '0'; d <= 9 {
-			n = n*10 + d
-			continue
+	var q uint32
+	i := 0
+	for part := 0; i < len(b) && b[i]-'0' <= 9; part++ {
+		n := uint32(b[i] - '0')
+		i++
+		// A leading zero would mean octal to some readers.
+		if i < len(b) && b[i]-'0' <= 9 && n > 0 {
+			n = n*10 + uint32(b[i]-'0')
+			i++
+			if i < len(b) && b[i]-'0' <= 9 {
+				n = n*10 + uint32(b[i]-'0')
+				i++
+			}
 		}
-		if c != '.' || dots == 3 || !octet(b[start:i], n) {
+		q = q<<8 | n
+		switch {
+		case n > 255:
+			return address6(b)
+		case part == 3 && i == len(b):
+			return netip.AddrFrom4([4]byte{byte(q >> 24), byte(q >> 16), byte(q >> 8), byte(q)}), true
+		case part == 3 || i == len(b) || b[i] != '.':
 			return address6(b)
 		}
-		q, n, dots, start = q<<8|n, 0, dots+1, i+1
+		i++
 	}
-	if dots != 3 || !octet(b[start:], n) {
-		return address6(b)
-	}
-	q = q<<8 | n
-	return netip.AddrFrom4([4]byte{byte(q >> 24), byte(q >> 16), byte(q >> 8), byte(q)}), true
-}
-
-// octet reports whether digits, whose number is n, may stand in an IPv4 address: a
-// leading zero would mean octal to some readers.
-func octet(digits []byte, n uint32) bool {
-	return uint(len(digits)-1) < 3 && n < 256 && (len(digits) == 1 || digits[0] != '0')
+	return address6(b)
 }
 
 func address6(b []byte) (netip.Addr, bool) {
