@@ -134,6 +134,7 @@ type Context struct {
 		env      envelope
 		ok       bool
 	}
+	known sources
 }
 
 // newContext is the context of a source that is read with these options.

@@ -35,6 +35,7 @@ var iptables = Format{
 type iptablesParser struct {
 	ctx      *Context
 	meanings map[string]meaning // of the prefixes met so far, at most maxMeanings
+	latest   meaning            // of the latest prefix that was nothing but text
 	wasEvent bool               // the record before was an event
 }
 
@@ -65,11 +66,11 @@ func (p *iptablesParser) Parse(rec []byte, ev *firetrail.Event) error {
 	was := p.wasEvent
 	p.wasEvent = false
 	// An object may hold the message as a list of byte numbers.
-	if rec[0] != '{' && !bytes.Contains(rec, inMark) && !bytes.Contains(rec, outMark) {
+	if rec[0] != '{' && !marked(rec) {
 		return p.notice(rec, was)
 	}
 	env, msg, _ := p.ctx.envelope(rec)
-	b := logText(&env, msg)
+	host, b := logText(env, msg)
 	times := int64(1)
 	if n, rest := repeated(b); n > 0 {
 		times, b = n, rest
@@ -85,11 +86,8 @@ func (p *iptablesParser) Parse(rec []byte, ev *firetrail.Event) error {
 		return p.notice(rec, was)
 	}
 	ev.Kind = "iptables"
-	ev.Sensor = env.host
-	prefix, vmStamp := p.prefix(b[:at], ev)
-	if vmStamp.kind != stampNone {
-		env.stamp = vmStamp
-	}
+	ev.Sensor = host
+	m, vmStamp := p.prefix(b[:at], ev)
 	if env.uptime != "" {
 		ev.Put("uptime", env.uptime)
 	}
@@ -97,12 +95,15 @@ func (p *iptablesParser) Parse(rec []byte, ev *firetrail.Event) error {
 	if err := k.read(at); err != nil {
 		return err
 	}
-	m := p.meaning(prefix)
 	ev.Action = m.action
 	if ev.Rule == "" {
 		ev.Rule = m.rule
 	}
-	ev.Time, ev.Guess = env.time(p.ctx.Clock)
+	if vmStamp.kind != stampNone {
+		ev.Time, ev.Guess, _ = p.ctx.Clock.at(&vmStamp)
+	} else {
+		ev.Time, ev.Guess = env.time(p.ctx.Clock)
+	}
 	if times > 1 {
 		ev.Put("repeated", p.ctx.Arena.String(appendInt(nil, times)))
 		p.ctx.Fact(ev.Time, times-1, "the syslog daemon wrote a repeated packet record once")
@@ -130,26 +131,37 @@ func startIn(rec, tail []byte) int {
 	return at
 }
 
-var (
-	inMark  = []byte("IN=")
-	outMark = []byte("OUT=")
-)
+// marked reports whether a record has an "IN=" or "OUT=". Nearly always the first
+// "=" of a packet is that of its IN=, so that is what is looked for.
+func marked(rec []byte) bool {
+	for i := 0; ; i++ {
+		j := bytes.IndexByte(rec[i:], '=')
+		if j < 0 {
+			return false
+		}
+		if i += j; endsIn(rec[:i], "IN") || endsIn(rec[:i], "OUT") {
+			return true
+		}
+	}
+}
+
+func endsIn(b []byte, s string) bool { return len(b) >= len(s) && string(b[len(b)-len(s):]) == s }
 
 // logText is the text from the log prefix on: behind the tag if that names a
-// program, else from the tag on, which is then the beginning of the prefix.
-func logText(env *envelope, msg []byte) []byte {
+// program, else from the tag on, which is then the beginning of the prefix. host is
+// that of the header, unless the beginning of a prefix was taken for one.
+func logText(env *envelope, msg []byte) (host string, b []byte) {
 	switch {
 	case env.pid != "":
-		return msg
+		return env.host, msg
 	case env.tag == "kernel", env.tag == "kern", env.tag == "ulogd", env.tag == "ulogd2",
 		env.tag == "pvefw-logger", env.tag == "pve-firewall":
-		return msg
+		return env.host, msg
 	}
 	if isVerdict(env.host) {
-		env.host = ""
-		return env.rest
+		return "", env.rest
 	}
-	return env.body
+	return env.host, env.body
 }
 
 // repeated takes "message repeated 3 times: [ …]" off, as rsyslog and syslogd write it.
@@ -171,32 +183,26 @@ func repeated(b []byte) (times int64, rest []byte) {
 // prefix is glued to it and may hold anything, pairs included, so what counts is
 // the key that follows.
 func packetStart(b []byte) int {
-	for i := 0; ; {
-		j := bytes.Index(b[i:], inMark)
+	out := -1 // the first OUT= that a packet without IN= may begin with
+	for i := 0; ; i++ {
+		j := bytes.IndexByte(b[i:], '=')
 		if j < 0 {
-			break
+			return out
 		}
-		at := i + j
-		i = at + len(inMark)
-		if at >= 4 && string(b[at-4:at]) == "PHYS" {
-			continue
-		}
-		if next := behindValue(b, i); startsAny(next, "OUT=", "PHYSIN=", "PHYSOUT=", "MAC=", "MACSRC=", "SRC=", "ARP ") {
-			return at
-		}
-	}
-	for i := 0; ; {
-		j := bytes.Index(b[i:], outMark)
-		if j < 0 {
-			return -1
-		}
-		at := i + j
-		i = at + len(outMark)
-		if at > 0 && b[at-1] != ' ' || i >= len(b) || b[i] == ' ' {
-			continue
-		}
-		if next := behindValue(b, i); startsAny(next, "PHYSIN=", "PHYSOUT=", "SRC=") {
-			return at
+		i += j
+		switch key := b[:i]; {
+		case endsIn(key, "IN") && !endsIn(key, "PHYSIN"):
+			if next := behindValue(b, i+1); startsAny(next, "OUT=", "PHYSIN=", "PHYSOUT=", "MAC=", "MACSRC=", "SRC=", "ARP ") {
+				return i - len("IN")
+			}
+		case out < 0 && endsIn(key, "OUT"):
+			at := i - len("OUT")
+			if at > 0 && b[at-1] != ' ' || i+1 >= len(b) || b[i+1] == ' ' {
+				continue
+			}
+			if startsAny(behindValue(b, i+1), "PHYSIN=", "PHYSOUT=", "SRC=") {
+				out = at
+			}
 		}
 	}
 }
@@ -216,8 +222,13 @@ func startsAny(b []byte, words ...string) bool {
 }
 
 // prefix keeps the log prefix and what vendors put into it: pve-firewall's VM,
-// chain and date, UniFi's DESCR="…". It returns the text that may hold the verdict.
-func (p *iptablesParser) prefix(b []byte, ev *firetrail.Event) (prefix []byte, at stamp) {
+// chain and date, UniFi's DESCR="…". It returns what the rest of it says.
+func (p *iptablesParser) prefix(b []byte, ev *firetrail.Event) (m meaning, at stamp) {
+	if len(b) > 0 && string(b) == p.latest.prefix {
+		ev.Put("prefix", p.latest.prefix)
+		return p.latest, at
+	}
+	whole := b
 	if vm, level, chain, s, rest, ok := proxmox(b); ok {
 		ev.Put("vmid", text(vm))
 		ev.Put("loglevel", text(level))
@@ -230,10 +241,15 @@ func (p *iptablesParser) prefix(b []byte, ev *firetrail.Event) (prefix []byte, a
 			b = b[:i]
 		}
 	}
-	if len(b) > 0 {
-		ev.Put("prefix", text(b))
+	if len(b) == 0 {
+		return meaning{}, at
 	}
-	return b, at
+	ev.Put("prefix", text(b))
+	m = p.meaning(b)
+	if len(b) == len(whole) {
+		p.latest = m
+	}
+	return m, at
 }
 
 // proxmox reads the head of a pve-firewall record: "101 1 tap101i0-IN

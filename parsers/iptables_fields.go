@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/netip"
 	"strconv"
+	"strings"
 
 	"firetrail"
 )
@@ -29,41 +30,40 @@ type packet struct {
 
 // read reads the text from position i on.
 func (k *packet) read(i int) error {
+	b := k.b
 	for {
-		for i < len(k.b) && k.b[i] == ' ' {
+		for i < len(b) && b[i] == ' ' {
 			i++
 		}
-		if i >= len(k.b) {
+		if i >= len(b) {
 			return k.finish()
 		}
-		if k.b[i] == '[' && !k.inner && startsAny(k.b[i:], "[SRC=") {
+		switch {
+		case b[i] == '[' && !k.inner && startsAny(b[i:], "[SRC="):
 			k.inner, k.proto = true, false
 			i++
-		}
-		end := i + wordEnd(k.b[i:])
-		if k.b[i] == '<' { // "<1>SRC=": the printk level of a second call
-			if _, n := priority(k.b[i:end]); n > 0 {
+		case b[i] == '<': // "<1>SRC=": the printk level of a second call
+			end := blankAt(b, i)
+			if _, n := priority(b[i:end]); n > 0 {
 				i += n
 			}
 			if i == end { // nothing stands behind it
 				continue
 			}
 		}
-		word := k.b[i:end]
-		if eq := bytes.IndexByte(word, '='); eq > 0 {
-			closes := k.inner && word[len(word)-1] == ']'
-			if closes {
-				word = word[:len(word)-1]
+		eq := i
+		for eq < len(b) && b[eq] != '=' && b[eq] != ' ' { // keys are short
+			eq++
+		}
+		if end := blankAt(b, eq); eq == i || eq == end {
+			if i = k.word(b[i:end], i, end); i < 0 {
+				return k.finish()
 			}
-			if err := k.pair(word[:eq], word[eq+1:], i); err != nil {
+		} else {
+			if err := k.pair(i, eq, end); err != nil {
 				return err
 			}
-			if closes {
-				k.inner = false
-			}
 			i = end
-		} else if i = k.word(word, i, end); i < 0 {
-			return k.finish()
 		}
 		if len(k.ev.X) > maxFields {
 			return k.bad(i, "more than %d fields in one record", maxFields)
@@ -79,61 +79,80 @@ func (k *packet) bad(i int, format string, args ...any) error {
 	return reject(k.base+i+1, format, args...)
 }
 
-// pair takes KEY=VALUE whose key starts at i.
-func (k *packet) pair(key, v []byte, i int) error {
+// pair takes KEY=VALUE with the key at i, "=" at eq, and the value up to end.
+func (k *packet) pair(i, eq, end int) error {
+	ev, line := k.ev, text(k.b) // strings are cheaper to cut
+	key, v := line[i:eq], line[eq+1:end]
 	if k.inner {
 		k.quoted(key, v)
 		return nil
 	}
-	ev := k.ev
-	at := i + len(key) + 1
-	switch string(key) {
+	switch key {
 	case "SRC", "IPSRC":
-		return k.address(&ev.SrcIP, key, v, at)
+		return k.address(&ev.SrcIP, i, eq, end)
 	case "DST", "IPDST":
-		return k.address(&ev.DstIP, key, v, at)
+		return k.address(&ev.DstIP, i, eq, end)
 	case "SPT":
-		return k.port(&ev.SrcPort, key, v, at)
+		return k.port(&ev.SrcPort, i, eq, end)
 	case "DPT":
-		return k.port(&ev.DstPort, key, v, at)
+		return k.port(&ev.DstPort, i, eq, end)
 	case "PROTO":
 		if len(v) == 0 {
-			return k.bad(at, "PROTO= expects a protocol, the record ends there")
+			return k.bad(end, "PROTO= expects a protocol, the record ends there")
 		}
 		k.proto = true
-		ev.Proto = kernelProto(v, k.ctx.Arena)
+		ev.Proto = kernelProto(k.b[eq+1:end], k.ctx.Arena)
 	case "IN":
-		ev.InInterface = text(v)
+		ev.InInterface = v
 	case "OUT":
-		ev.OutInterface = text(v)
+		ev.OutInterface = v
 	case "MAC":
-		if t := bytes.Index(v, []byte("TUNNEL=")); t >= 0 {
-			ev.Put("TUNNEL", text(v[t+len("TUNNEL="):]))
-			v = v[:t]
+		if mac, tunnel, ok := strings.Cut(v, "TUNNEL="); ok {
+			ev.Put("TUNNEL", tunnel)
+			v = mac
 		}
-		ev.Put("MAC", text(v))
+		ev.Put("MAC", v)
 	case "LEN":
 		if k.proto {
-			ev.Put("UDP_LEN", text(v))
+			ev.Put("UDP_LEN", v)
 		} else {
-			ev.Put("LEN", text(v))
+			ev.Put("LEN", v)
 		}
 	case "ID":
 		if k.proto {
-			ev.Put("ICMP_ID", text(v))
+			ev.Put("ICMP_ID", v)
 		} else {
-			ev.Put("ID", text(v))
+			ev.Put("ID", v)
 		}
+	// Names that nearly all packets have are the same memory in all of them, so that
+	// the columns know them without comparing.
+	case "TOS":
+		ev.Put("TOS", v)
+	case "PREC":
+		ev.Put("PREC", v)
+	case "TTL":
+		ev.Put("TTL", v)
+	case "WINDOW":
+		ev.Put("WINDOW", v)
+	case "RES":
+		ev.Put("RES", v)
+	case "URGP":
+		ev.Put("URGP", v)
 	default:
-		ev.Put(text(key), text(v))
+		ev.Put(key, v)
 	}
 	return nil
 }
 
-// quoted takes KEY=VALUE of a packet that an ICMP error quotes.
-func (k *packet) quoted(key, v []byte) {
+// quoted takes KEY=VALUE of a packet that an ICMP error quotes; the bracket behind
+// the last value closes it.
+func (k *packet) quoted(key, v string) {
+	open := true
+	if n := len(v) - 1; n >= 0 && v[n] == ']' {
+		v, open = v[:n], false
+	}
 	name := ""
-	switch string(key) {
+	switch key {
 	case "SRC":
 		name = "inner.SRC"
 	case "DST":
@@ -184,28 +203,31 @@ func (k *packet) quoted(key, v []byte) {
 	default:
 		name = k.innerName(key)
 	}
-	k.ev.Put(name, text(v))
+	k.ev.Put(name, v)
+	k.inner = open
 }
 
-func (k *packet) innerName(key []byte) string {
+func (k *packet) innerName(key string) string {
 	m := k.ctx.Arena.Make(len("inner.") + len(key))
 	copy(m[copy(m, "inner."):], key)
 	return text(m)
 }
 
-func (k *packet) address(to *netip.Addr, key, v []byte, at int) error {
+func (k *packet) address(to *netip.Addr, i, eq, end int) error {
+	v := k.b[eq+1 : end]
 	a, ok := address(v)
 	if !ok {
-		return k.bad(at, "%s= expects an address, found %q", key, brief(v))
+		return k.bad(eq+1, "%s= expects an address, found %q", k.b[i:eq], brief(v))
 	}
 	*to = a
 	return nil
 }
 
-func (k *packet) port(to *int64, key, v []byte, at int) error {
+func (k *packet) port(to *int64, i, eq, end int) error {
+	v := k.b[eq+1 : end]
 	n, ok := port(v)
 	if !ok {
-		return k.bad(at, "%s= expects a port from 0 to 65535, found %q", key, brief(v))
+		return k.bad(eq+1, "%s= expects a port from 0 to 65535, found %q", k.b[i:eq], brief(v))
 	}
 	*to = n
 	return nil
@@ -215,6 +237,9 @@ func (k *packet) port(to *int64, key, v []byte, at int) error {
 // of the record.
 func (k *packet) word(w []byte, i, end int) int {
 	switch string(w) {
+	case "DF":
+		k.put("DF", "true")
+		return end
 	case "]":
 		k.inner = false
 		return end
@@ -303,7 +328,7 @@ func (k *packet) incomplete(w []byte, i int) int {
 // put keeps a field, of the quoted packet under its own name.
 func (k *packet) put(name, v string) {
 	if k.inner {
-		name = k.innerName([]byte(name))
+		name = k.innerName(name)
 	}
 	k.ev.Put(name, v)
 }
@@ -325,20 +350,22 @@ func (k *packet) finish() error {
 	case ev.OutInterface != "":
 		ev.Direction = "out"
 	}
-	end := len(bytes.TrimRight(k.b, " "))
+	missing := ""
 	switch {
 	case k.arp, k.cut && !ev.SrcIP.IsValid():
 		return nil
 	case !ev.SrcIP.IsValid():
-		return k.bad(end, "SRC= expected, the record ends without it")
+		missing = "SRC= expected, the record ends without it"
 	case !ev.DstIP.IsValid():
-		return k.bad(end, "DST= expected, the record ends without it")
+		missing = "DST= expected, the record ends without it"
 	case ev.Proto == "" && !k.cut:
-		return k.bad(end, "PROTO= expected, the record ends without it")
-	case (ev.Proto == "tcp" || ev.Proto == "udp") && !k.cut && !k.fragment && ev.DstPort == firetrail.Absent:
-		return k.bad(end, "SPT= and DPT= expected, the record ends without them")
+		missing = "PROTO= expected, the record ends without it"
+	case ev.DstPort == firetrail.Absent && (ev.Proto == "tcp" || ev.Proto == "udp") && !k.cut && !k.fragment:
+		missing = "SPT= and DPT= expected, the record ends without them"
+	default:
+		return nil
 	}
-	return nil
+	return k.bad(len(bytes.TrimRight(k.b, " ")), "%s", missing)
 }
 
 // kernelProto is the common name of PROTO=.

@@ -18,6 +18,7 @@ const maxMeanings = 4096
 type meaning struct {
 	action string
 	rule   string
+	prefix string // itself, in memory of its own
 }
 
 // prefixRule is one line of the table: a convention, how to recognise it, and
@@ -162,14 +163,12 @@ func isLetter(c byte) bool { return isSmall(c) || c >= 'A' && c <= 'Z' }
 
 // meaning looks a prefix up: the user's rules, the table, the words.
 func (p *iptablesParser) meaning(prefix []byte) meaning {
-	if len(prefix) == 0 {
-		return meaning{}
-	}
 	if m, ok := p.meanings[string(prefix)]; ok {
 		return m
 	}
 	own := string(bytes.Clone(prefix))
 	m := p.ctx.lookUp(own)
+	m.prefix = own
 	if len(p.meanings) < maxMeanings {
 		p.meanings[own] = m
 	}

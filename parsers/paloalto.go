@@ -30,6 +30,10 @@ type panParser struct {
 	pairs     []panPair   // of a CEF extension
 	rec       []byte
 	enveloped bool // rec has a syslog header
+	latest    struct {
+		text []byte // of the latest stamp that was read: a record repeats most of its own
+		stamp
+	}
 	panRecord
 }
 
@@ -68,8 +72,8 @@ func (p *panParser) Parse(rec []byte, ev *firetrail.Event) error {
 	if body := bytes.TrimPrefix(rec, []byte("\xef\xbb\xbf")); panHeaderLine(body) {
 		return p.readHeader(body)
 	}
-	if len(bytes.TrimLeft(rec, "[], \t")) == 0 {
-		return ErrHeader // around the objects of a JSON array
+	if panAround(rec) {
+		return ErrHeader
 	}
 	if p.header == nil && !panPossible(rec) {
 		return ErrOther
@@ -90,14 +94,26 @@ func (p *panParser) Parse(rec []byte, ev *firetrail.Event) error {
 	if err != nil {
 		return err
 	}
-	return p.finish(&env, ev)
+	return p.finish(env, ev)
+}
+
+// panAround reports whether a line has nothing but what stands around the objects of a
+// JSON array.
+func panAround(rec []byte) bool {
+	for _, c := range rec {
+		if c != '[' && c != ']' && c != ',' && c != ' ' && c != '\t' {
+			return false
+		}
+	}
+	return true
 }
 
 // panPossible reports whether a line has what no record of any dialect lacks: the
 // commas up to the log type, the bars of CEF and LEEF, or an object. Most lines of
 // other programs have none of it and are declined before their header is read.
 func panPossible(rec []byte) bool {
-	return bytes.IndexByte(rec, '{') >= 0 || bytes.IndexByte(rec, '|') >= 0 || bytes.Count(rec, []byte{','}) >= panLeadCommas
+	const head = 256 // where a record of CSV has them
+	return bytes.Count(rec[:min(len(rec), head)], []byte{','}) >= panLeadCommas || bytes.IndexByte(rec, '{') >= 0 || bytes.IndexByte(rec, '|') >= 0 || bytes.Count(rec, []byte{','}) >= panLeadCommas
 }
 
 // body finds out the dialect of a message and reads it.

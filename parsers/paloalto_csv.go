@@ -23,60 +23,70 @@ const panMostColumns = 512
 // may hold quotes. open is the position of a quote that is never closed, else -1.
 func splitCSV(b []byte, columns []csvColumn, most int) (out []csvColumn, open int) {
 	out = columns[:0]
-	if bytes.IndexByte(b, '"') < 0 {
-		return splitPlain(b, out, most), -1
-	}
+	quote := -1 // the first that the columns so far end before
 	for i := 0; ; {
-		var c csvColumn
-		start := i
+		end := -1
+		var escaped bool
 		switch {
 		case i < len(b) && b[i] == '"':
-			end, escaped := quotedEnd(b, i+1)
-			if end < 0 {
+			if end, escaped = quotedEnd(b, i+1); end < 0 {
 				return append(out, csvColumn{text: b[i+1:]}), i
 			}
-			c, i = csvColumn{b[i+1 : end], escaped}, end+1
+			out = append(out, csvColumn{b[i+1 : end], escaped})
+			end++
 		case i+1 < len(b) && b[i] == '\\' && b[i+1] == '"':
-			end := relayedEnd(b, i+2)
-			if end < 0 {
+			if end = relayedEnd(b, i+2); end < 0 {
 				return append(out, csvColumn{text: b[i+2:]}), i
 			}
-			c, i = csvColumn{b[i+2 : end], bytes.IndexByte(b[i+2:end], '"') >= 0}, end+2
+			out = append(out, csvColumn{b[i+2 : end], bytes.IndexByte(b[i+2:end], '"') >= 0})
+			end += 2
 		default:
-			for i < len(b) && b[i] != ',' { // most columns are short
-				i++
+			if quote < i {
+				quote = nextQuote(b, i)
 			}
-			c.text = b[start:i]
+			out, end = splitPlain(b, i, quote-1, out, most)
 		}
-		out = append(out, c)
-		if i >= len(b) || len(out) >= most {
+		if end >= len(b) || len(out) >= most {
 			return out, -1
 		}
-		i++ // the comma
+		i = end + 1 // behind the comma
 	}
 }
 
-// splitPlain is splitCSV for a record without quotes.
-func splitPlain(b []byte, out []csvColumn, most int) []csvColumn {
-	start, i := 0, 0
+// nextQuote is where the next quote stands in b, from position i on; behind the end of b
+// if there is none.
+func nextQuote(b []byte, i int) int {
+	if n := bytes.IndexByte(b[i:], '"'); n >= 0 {
+		return i + n
+	}
+	return len(b) + 2
+}
+
+// splitPlain splits b from position i on, up to a column that may be quoted: it begins
+// at the position quote or behind it, with a quote or a backslash. end is the comma in
+// front of that one, or where it ended otherwise.
+func splitPlain(b []byte, i, quote int, out []csvColumn, most int) (columns []csvColumn, end int) {
+	start := i
 	for ; i+8 <= len(b); i += 8 {
 		for t := bytesEqual(b[i:], ','); t != 0; t &= t - 1 {
 			end := i + bits.TrailingZeros64(t)/8
-			if out = append(out, csvColumn{text: b[start:end]}); len(out) >= most {
-				return out
-			}
+			out = append(out, csvColumn{text: b[start:end]})
 			start = end + 1
+			if len(out) >= most || start >= quote && start < len(b) && (b[start] == '"' || b[start] == '\\') {
+				return out, end
+			}
 		}
 	}
 	for ; i < len(b); i++ {
 		if b[i] == ',' {
-			if out = append(out, csvColumn{text: b[start:i]}); len(out) >= most {
-				return out
-			}
+			out = append(out, csvColumn{text: b[start:i]})
 			start = i + 1
+			if len(out) >= most || start >= quote && start < len(b) && (b[start] == '"' || b[start] == '\\') {
+				return out, i
+			}
 		}
 	}
-	return append(out, csvColumn{text: b[start:]})
+	return append(out, csvColumn{text: b[start:]}), len(b)
 }
 
 // quotedEnd finds the quote that closes a quoted column: one that is not doubled
@@ -164,7 +174,7 @@ func panLead(b []byte) (typ []byte, at int, known bool) {
 		if i < 0 || i > 80 {
 			break
 		}
-		column[n], rest = bytes.Trim(rest[:i], `"`), rest[i+1:]
+		column[n], rest = unquoted(rest[:i]), rest[i+1:]
 	}
 	if n > 3 && panTypeNamed(column[2]) != nil && (dateLike(column[0]) || dateLike(column[1])) {
 		return column[2], 2, true
@@ -176,6 +186,13 @@ func panLead(b []byte) (typ []byte, at int, known bool) {
 		return column[3], 3, false
 	}
 	return nil, -1, false
+}
+
+func unquoted(b []byte) []byte {
+	if n := len(b); n > 0 && (b[0] == '"' || b[n-1] == '"') {
+		return bytes.Trim(b, `"`)
+	}
+	return b
 }
 
 // dateLike reports whether b begins as a date with a year first.
@@ -209,8 +226,16 @@ func (p *panParser) readCSV(b []byte, ev *firetrail.Event) error {
 	}
 	layout := p.layout(first)
 	p.source = p.columns[7-first].text
-	for i, c := range p.columns {
-		v := p.value(c)
+	columns := p.columns
+	for i := range columns {
+		c := &columns[i]
+		if len(c.text) == 0 { // as most are
+			continue
+		}
+		v := c.text
+		if c.escaped {
+			v = p.value(*c)
+		}
 		if blank(v) {
 			continue
 		}

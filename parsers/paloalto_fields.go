@@ -110,17 +110,21 @@ func (p *panParser) setText(ev *firetrail.Event, c panColumn, v []byte) {
 
 // setTime reads a stamp. Stamps of 1970 and before mean "not set".
 func (p *panParser) setTime(c panColumn, v []byte) error {
-	s, ok := panStamp(v)
-	if !ok {
-		return p.bad(c.name, v, "a date and time")
-	}
-	if s.kind != stampUnix && s.year <= 1970 || s.kind == stampUnix && s.unix < int64(365*24*time.Hour) {
-		return nil
-	}
-	if s.kind != stampUnix {
-		if _, ok := wallSeconds(int(s.year), time.Month(s.month), int(s.day), int(s.hour), int(s.minute), int(s.second)); !ok {
-			return p.bad(c.name, v, "a date that exists")
+	s := p.latest.stamp
+	if len(v) == 0 || !bytes.Equal(v, p.latest.text) {
+		var ok bool
+		if s, ok = panStamp(v); !ok {
+			return p.bad(c.name, v, "a date and time")
 		}
+		if s.kind != stampUnix && s.year <= 1970 || s.kind == stampUnix && s.unix < int64(365*24*time.Hour) {
+			return nil
+		}
+		if s.kind != stampUnix {
+			if _, ok := wallSeconds(int(s.year), time.Month(s.month), int(s.day), int(s.hour), int(s.minute), int(s.second)); !ok {
+				return p.bad(c.name, v, "a date that exists")
+			}
+		}
+		p.latest.text, p.latest.stamp = v, s
 	}
 	if s.kind == stampWall && p.utc {
 		s.kind, s.offset = stampZoned, 0
@@ -250,21 +254,12 @@ func (p *panParser) proto(v []byte) string {
 	if n, ok := number(v); ok {
 		return protoName(n, text(v))
 	}
-	lower := v
-	if bytes.ContainsAny(v, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") {
-		lower = p.ctx.Arena.Make(len(v))
-		for i, c := range v {
-			if c >= 'A' && c <= 'Z' {
-				c += 'a' - 'A'
-			}
-			lower[i] = c
-		}
-	}
-	switch string(lower) {
+	switch name := lowered(v, p.ctx.Arena); name {
 	case "icmp6", "ipv6-icmp":
 		return "icmpv6"
+	default:
+		return name
 	}
-	return text(lower)
 }
 
 // panActionOf is what the firewall's word for its action means. Pages that a

@@ -139,9 +139,12 @@ func panTypeNamed(word []byte) *panType {
 		if c >= 'a' && c <= 'z' {
 			c -= 'a' - 'A'
 		}
-		if c != '-' && c != '_' && c != ' ' {
+		switch {
+		case c >= 'A' && c <= 'Z':
 			buf[n] = c
 			n++
+		case c != '-' && c != '_' && c != ' ':
+			return nil
 		}
 	}
 	switch string(buf[:n]) {

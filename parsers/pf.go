@@ -47,9 +47,11 @@ func (p *pfParser) Parse(rec []byte, ev *firetrail.Event) error {
 	}
 	env, msg, ok := p.ctx.envelope(rec)
 	if !ok && knownTag(msg) {
-		msg = env.program(msg) // a header that begins with the tag: the line has no date
+		undated := *env
+		msg = undated.program(msg) // a header that begins with the tag: the line has no date
+		env = &undated
 	}
-	msg = bytes.TrimRight(msg, " \t\r")
+	msg = trimRight(msg)
 	if env.tag != "filterlog" && !filterlogColumns(msg) {
 		if looksLikeFilterlog(rec) {
 			return reject(1, "a filterlog line behind a syslog header that cannot be read")
@@ -72,7 +74,7 @@ func (p *pfParser) Parse(rec []byte, ev *firetrail.Event) error {
 // pfPossible reports whether a line can be filterlog's: it names the daemon or has
 // the commas of filterlogColumns; within an object both may be written otherwise.
 func pfPossible(rec []byte) bool {
-	return bytes.IndexByte(rec, '{') >= 0 || bytes.Count(rec, []byte{','}) >= 8 || bytes.Contains(rec, []byte("filterlog"))
+	return bytes.Count(rec, []byte{','}) >= 8 || bytes.IndexByte(rec, '{') >= 0 || bytes.Contains(rec, []byte("filterlog"))
 }
 
 // notice handles what the daemon says about itself.
@@ -273,7 +275,7 @@ func pfProto(c *columns, ev *firetrail.Event, num, name []byte, arena *Arena) in
 	ev.Put("protonum", text(num))
 	ev.Proto = protoName(n, text(num))
 	switch {
-	case len(name) == 0 || bytes.EqualFold(name, []byte(ev.Proto)):
+	case len(name) == 0 || string(name) == ev.Proto || bytes.EqualFold(name, []byte(ev.Proto)):
 	case ev.Proto == text(num) && !bytes.HasPrefix(name, []byte("unknown")):
 		ev.Proto = lowered(name, arena)
 	default:
@@ -339,8 +341,9 @@ func (c *columns) take(what string) []byte {
 	if c.err != nil {
 		return nil
 	}
-	c.start = c.pos
-	if c.pos > len(c.rec) {
+	rec, start := c.rec, c.pos
+	c.start = start
+	if start > len(rec) {
 		c.err = errColumns
 		if what != "" {
 			c.start = len(c.rec)
@@ -348,12 +351,12 @@ func (c *columns) take(what string) []byte {
 		}
 		return nil
 	}
-	end := c.pos
-	for end < len(c.rec) && c.rec[end] != ',' { // columns are short: a loop beats a call
+	end := start
+	for end < len(rec) && rec[end] != ',' { // columns are short: a loop beats a call
 		end++
 	}
 	c.pos = end + 1
-	return c.rec[c.start:end:end]
+	return rec[start:end]
 }
 
 // peek is the next column without taking it.
@@ -441,8 +444,7 @@ func brief(b []byte) []byte { return b[:min(len(b), 40)] }
 
 // suffixAt is where tail begins in rec, -1 if it is not the end of its memory.
 func suffixAt(rec, tail []byte) int {
-	rec = rec[:len(bytes.TrimRight(rec, " \t\r"))]
-	at := len(rec) - len(tail)
+	at := len(trimRight(rec)) - len(tail)
 	if at < 0 || len(tail) == 0 || &rec[at] != &tail[0] {
 		return -1
 	}

@@ -112,7 +112,7 @@ func (p *pfTextParser) Parse(rec []byte, ev *firetrail.Event) error {
 	}
 	ev.Kind = "pf"
 	ev.Sensor = env.host
-	p.time(&h, &env, ev)
+	p.time(&h, env, ev)
 	t := packetText{ev: ev, arena: p.ctx.Arena}
 	b, ok := t.rule(h.rest)
 	if !ok {
@@ -219,10 +219,9 @@ func (h *pfHead) column(rec, line []byte) int {
 }
 
 // findPFHead finds the rule at the start of line, or behind a syslog header.
-func findPFHead(ctx *Context, line []byte) (h pfHead, env envelope, ok bool) {
-	env.near, env.priority = firetrail.Absent, -1
+func findPFHead(ctx *Context, line []byte) (h pfHead, env *envelope, ok bool) {
 	if h, ok = readPFHead(line); ok {
-		return h, env, true
+		return h, &noEnvelope, true
 	}
 	env, msg, ok := ctx.envelope(line)
 	if !ok {

@@ -95,27 +95,33 @@ func namedStamp(b []byte) (s stamp, n int) {
 	for i < len(b) && b[i] == ' ' {
 		i++
 	}
-	day, i, ok := digits(b, i, 1, 2)
-	if !ok || i >= len(b) || b[i] != ' ' {
+	end := digitsEnd(b, i)
+	if end == i || end > i+2 || end >= len(b) || b[end] != ' ' {
 		return stamp{}, 0
 	}
-	i++
+	day := b[end-1] - '0'
+	if end == i+2 {
+		day += (b[i] - '0') * 10
+	}
+	i = end + 1
 	if i < len(b) && b[i] == ' ' {
 		i++
 	}
-	s = stamp{kind: stampYearless, month: uint8(m), day: uint8(day)}
-	if year, j, ok := digits(b, i, 4, 4); ok && j < len(b) && b[j] == ' ' {
-		s.kind, s.year = stampWall, int16(year)
-		i = j + 1
+	s = stamp{kind: stampYearless, month: uint8(m), day: day}
+	if i+4 < len(b) && b[i+4] == ' ' {
+		if year, j, ok := digits(b, i, 4, 4); ok {
+			s.kind, s.year = stampWall, int16(year)
+			i = j + 1
+		}
 	}
-	i, ok = s.clock(b, i)
+	i, ok := s.clock(b, i)
 	if !ok || !s.valid() {
 		return stamp{}, 0
 	}
 	if i < len(b) && b[i] != ' ' && b[i] != ':' && b[i] != ']' && b[i] != '\t' {
 		return stamp{}, 0
 	}
-	if s.kind == stampYearless && i < len(b) && b[i] == ' ' {
+	if s.kind == stampYearless && i+1 < len(b) && b[i] == ' ' && b[i+1]-'0' <= 9 {
 		if year, j, ok := digits(b, i+1, 4, 4); ok && year >= 1970 && year < 2200 && (j == len(b) || b[j] == ' ' || b[j] == ']') {
 			s.kind, s.year = stampWall, int16(year)
 			i = j
@@ -130,13 +136,14 @@ func isoStamp(b []byte) (s stamp, n int) {
 	if len(b) < 19 || b[4] != b[7] || (b[4] != '-' && b[4] != '/') || (b[10] != 'T' && b[10] != 't' && b[10] != ' ') {
 		return stamp{}, 0
 	}
-	year, _, ok1 := digits(b, 0, 4, 4)
-	month, _, ok2 := digits(b, 5, 2, 2)
-	day, _, ok3 := digits(b, 8, 2, 2)
-	if !ok1 || !ok2 || !ok3 {
+	century, ok1 := twoDigits(b)
+	year, ok2 := twoDigits(b[2:])
+	month, ok3 := twoDigits(b[5:])
+	day, ok4 := twoDigits(b[8:])
+	if !ok1 || !ok2 || !ok3 || !ok4 {
 		return stamp{}, 0
 	}
-	s = stamp{kind: stampWall, year: int16(year), month: uint8(month), day: uint8(day)}
+	s = stamp{kind: stampWall, year: int16(century)*100 + int16(year), month: month, day: day}
 	i, ok := s.clock(b, 11)
 	if !ok || !s.valid() {
 		return stamp{}, 0
@@ -206,36 +213,43 @@ func uptime(b []byte) int {
 	for i < len(b) && b[i] == ' ' {
 		i++
 	}
-	_, i, ok := digits(b, i, 1, 12)
-	if !ok || i >= len(b) || b[i] != '.' {
+	dot := digitsEnd(b, i)
+	if dot == i || dot > i+12 || dot >= len(b) || b[dot] != '.' {
 		return 0
 	}
-	_, i, ok = digits(b, i+1, 1, 9)
-	if !ok || i >= len(b) || b[i] != ']' {
+	end := digitsEnd(b, dot+1)
+	if end == dot+1 || end > dot+10 || end >= len(b) || b[end] != ']' {
 		return 0
 	}
-	return i + 1
+	return end + 1
 }
 
-// clock reads "08:00:00" with optional decimals at b[i:] into s.
+// clock reads "08:00:00" with optional decimals at b[i:] into s. The hour may have
+// one digit.
 func (s *stamp) clock(b []byte, i int) (next int, ok bool) {
-	hour, i, ok := digits(b, i, 1, 2)
-	if !ok || i >= len(b) || b[i] != ':' {
+	hour := i + 2 // behind it
+	if i+1 < len(b) && b[i+1] == ':' {
+		hour = i + 1
+	}
+	next = hour + len(":00:00")
+	if next > len(b) || b[hour] != ':' || b[hour+3] != ':' {
 		return i, false
 	}
-	minute, i, ok := digits(b, i+1, 2, 2)
-	if !ok || i >= len(b) || b[i] != ':' {
+	tens, okTens := uint8(0), true
+	if hour == i+2 {
+		tens, okTens = b[i]-'0', b[i]-'0' <= 9
+	}
+	units := b[hour-1] - '0'
+	minute, okMinute := twoDigits(b[hour+1:])
+	second, okSecond := twoDigits(b[hour+4:])
+	if !okTens || units > 9 || !okMinute || !okSecond {
 		return i, false
 	}
-	second, i, ok := digits(b, i+1, 2, 2)
-	if !ok {
-		return i, false
+	s.hour, s.minute, s.second = tens*10+units, minute, second
+	if next+1 < len(b) && (b[next] == '.' || b[next] == ',') && b[next+1] >= '0' && b[next+1] <= '9' {
+		s.ns, next = fraction(b, next+1)
 	}
-	s.hour, s.minute, s.second = uint8(hour), uint8(minute), uint8(second)
-	if i+1 < len(b) && (b[i] == '.' || b[i] == ',') && b[i+1] >= '0' && b[i+1] <= '9' {
-		s.ns, i = fraction(b, i+1)
-	}
-	return i, true
+	return next, true
 }
 
 // zone reads what follows an ISO time: "Z", "+01:00", "+0100", "+01", each also
@@ -260,21 +274,27 @@ func (s *stamp) zone(b []byte, i int) (next int) {
 			return j + 3
 		}
 	case '+', '-':
-		hours, k, ok := digits(b, j+1, 2, 2)
+		k := j + 3
+		if k > len(b) {
+			return i
+		}
+		hours, ok := twoDigits(b[j+1:])
 		if !ok {
 			return i
 		}
-		minutes := int64(0)
+		minutes := uint8(0)
 		if k < len(b) && b[k] == ':' {
 			k++
 		}
-		if m, l, ok := digits(b, k, 2, 2); ok {
-			minutes, k = m, l
+		if k+2 <= len(b) {
+			if m, ok := twoDigits(b[k:]); ok {
+				minutes, k = m, k+2
+			}
 		}
 		if hours > 15 || minutes > 59 {
 			return i
 		}
-		s.kind, s.offset = stampZoned, int32(hours*3600+minutes*60)
+		s.kind, s.offset = stampZoned, int32(hours)*3600+int32(minutes)*60
 		if b[j] == '-' {
 			s.offset = -s.offset
 		}
@@ -286,6 +306,20 @@ func (s *stamp) zone(b []byte, i int) (next int) {
 // valid checks the ranges; whether the day exists in its month is for Clock.
 func (s *stamp) valid() bool {
 	return s.month >= 1 && s.month <= 12 && s.day >= 1 && s.day <= 31 && s.hour <= 23 && s.minute <= 59 && s.second <= 60
+}
+
+// twoDigits reads the number of two digits that b, which is as long at least, begins with.
+func twoDigits(b []byte) (n uint8, ok bool) {
+	tens, units := b[0]-'0', b[1]-'0'
+	return tens*10 + units, tens <= 9 && units <= 9
+}
+
+// digitsEnd is where the digits end that begin at b[i:], if there are any.
+func digitsEnd(b []byte, i int) int {
+	for i < len(b) && b[i]-'0' <= 9 {
+		i++
+	}
+	return i
 }
 
 // digits reads a decimal number of least to most digits at b[i:].

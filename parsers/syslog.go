@@ -20,6 +20,8 @@ type envelope struct {
 	priority int    // of <PRI>, -1 where there is none
 	uptime   string // of the kernel, "1732.118004"
 
+	known *sources // met in other headers, nil: none is kept
+
 	// body is the text from the tag on. Where a header has no tag, the first
 	// word of a message that ends in a colon looks like one: a caller that knows
 	// better reads body instead of the message.
@@ -51,20 +53,22 @@ func (e *envelope) time(c *Clock) (t int64, g firetrail.Guess) {
 //
 // ok is false where the record has no header at all; msg is then all of it.
 // The stamp is not resolved: see time. Nothing is allocated, but the message of
-// a JSON object is unescaped into the arena.
-func (c *Context) envelope(rec []byte) (env envelope, msg []byte, ok bool) {
+// a JSON object is unescaped into the arena. The envelope is valid until the next
+// record's is read, and not to be changed.
+func (c *Context) envelope(rec []byte) (env *envelope, msg []byte, ok bool) {
 	if len(rec) == 0 {
-		return envelope{near: firetrail.Absent, priority: -1}, rec, false
+		return &noEnvelope, rec, false
 	}
 	s := &c.seen
 	if len(s.rec) == len(rec) && &s.rec[0] == &rec[0] {
-		return s.env, s.msg, s.ok
+		return &s.env, s.msg, s.ok
 	}
 	s.rec = rec
 	if b := trimLeft(rec); len(b) > 0 && b[0] == '{' {
 		s.env, s.msg, s.ok = c.wrapped(b)
 	} else {
-		s.env = envelope{near: firetrail.Absent, priority: -1}
+		s.env = noEnvelope
+		s.env.known = &c.known
 		s.msg, s.ok = s.env.read(b)
 		if n := len(s.msg); s.ok && n > 0 && s.msg[n-1] == '}' {
 			s.env, s.msg, _ = c.carried(&s.env, s.msg)
@@ -73,8 +77,11 @@ func (c *Context) envelope(rec []byte) (env envelope, msg []byte, ok bool) {
 	if !s.ok {
 		s.msg = rec
 	}
-	return s.env, s.msg, s.ok
+	return &s.env, s.msg, s.ok
 }
+
+// noEnvelope says nothing.
+var noEnvelope = envelope{near: firetrail.Absent, priority: -1}
 
 // read reads a textual header.
 func (e *envelope) read(b []byte) (msg []byte, ok bool) {
@@ -158,6 +165,9 @@ func (e *envelope) rfc5424(b []byte) (msg []byte, ok bool) {
 func (e *envelope) names(b []byte) (msg []byte) {
 	b = trimLeft(b)
 	e.rest = b
+	if n, ok := e.known.find(b, e); ok {
+		return e.kernel(trimLeft(b[n:]))
+	}
 	if len(b) > 2 && b[0] == '<' { // FreeBSD: <kern.info> or <0.6>
 		if i := bytes.IndexByte(b[:min(len(b), 24)], '>'); i > 1 && i+1 < len(b) && b[i+1] == ' ' && bytes.IndexByte(b[:i], '.') > 0 {
 			e.facility = text(b[1:i])
@@ -170,11 +180,14 @@ func (e *envelope) names(b []byte) (msg []byte) {
 		b = trimLeft(b[i:])
 		i = wordEnd(b)
 	}
-	if tagLength(b) > 0 || !isHost(b[:i]) {
-		return e.program(b)
+	if n := tagLength(b); n > 0 || !isHost(b[:i]) {
+		return e.named(b, n)
 	}
 	e.host = text(b[:i])
 	b = trimLeft(b[i:])
+	if n := tagLength(b); n > 0 { // neither a stamp nor a host ends like a tag
+		return e.named(b, n)
+	}
 	if s, n := readStamp(b); n > 0 && s.kind != stampUptime {
 		e.relay, e.host, e.stamp = e.host, "", s
 		return e.names(behindStamp(b[n:]))
@@ -183,7 +196,7 @@ func (e *envelope) names(b []byte) (msg []byte) {
 		switch {
 		case bytes.EqualFold(b[:j], []byte(e.host)):
 			b = trimLeft(b[j:])
-		case tagLength(b) == 0 && isHost(b[:j]) && knownTag(trimLeft(b[j:])):
+		case isHost(b[:j]) && knownTag(trimLeft(b[j:])):
 			e.relay, e.host = e.host, text(b[:j])
 			b = trimLeft(b[j:])
 		}
@@ -192,19 +205,35 @@ func (e *envelope) names(b []byte) (msg []byte) {
 }
 
 // program reads the tag at the start of b, if there is one.
-func (e *envelope) program(b []byte) (msg []byte) {
+func (e *envelope) program(b []byte) (msg []byte) { return e.tagged(b, tagLength(b)) }
+
+// tagged reads the tag of n bytes at the start of b, 0 if there is none.
+func (e *envelope) tagged(b []byte, n int) (msg []byte) {
 	e.body = b
-	n := tagLength(b)
 	if n == 0 {
 		return e.kernel(b)
 	}
-	tag := bytes.TrimSuffix(b[:n], []byte{':'})
-	if i := bytes.IndexByte(tag, '['); i >= 0 {
-		e.pid = text(bytes.TrimSuffix(tag[i+1:], []byte{']'}))
-		tag = tag[:i]
+	tag := b[:n]
+	if tag[n-1] == ':' {
+		tag = tag[:n-1]
+	}
+	if end := len(tag) - 1; tag[end] == ']' {
+		if i := bytes.IndexByte(tag, '['); i >= 0 {
+			e.pid = text(tag[i+1 : end])
+			tag = tag[:i]
+		}
 	}
 	e.tag = text(tag)
 	return e.kernel(trimLeft(b[n:]))
+}
+
+// named is tagged for what stands behind a stamp. It keeps the source.
+func (e *envelope) named(b []byte, n int) (msg []byte) {
+	msg = e.tagged(b, n)
+	if e.facility == "" && n > 0 && n < len(b) && b[n] == ' ' {
+		e.known.keep(e, n)
+	}
+	return msg
 }
 
 // kernel takes the uptime from the start of the message, as the kernel writes
@@ -228,18 +257,22 @@ func (e *envelope) kernel(b []byte) (msg []byte) {
 	}
 	// journalctl -o short-monotonic: "[ 1732.118004] host kernel: …"
 	b = trimLeft(b)
-	if i := wordEnd(b); e.tag == "" && i < len(b) && isHost(b[:i]) && bytes.HasPrefix(b[i:], []byte(" kernel: ")) {
+	if e.tag != "" {
+		return b
+	}
+	if i := wordEnd(b); i < len(b) && isHost(b[:i]) && bytes.HasPrefix(b[i:], []byte(" kernel: ")) {
 		e.host, e.tag = text(b[:i]), "kernel"
-		b = b[i+len(" kernel: "):]
+		return b[i+len(" kernel: "):]
 	}
-	if e.tag == "" {
-		e.body = b
-	}
+	e.body = b
 	return b
 }
 
 // skipCount drops the length in front of an octet-counted frame, "187 <134>…" (RFC 6587).
 func skipCount(b []byte) []byte {
+	if len(b) == 0 || b[0]-'0' > 9 {
+		return b
+	}
 	if _, i, ok := digits(b, 0, 1, 6); ok && i+1 < len(b) && b[i] == ' ' && b[i+1] == '<' {
 		if _, n := priority(b[i+1:]); n > 0 {
 			return b[i+1:]
@@ -254,11 +287,14 @@ func priority(b []byte) (pri, n int) {
 	if len(b) < 3 || b[0] != '<' {
 		return -1, 0
 	}
-	v, i, ok := digits(b, 1, 1, 3)
-	if !ok || i >= len(b) || b[i] != '>' {
+	i := 1
+	for pri = 0; i < len(b) && i < 4 && b[i]-'0' <= 9; i++ {
+		pri = pri*10 + int(b[i]-'0')
+	}
+	if i == 1 || i >= len(b) || b[i] != '>' {
 		return -1, 0
 	}
-	return int(v), i + 1
+	return pri, i + 1
 }
 
 // skipData drops STRUCTURED-DATA: "-" or [id name="value" …]…, a bracket in a
@@ -301,6 +337,12 @@ func skipData(b []byte) []byte {
 // that ends in ":" or in "[pid]:" or "[pid]". CEF and LEEF marks are no tags.
 func tagLength(b []byte) int {
 	for i, c := range b {
+		if !endsTag[c] {
+			if i >= 64 {
+				return 0
+			}
+			continue
+		}
 		switch {
 		case c == ':':
 			if i == 0 || (i+1 < len(b) && b[i+1] != ' ') {
@@ -309,16 +351,13 @@ func tagLength(b []byte) int {
 				}
 				return 0
 			}
-			if t := string(b[:i]); t == "CEF" || t == "LEEF" {
+			if t := b[:i]; string(t) == "CEF" || string(t) == "LEEF" {
 				return 0
 			}
 			return i + 1
-		case c == '[':
-			if i == 0 {
-				return 0
-			}
-			_, j, ok := digits(b, i+1, 1, 10)
-			if !ok || j >= len(b) || b[j] != ']' {
+		case c == '[' && i > 0:
+			j := digitsEnd(b, i+1)
+			if j == i+1 || j > i+11 || j >= len(b) || b[j] != ']' {
 				return 0
 			}
 			if j+1 < len(b) && b[j+1] == ':' {
@@ -327,13 +366,22 @@ func tagLength(b []byte) int {
 			if j+1 == len(b) || b[j+1] == ' ' {
 				return j + 1
 			}
-			return 0
-		case c <= ' ' || c == '=' || c == ',' || c == '"' || c == '{' || c == '|' || i >= 64:
-			return 0
 		}
+		return 0
 	}
 	return 0
 }
+
+// endsTag are the bytes that end a tag, or show that there is none.
+var endsTag = func() (ends [256]bool) {
+	for c := range ' ' + 1 {
+		ends[c] = true
+	}
+	for _, c := range `:[=,"{|` {
+		ends[c] = true
+	}
+	return ends
+}()
 
 // isHost reports whether a word can be the name or address of a device.
 func isHost(w []byte) bool {
