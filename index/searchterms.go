@@ -144,7 +144,12 @@ func (f *fieldTerms) use(d *columns.Dict) {
 // texts adds the values of one block.
 func (t *termWriter) texts(f *fieldTerms, block int, codes []uint32) {
 	f.found = f.found[:0]
+	last := columns.Null
 	for _, c := range codes {
+		if c == last { // as most are
+			continue
+		}
+		last = c
 		if c != columns.Null && f.seen[c] != uint32(block)+1 {
 			f.seen[c] = uint32(block) + 1
 			f.found = append(f.found, c)
@@ -250,12 +255,12 @@ func (t *termWriter) numbers(name string, first int, ints []int64) {
 	_, own := isX(name)
 	switch {
 	case own:
-		over, last := t.w.Intern(query.Over(name)), -1
-		for i, n := range ints {
-			if block := first + i/columns.BlockRows; n != firetrail.Absent && block != last {
-				t.w.Add(block, over)
-				last = block
+		over := t.w.Intern(query.Over(name))
+		for block := range slices.Chunk(ints, columns.BlockRows) {
+			if slices.ContainsFunc(block, func(n int64) bool { return n != firetrail.Absent }) {
+				t.w.Add(first, over)
 			}
+			first++
 		}
 	case query.Indexed(name):
 		clear(t.ports)
