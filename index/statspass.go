@@ -11,7 +11,7 @@ import (
 	"sync/atomic"
 )
 
-// statsMemory is what the groups of one pass may take, of all goroutines together.
+// statsMemory is what the groups of one pass may take where nothing is said, of all goroutines together.
 const statsMemory = 96 << 20
 
 // statsRun computes a table. It begins with one pass for all groups. Where they take too
