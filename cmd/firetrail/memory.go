@@ -10,7 +10,7 @@ import (
 const (
 	workMemory     = 768 << 20 // ingest, correlate
 	questionMemory = 200 << 20 // search
-	countingMemory = 448 << 20 // stats, of which groups take up to
+	countingMemory = 416 << 20 // stats, of which groups take up to
 	groupsMemory   = 256 << 20
 )
 
