@@ -12,6 +12,9 @@ import (
 // statsMemory is what the groups of one pass may take where nothing is said, of all goroutines together.
 const statsMemory = 96 << 20
 
+// leastMemory is what each goroutine may take in any case: empty tables are some of it.
+const leastMemory = 32 << 10
+
 // statsRun computes a table, in one pass over the events if the groups fit into memory.
 // Where they do not, a pass keeps those whose hashes come first, as many as fit, and the
 // next one goes on behind them.
@@ -29,7 +32,7 @@ type span struct{ first, last uint64 }
 
 var allHashes = span{0, math.MaxUint64}
 
-// leastSpan bounds the passes. One group takes at most some 30 megabytes.
+// leastSpan bounds the passes.
 const leastSpan = math.MaxUint64 >> 12
 
 func (s span) has(hash uint64) bool { return hash >= s.first && hash <= s.last }
@@ -39,7 +42,7 @@ func (s span) half() span { return span{s.first, s.first + (s.last-s.first)/2} }
 // after is the span that follows, with that many hashes or what is left.
 func (s span) after(width float64) span {
 	next := span{s.last + 1, math.MaxUint64}
-	if width < float64(next.last-next.first) {
+	if width = max(width, leastSpan); width < float64(next.last-next.first) {
 		next.last = next.first + uint64(width)
 	}
 	return next
@@ -68,7 +71,7 @@ func (r *statsRun) all(ctx context.Context) error {
 // pass counts the groups of a span, or of the beginning of it that fits. density is how many
 // bytes a hash took, at most.
 func (r *statsRun) pass(ctx context.Context, hashes span) (total *grouper, density float64, err error) {
-	limit := r.memory / runtime.GOMAXPROCS(0)
+	limit := max(r.memory/runtime.GOMAXPROCS(0), leastMemory)
 	r.table.Events = 0
 	var parts []*grouper
 	_, err = r.s.scan(ctx, func() scanner {
