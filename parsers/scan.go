@@ -2,8 +2,11 @@ package parsers
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"net/netip"
 	"unsafe"
+
+	"firetrail"
 )
 
 // text views b as a string without copying. It is sound because the memory of
@@ -12,18 +15,46 @@ func text(b []byte) string {
 	return unsafe.String(unsafe.SliceData(b), len(b))
 }
 
+// eightOf gives a word whose bytes are all c.
+func eightOf(c byte) uint64 { return 0x0101010101010101 * uint64(c) }
+
 // bytesEqual looks at the first eight bytes of b with one word: the result has the
 // top bit of each byte that is c, and no other.
 func bytesEqual(b []byte, c byte) uint64 {
-	const ones, low = 0x0101010101010101, 0x7f7f7f7f7f7f7f7f
-	x := binary.LittleEndian.Uint64(b) ^ ones*uint64(c)
+	return zeroBytes(binary.LittleEndian.Uint64(b) ^ eightOf(c))
+}
+
+// zeroBytes has the top bit of each byte of x that is 0, and no other.
+func zeroBytes(x uint64) uint64 {
+	const low = 0x7f7f7f7f7f7f7f7f
 	return ^((x&low + low) | x | low)
 }
 
 // number reads a plain decimal number that fills b: digits only, no sign.
 func number(b []byte) (n int64, ok bool) {
+	if len(b) > 8 || cap(b) < 8 {
+		return longNumber(b)
+	}
+	// The last digit comes to the top byte: what stands behind b leaves the word, and
+	// zeros come in front of the number.
+	w := (binary.LittleEndian.Uint64(b[:8]) ^ zeroDigits) << (-8 * len(b) & 63)
+	if !digitBytes(w) || len(b) == 0 {
+		return 0, false
+	}
+	return eightDigits(w), true
+}
+
+// longNumber is number for all lengths.
+func longNumber(b []byte) (n int64, ok bool) {
 	if len(b) == 0 || len(b) > 18 {
 		return 0, false
+	}
+	for ; len(b) >= 8; b = b[8:] {
+		w := binary.LittleEndian.Uint64(b) ^ zeroDigits
+		if !digitBytes(w) {
+			return 0, false
+		}
+		n = n*1e8 + eightDigits(w)
 	}
 	for _, c := range b {
 		if c < '0' || c > '9' {
@@ -34,6 +65,89 @@ func number(b []byte) (n int64, ok bool) {
 	return n, true
 }
 
+const zeroDigits = 0x3030303030303030 // "00000000"
+
+// digitBytes reports whether no byte of w is more than 9.
+func digitBytes(w uint64) bool {
+	return (w|(w+0x0606060606060606))&0xf0f0f0f0f0f0f0f0 == 0
+}
+
+// eightDigits is the number whose digits are the bytes of w, the first one in the
+// lowest byte. Each step joins neighbours to digits of a base that is its square.
+func eightDigits(w uint64) int64 {
+	w = w * (10<<8 + 1) >> 8 & 0x00ff00ff00ff00ff
+	w = w * (100<<16 + 1) >> 16 & 0x0000ffff0000ffff
+	return int64(w * (10000<<32 + 1) >> 32)
+}
+
+// numberAt reads the number at i, of at most 18 digits. end is behind it, or -1
+// where there is none, and n is firetrail.Absent then.
+func numberAt(b []byte, i int) (n int64, end int) {
+	w := eightAt(b, i) ^ zeroDigits
+	k := digitBits(w)
+	if k == 0 {
+		return firetrail.Absent, -1
+	}
+	if k < 64 {
+		return eightDigits(w << (-k & 63)), i + k>>3
+	}
+	n = eightDigits(w)
+	for end = i + 8; end < len(b) && b[end]-'0' <= 9; end++ {
+		if end == i+18 {
+			return firetrail.Absent, -1
+		}
+		n = n*10 + int64(b[end]-'0')
+	}
+	return n, end
+}
+
+// eightAt gives the eight bytes at i as a word, zeros for those behind b.
+func eightAt(b []byte, i int) uint64 {
+	if i >= 0 && i <= len(b)-8 {
+		return binary.LittleEndian.Uint64(b[i : i+8])
+	}
+	return lastAt(b, i)
+}
+
+// lastAt is eightAt for what is less than eight bytes.
+func lastAt(b []byte, i int) (w uint64) {
+	if len(b) >= 8 {
+		return binary.LittleEndian.Uint64(b[len(b)-8:]) >> (64 - 8*uint(len(b)-i))
+	}
+	for k := len(b) - 1; k >= i; k-- {
+		w = w<<8 | uint64(b[k])
+	}
+	return w
+}
+
+// digitBits is how many of the low bits of w are bytes of at most 9.
+func digitBits(w uint64) int {
+	return bits.TrailingZeros64((w|(w+0x7676767676767676))&0x8080808080808080) &^ 7
+}
+
+// portAt is numberAt for a port number.
+func portAt(b []byte, i int) (n int64, end int) {
+	n, end = numberAt(b, i)
+	if n > 65535 || end > i+5 {
+		return firetrail.Absent, -1
+	}
+	return n, end
+}
+
+// indexFrom returns the position of the first c from i on, or the length of b.
+func indexFrom(b []byte, i int, c byte) int {
+	eight := eightOf(c)
+	for ; i <= len(b)-8; i += 8 {
+		if t := zeroBytes(binary.LittleEndian.Uint64(b[i:i+8]) ^ eight); t != 0 {
+			return i + bits.TrailingZeros64(t)>>3
+		}
+	}
+	for i < len(b) && b[i] != c {
+		i++
+	}
+	return i
+}
+
 // port reads a port number.
 func port(b []byte) (n int64, ok bool) {
 	n, ok = number(b)
@@ -42,29 +156,46 @@ func port(b []byte) (n int64, ok bool) {
 
 // address reads an IPv4 or IPv6 address without a zone.
 func address(b []byte) (netip.Addr, bool) {
-	var q [4]byte
-	part, digits, value := 0, 0, 0
-	for i := 0; i < len(b); i++ {
-		switch c := b[i]; {
-		case c >= '0' && c <= '9' && digits < 3:
-			if digits == 1 && value == 0 {
-				return netip.Addr{}, false
-			}
-			value = value*10 + int(c-'0')
-			digits++
-		case c == '.' && digits > 0 && part < 3 && value < 256:
-			q[part] = byte(value)
-			part, digits, value = part+1, 0, 0
-		default:
-			return address6(b)
-		}
+	if ip, end := address4(b, 0); end == len(b) {
+		return ip, true
 	}
-	if part != 3 || digits == 0 || value > 255 {
-		return address6(b)
+	if len(b) > 1 && b[0] == '0' && b[1] >= '0' && b[1] <= '9' {
+		return netip.Addr{}, false
 	}
-	q[3] = byte(value)
-	return netip.AddrFrom4(q), true
+	return address6(b)
 }
+
+// address4 reads the IPv4 address at i, four numbers up to 255 without zeros in
+// front; end is behind the last one, or -1 where there is none.
+func address4(b []byte, i int) (ip netip.Addr, end int) {
+	var a [4]byte
+	for part := range a {
+		w := uint32(eightAt(b, i) ^ zeroDigits)
+		other := (w | (w + 0x76767676)) & 0x80808080
+		if other == 0 {
+			return netip.Addr{}, -1
+		}
+		k := bits.TrailingZeros32(other)
+		w = w << ((39 - k) & 31) * (10<<8 + 1) >> 8 & 0x00ff00ff
+		value := w&0xff*100 + w>>16
+		if value > 255 || value < least[k>>3&3] {
+			return netip.Addr{}, -1
+		}
+		i += k >> 3
+		a[part] = byte(value)
+		if part == 3 {
+			break
+		}
+		if i >= len(b) || b[i] != '.' {
+			return netip.Addr{}, -1
+		}
+		i++
+	}
+	return netip.AddrFrom4(a), i
+}
+
+// least is the least number of so many digits without a zero in front, more than any octet for none.
+var least = [4]uint32{256, 0, 10, 100}
 
 func address6(b []byte) (netip.Addr, bool) {
 	if len(b) < 2 || len(b) > 45 {

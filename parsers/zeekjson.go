@@ -217,6 +217,7 @@ func (p *zeekObjects) column(key []byte, prefix string) *zeekColumn {
 	c := newZeekColumn(string(p.name))
 	if c.name == "t" {
 		c.role = zeekTS
+		c.bind()
 	}
 	if len(p.columns) < zeekMaxLogs {
 		p.columns[c.name] = &c
@@ -344,7 +345,7 @@ func (p *zeekObjects) set(c *zeekColumn, v []byte) bool {
 		z.ev.Put(c.name, text(v))
 		return true
 	}
-	return z.set(c, v)
+	return c.set(z, c, v)
 }
 
 var zeekTrue, zeekFalse = []byte{'T'}, []byte{'F'}
