@@ -32,29 +32,8 @@ func zeroBytes(x uint64) uint64 {
 
 // number reads a plain decimal number that fills b: digits only, no sign.
 func number(b []byte) (n int64, ok bool) {
-	if len(b) > 8 || cap(b) < 8 {
-		return longNumber(b)
-	}
-	// The last digit comes to the top byte: what stands behind b leaves the word, and
-	// zeros come in front of the number.
-	w := (binary.LittleEndian.Uint64(b[:8]) ^ zeroDigits) << (-8 * len(b) & 63)
-	if !digitBytes(w) || len(b) == 0 {
-		return 0, false
-	}
-	return eightDigits(w), true
-}
-
-// longNumber is number for all lengths.
-func longNumber(b []byte) (n int64, ok bool) {
 	if len(b) == 0 || len(b) > 18 {
 		return 0, false
-	}
-	for ; len(b) >= 8; b = b[8:] {
-		w := binary.LittleEndian.Uint64(b) ^ zeroDigits
-		if !digitBytes(w) {
-			return 0, false
-		}
-		n = n*1e8 + eightDigits(w)
 	}
 	for _, c := range b {
 		if c < '0' || c > '9' {
@@ -109,7 +88,7 @@ func eightAt(b []byte, i int) uint64 {
 	return lastAt(b, i)
 }
 
-// lastAt is eightAt for what is less than eight bytes.
+// lastAt is eightAt where b has less than eight bytes more.
 func lastAt(b []byte, i int) (w uint64) {
 	if len(b) >= 8 {
 		return binary.LittleEndian.Uint64(b[len(b)-8:]) >> (64 - 8*uint(len(b)-i))
@@ -166,7 +145,8 @@ func address(b []byte) (netip.Addr, bool) {
 }
 
 // address4 reads the IPv4 address at i, four numbers up to 255 without zeros in
-// front; end is behind the last one, or -1 where there is none.
+// front; end is behind the last one, or -1 where there is none. It has no branch for
+// how long a number is: that cannot be foreseen.
 func address4(b []byte, i int) (ip netip.Addr, end int) {
 	var a [4]byte
 	for part := range a {
@@ -175,15 +155,14 @@ func address4(b []byte, i int) (ip netip.Addr, end int) {
 		if other == 0 {
 			return netip.Addr{}, -1
 		}
-		k := bits.TrailingZeros32(other)
+		k := bits.TrailingZeros32(other) // 7 more than the bits of the digits
 		w = w << ((39 - k) & 31) * (10<<8 + 1) >> 8 & 0x00ff00ff
 		value := w&0xff*100 + w>>16
 		if value > 255 || value < least[k>>3&3] {
 			return netip.Addr{}, -1
 		}
-		i += k >> 3
 		a[part] = byte(value)
-		if part == 3 {
+		if i += k >> 3; part == 3 {
 			break
 		}
 		if i >= len(b) || b[i] != '.' {
@@ -194,7 +173,8 @@ func address4(b []byte, i int) (ip netip.Addr, end int) {
 	return netip.AddrFrom4(a), i
 }
 
-// least is the least number of so many digits without a zero in front, more than any octet for none.
+// least has the least number of so many digits without a zero in front, and for no
+// digits one that fails.
 var least = [4]uint32{256, 0, 10, 100}
 
 func address6(b []byte) (netip.Addr, bool) {

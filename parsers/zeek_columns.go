@@ -155,10 +155,6 @@ func (t zeekType) fits(v []byte) bool {
 }
 
 func zeekDigits(v []byte) bool {
-	if len(v) <= 18 {
-		_, ok := number(v)
-		return ok
-	}
 	for _, c := range v {
 		if c < '0' || c > '9' {
 			return false
