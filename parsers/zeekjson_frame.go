@@ -22,6 +22,9 @@ func (p *zeekObjects) Frame(data []byte, atEOF bool) int {
 		}
 		return len(data)
 	}
+	if line > 2 && data[0] == '{' && data[line-2] == '}' && bytes.IndexByte(data[1:line], '{') < 0 {
+		return line // one flat object, as nearly all are
+	}
 	if n := zeekOneOfSeveral(data[:line]); n > 0 {
 		return n
 	}
