@@ -244,18 +244,23 @@ func (c *zeekColumn) demote() {
 // parseRow reads one row by the plan.
 func (p *zeekTSV) parseRow(rec []byte, ev *firetrail.Event) error {
 	escaped := bytes.IndexByte(rec, '\\') >= 0
-	p.row.begin(p.log, ev)
 	if !escaped && p.isQuick() {
+		p.row.begin(p.log, ev)
 		if p.quickRow(rec) {
 			p.row.finish()
 			return nil
 		}
 		ev.Reset()
-		p.row.begin(p.log, ev)
 	}
+	return p.carefulRow(rec, ev, escaped)
+}
+
+// carefulRow reads a row of any text: it counts its columns before it stores one.
+func (p *zeekTSV) carefulRow(rec []byte, ev *firetrail.Event, escaped bool) error {
 	if !p.split(rec) {
 		return p.wrongCount(rec)
 	}
+	p.row.begin(p.log, ev)
 	pos := 0
 	for i := range p.columns {
 		c, end := &p.columns[i], p.ends[i]

@@ -1,10 +1,6 @@
 package parsers
 
-import (
-	"strings"
-
-	"firetrail"
-)
+import "firetrail"
 
 // zeekReading is how quickRow reads a column.
 type zeekReading uint8
@@ -60,7 +56,7 @@ func (c *zeekColumn) reading() zeekReading {
 }
 
 // quickRow reads a row in one pass that finds the end of a value with its meaning.
-// It reports false where the row needs parseRow, to be read or to be refused; what
+// It reports false where the row needs carefulRow, to be read or to be refused; what
 // it has stored by then is void.
 func (p *zeekTSV) quickRow(rec []byte) bool {
 	z, sep, pos := &p.row, p.sep[0], 0
@@ -70,7 +66,9 @@ func (p *zeekTSV) quickRow(rec []byte) bool {
 		c, end := &columns[i], -1
 		switch c.read {
 		case zeekReadTime:
-			ev.Time, end = zeekSecondsAt(rec, pos)
+			if ev.Time, end = zeekSecondsAt(rec, pos); end < 0 {
+				return false // a time without a zone is evidence for the clock, but not if the row is refused
+			}
 		case zeekReadDuration:
 			ev.Duration, end = zeekSecondsAt(rec, pos)
 		case zeekReadSrcIP:
@@ -92,7 +90,8 @@ func (p *zeekTSV) quickRow(rec []byte) bool {
 		case zeekReadPacketsIn:
 			ev.PacketsIn, end = numberAt(rec, pos)
 		case zeekReadDigits:
-			if _, end = numberAt(rec, pos); end >= 0 {
+			if n := jsonDigits(rec, pos) - pos; n > 0 && n <= 20 {
+				end = pos + n
 				ev.X = append(ev.X, firetrail.Field{Name: c.name, Value: text(rec[pos:end])})
 			}
 		case zeekReadFlag:
@@ -132,9 +131,11 @@ func (p *zeekTSV) readValue(c *zeekColumn, rec []byte, pos int) (end int) {
 }
 
 // isQuick reports whether rows can be read by quickRow: columns end at one byte
-// that is no part of a number or an address, and a mark for unset is none either.
+// that is no part of a number, an address or a flag, and no number or flag is a mark.
 func (p *zeekTSV) isQuick() bool {
-	const parts = "0123456789abcdefABCDEF.:"
-	return len(p.sep) == 1 && len(p.unset) == 1 && !p.pasted && !p.tails &&
-		strings.IndexByte(parts+"-T", p.sep[0]) < 0 && strings.IndexByte(parts+"T", p.unset[0]) < 0
+	if len(p.sep) != 1 || len(p.unset) != 1 || p.pasted || p.tails {
+		return false
+	}
+	sep, unset := p.sep[0], p.unset[0]
+	return (sep < '+' || sep == ',' || sep == ';' || sep == '|') && unset-'0' > 9 && unset != 'T' && unset != 'F'
 }

@@ -81,8 +81,11 @@ func zeekObjectEnd(data []byte) (end int, found bool) {
 		switch data[i] {
 		case '"':
 			end := jsonString(data, i)
-			line := bytes.IndexByte(data[i:], '\n')
-			if line >= 0 && (end < 0 || i+line < end) {
+			text := data[i:] // no further than the string: there may be many of them
+			if end >= 0 {
+				text = data[i:end]
+			}
+			if bytes.IndexByte(text, '\n') >= 0 {
 				return -1, false
 			}
 			if end < 0 {

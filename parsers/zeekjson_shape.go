@@ -4,7 +4,7 @@ import "strings"
 
 const (
 	zeekMaxShapes   = 4096 // members that are remembered, of all shapes together
-	zeekShapeWays   = 32   // members that may follow one
+	zeekShapeWays   = 16   // members that may follow one
 	zeekShapeLabel  = 256  // bytes of names and brackets between two values
 	zeekShapeFewest = 5    // members: with fewer, guess looks at values
 )
@@ -30,7 +30,7 @@ type zeekShape struct {
 func (p *zeekObjects) follow(rec []byte) bool {
 	at, pos := &p.shapes, 0
 	for {
-		if rest := rec[pos:]; at.tail != "" && string(rest) == at.tail {
+		if n := len(at.tail); n > 0 && n == len(rec)-pos && string(rec[pos:]) == at.tail {
 			break
 		}
 		if at = at.way(rec[pos:]); at == nil {
@@ -73,8 +73,17 @@ func (p *zeekObjects) simple(d []byte, i int) int {
 		}
 		return -1
 	}
-	end, why := jsonToken(d, i)
-	if why != "" || d[i] == '{' {
+	var end int
+	var why string
+	switch c := d[i]; {
+	case c-'0' <= 9:
+		end, why = jsonNumber(d, i)
+	case c == '{':
+		return -1
+	default:
+		end, why = jsonToken(d, i)
+	}
+	if why != "" {
 		return -1
 	}
 	return end
