@@ -31,7 +31,7 @@ var house = map[string]room{
 	"timeline/detect":    {own: "root", third: "golang.org/x/net/publicsuffix"},
 	"timeline/attribute": {own: "root"},
 	"timeline/report":    {own: "root timeline"},
-	"tui":                {own: "root timeline", third: "charm.land github.com/charmbracelet"},
+	"tui":                {own: "root timeline", third: "charm.land github.com/charmbracelet golang.org/x/sys/unix"},
 	"samples":            {own: "root"},
 	"samples/simulate":   {own: "root"},
 	"cmd/firetrail":      {own: "*", third: "github.com/spf13 golang.org/x/term charm.land"},

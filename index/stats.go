@@ -26,6 +26,9 @@ type StatsOptions struct {
 	Since int64  // as in SearchOptions
 	Until int64
 	Now   int64
+	// Memory is what the groups of one pass over the events may take, in bytes, of all
+	// goroutines together; 0 is 96 MiB. Less means more passes.
+	Memory int
 }
 
 // MaxGroups bounds the groups that are given without a limit.
@@ -106,11 +109,6 @@ func (c *Cell) number() float64 {
 // Memory is bounded: groups that do not fit are counted in further passes over the events.
 // The result does not depend on the number of cores or the order of the segments.
 func (c *Case) Stats(ctx context.Context, q firetrail.Query, opt StatsOptions) (*Table, error) {
-	return c.stats(ctx, q, opt, statsMemory)
-}
-
-// stats is Stats with groups that take up to so many bytes in a pass.
-func (c *Case) stats(ctx context.Context, q firetrail.Query, opt StatsOptions, memory int) (*Table, error) {
 	by, aggs, err := opt.parse()
 	if err != nil {
 		return nil, err
@@ -123,7 +121,7 @@ func (c *Case) stats(ctx context.Context, q firetrail.Query, opt StatsOptions, m
 	if err != nil {
 		return nil, err
 	}
-	r := &statsRun{s: s, memory: memory, by: by, aggs: aggs, table: &Table{}, top: topGroups{order: order, limit: opt.Limit}}
+	r := &statsRun{s: s, memory: cmp.Or(opt.Memory, statsMemory), by: by, aggs: aggs, table: &Table{}, top: topGroups{order: order, limit: opt.Limit}}
 	for _, b := range by {
 		r.table.Columns = append(r.table.Columns, b.label)
 	}

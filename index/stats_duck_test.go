@@ -82,11 +82,11 @@ func TestStatsLikeDuckDB(t *testing.T) {
 		if s.by != "" {
 			opt.By = strings.Split(s.by, ",")
 		}
-		for _, memory := range []int{1 << 30, 1 << 18} {
+		for _, opt.Memory = range []int{1 << 30, 1 << 18} {
 			if s.by == "" {
-				memory = 1 << 30 // a single group is not divided
+				opt.Memory = 1 << 30 // a single group is not divided
 			}
-			table, err := c.stats(t.Context(), q, opt, memory)
+			table, err := c.Stats(t.Context(), q, opt)
 			if err != nil {
 				t.Fatalf("%s by %s: %v", s.agg, s.by, err)
 			}

@@ -106,7 +106,7 @@ func TestStatsIsBruteForce(t *testing.T) {
 				if by != nil && rnd.IntN(2) == 0 {
 					memory = 1 << 18 // several passes
 				}
-				table, err := c.stats(t.Context(), q, StatsOptions{By: by, Agg: []string{a.label}}, memory)
+				table, err := c.Stats(t.Context(), q, StatsOptions{By: by, Agg: []string{a.label}, Memory: memory})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -162,8 +162,8 @@ func TestStatsOrderAndErrors(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, o.Limit = range []int{1, 20, 5000} {
-			for _, memory := range []int{statsMemory, 1 << 18} {
-				some, err := c.stats(t.Context(), q, o, memory)
+			for _, o.Memory = range []int{statsMemory, 1 << 18} {
+				some, err := c.Stats(t.Context(), q, o)
 				if err != nil || some.Groups != all.Groups || some.Events != all.Events {
 					t.Fatalf("%d of %d groups, %v", some.Groups, all.Groups, err)
 				}

@@ -256,7 +256,8 @@ func (a *aggState) different(v *values, rows []uint16, groups []uint32) error {
 	return nil
 }
 
-// mergeAll adds the groups of another state: to says which one each of them is here.
+// mergeAll adds the groups of another state: to says which one each of them is here,
+// or noGroup.
 func (a *aggState) mergeAll(o *aggState, to []uint32) {
 	if a.same != nil {
 		return
@@ -266,7 +267,9 @@ func (a *aggState) mergeAll(o *aggState, to []uint32) {
 		return
 	}
 	for from, g := range to {
-		a.merge(int(g), o, from)
+		if g != noGroup {
+			a.merge(int(g), o, from)
+		}
 	}
 }
 

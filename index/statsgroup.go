@@ -2,6 +2,7 @@ package index
 
 import (
 	"errors"
+	"math"
 	"math/bits"
 
 	"firetrail/index/columns"
@@ -9,30 +10,26 @@ import (
 
 // grouper collects groups and their aggregates, for one goroutine.
 type grouper struct {
-	cols  []*groupColumn
-	table groupTable
-	aggs  []*aggState
-	part  int // of parts: groups of the others are left out
-	parts int
-	limit int // bytes to hold
+	cols   []*groupColumn
+	table  groupTable
+	aggs   []*aggState
+	hashes span // of the groups: others are left out
+	limit  int  // bytes to hold
 
 	rows    []uint16   // matching rows of the block
 	numbers [][]uint32 // of each column, the number of each row's value
 	groups  []uint32   // of each row
-	hashes  []uint64
+	mixes   []uint64   // of each row, a hash
 }
 
-// errMemory is returned where the groups take more memory than was allowed.
-var errMemory = errors.New("too many groups for one pass")
-
-func newGrouper(by []groupBy, aggs []aggregate, part, parts, limit int) *grouper {
-	g := &grouper{part: part, parts: parts, limit: limit, table: groupTable{width: len(by)}}
+func newGrouper(by []groupBy, aggs []aggregate, hashes span, limit int) *grouper {
+	g := &grouper{hashes: hashes, limit: limit, table: groupTable{width: len(by)}}
 	for _, b := range by {
 		g.cols = append(g.cols, &groupColumn{by: b})
 		g.numbers = append(g.numbers, make([]uint32, columns.BlockRows))
 	}
-	g.groups, g.hashes = make([]uint32, columns.BlockRows), make([]uint64, columns.BlockRows)
-	if len(by) == 0 && part == 0 {
+	g.groups, g.mixes = make([]uint32, columns.BlockRows), make([]uint64, columns.BlockRows)
+	if len(by) == 0 {
 		g.table.n = 1 // the group of all, of none too
 	}
 	for _, a := range aggs {
@@ -66,19 +63,40 @@ func (g *grouper) block(t *tester, block int, m *mask) error {
 			return err
 		}
 	}
-	if g.size() > g.limit {
-		return errMemory
+	return g.narrow()
+}
+
+// narrow leaves out the upper half of the groups until the rest fits. A single group
+// may take what it needs, some 30 megabytes at most.
+func (g *grouper) narrow() error {
+	for g.table.n > 1 && g.size() > g.limit {
+		if g.hashes.last-g.hashes.first < leastSpan {
+			return errors.New("the groups need too much memory: narrow the query, or group by fewer or coarser fields")
+		}
+		*g = *g.only(g.hashes.half())
 	}
 	return nil
 }
 
-// group finds the group of each row, and leaves out the rows of other parts.
+// only makes a grouper of the groups in a span.
+func (g *grouper) only(hashes span) *grouper {
+	var by []groupBy
+	for _, c := range g.cols {
+		by = append(by, c.by)
+	}
+	var aggs []aggregate
+	for _, a := range g.aggs {
+		aggs = append(aggs, a.aggregate)
+	}
+	n := newGrouper(by, aggs, hashes, g.limit)
+	n.merge(g)
+	return n
+}
+
+// group finds the group of each row, and leaves out the rows of other groups.
 func (g *grouper) group(t *tester) error {
 	if len(g.cols) == 0 {
 		clear(g.groups)
-		if g.part > 0 {
-			g.rows = g.rows[:0]
-		}
 		return nil
 	}
 	var vs [8]*values
@@ -90,7 +108,7 @@ func (g *grouper) group(t *tester) error {
 		}
 		read = append(read, v)
 	}
-	if g.parts > 1 {
+	if g.hashes != allHashes {
 		if err := g.choose(read); err != nil {
 			return err
 		}
@@ -101,14 +119,14 @@ func (g *grouper) group(t *tester) error {
 			return err
 		}
 	}
-	g.table.find(g.numbers, g.hashes[:len(g.rows)], g.groups[:len(g.rows)])
+	g.table.find(g.numbers, g.mixes[:len(g.rows)], g.groups[:len(g.rows)])
 	return nil
 }
 
-// choose keeps the rows whose groups belong to the part. Which part that is follows
-// from the values, so that it is the same for all goroutines.
+// choose keeps the rows whose groups are counted. Which those are follows from the values,
+// so that it is the same for all goroutines.
 func (g *grouper) choose(read []*values) error {
-	hashes := g.hashes[:len(g.rows)]
+	hashes := g.mixes[:len(g.rows)]
 	clear(hashes)
 	for i, c := range g.cols {
 		if err := c.mix(read[i], g.rows, hashes); err != nil {
@@ -117,7 +135,7 @@ func (g *grouper) choose(read []*values) error {
 	}
 	kept := g.rows[:0]
 	for i, row := range g.rows {
-		if hi, _ := bits.Mul64(hashInt(hashes[i]), uint64(g.parts)); int(hi) == g.part {
+		if g.hashes.has(hashInt(hashes[i])) {
 			kept = append(kept, row)
 		}
 	}
@@ -137,21 +155,40 @@ func (g *grouper) size() int {
 	return n
 }
 
-// merge adds the groups of another grouper of the same question.
+// hash is that of a group, as choose makes it of a row.
+func (g *grouper) hash(group int) (h uint64) {
+	for i, id := range g.table.key(group) {
+		h = mixed(h, g.cols[i].hash(id))
+	}
+	return hashInt(h)
+}
+
+// noGroup stands for a group that is left out.
+const noGroup = math.MaxUint32
+
+// merge adds the groups of another grouper of the same question that are counted here.
 func (g *grouper) merge(o *grouper) {
-	values := make([][]uint32, len(g.cols)) // numbers of o's values in g
-	for i, c := range g.cols {
-		values[i] = c.same(o.cols[i])
+	ids := make([][]uint32, len(g.cols)) // numbers of o's values here, 0 is not asked for yet
+	for i, c := range o.cols {
+		ids[i] = make([]uint32, c.values()+1)
 	}
 	to := make([]uint32, o.table.n)
-	if len(g.cols) > 0 {
-		keys := make([]uint32, len(g.cols))
-		for group := range to {
-			for i, id := range o.table.key(group) {
-				keys[i] = values[i][id]
-			}
-			to[group] = g.table.one(keys)
+	key := make([]uint32, len(g.cols))
+	for group := range to {
+		if g.hashes != o.hashes && !g.hashes.has(o.hash(group)) {
+			to[group] = noGroup
+			continue
 		}
+		if len(key) == 0 {
+			continue
+		}
+		for i, id := range o.table.key(group) {
+			if id > 0 && ids[i][id] == 0 {
+				ids[i][id] = g.cols[i].adopt(o.cols[i], id)
+			}
+			key[i] = ids[i][id]
+		}
+		to[group] = g.table.one(key)
 	}
 	for i, a := range g.aggs {
 		a.grow(g.table.n)

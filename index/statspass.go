@@ -3,19 +3,21 @@ package index
 import (
 	"container/heap"
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"runtime"
 	"strings"
-	"sync/atomic"
 )
 
-// statsMemory is what the groups of one pass may take, of all goroutines together.
+// statsMemory is what the groups of one pass may take where nothing is said, of all goroutines together.
 const statsMemory = 96 << 20
 
-// statsRun computes a table. It begins with one pass for all groups. Where they take too
-// much memory it divides them, by their values, into parts, and makes a pass for each.
+// leastMemory is what each goroutine may take in any case: empty tables are some of it.
+const leastMemory = 32 << 10
+
+// statsRun computes a table, in one pass over the events if the groups fit into memory.
+// Where they do not, a pass keeps those whose hashes come first, as many as fit, and the
+// next one goes on behind them.
 type statsRun struct {
 	s      *search
 	memory int
@@ -23,37 +25,32 @@ type statsRun struct {
 	aggs   []aggregate
 	table  *Table
 	top    topGroups
-	begun  atomic.Int64 // rows of the segments of the latest pass that were begun
 }
 
-// mostParts bounds the passes. One group takes at most some 30 megabytes.
-const mostParts = 1 << 12
+// span is a range of the hashes of groups.
+type span struct{ first, last uint64 }
+
+var allHashes = span{0, math.MaxUint64}
+
+// leastSpan bounds the passes.
+const leastSpan = math.MaxUint64 >> 12
+
+func (s span) has(hash uint64) bool { return hash >= s.first && hash <= s.last }
+
+func (s span) half() span { return span{s.first, s.first + (s.last-s.first)/2} }
+
+// after is the span that follows, with that many hashes or what is left.
+func (s span) after(width float64) span {
+	next := span{s.last + 1, math.MaxUint64}
+	if width = max(width, leastSpan); width < float64(next.last-next.first) {
+		next.last = next.first + uint64(width)
+	}
+	return next
+}
 
 func (r *statsRun) all(ctx context.Context) error {
-	for parts := 1; parts <= mostParts; {
-		r.table.Groups, r.top.rows = 0, nil
-		err := r.passes(ctx, parts)
-		if !errors.Is(err, errMemory) {
-			return err
-		}
-		// What came of the rows that were read says how many parts will do.
-		more := float64(r.rows()) / float64(max(r.begun.Load(), 1))
-		parts *= min(max(int(math.Ceil(more)), 2), 16)
-	}
-	return errors.New("the groups need too much memory: narrow the query, or group by fewer or coarser fields")
-}
-
-// rows is the number of rows of the segments that are read.
-func (r *statsRun) rows() (n int64) {
-	for i := range r.s.segs {
-		n += r.s.segs[i].Rows
-	}
-	return n
-}
-
-func (r *statsRun) passes(ctx context.Context, parts int) error {
-	for part := range parts {
-		total, err := r.pass(ctx, part, parts)
+	for hashes := allHashes; ; {
+		total, density, err := r.pass(ctx, hashes)
 		if err != nil {
 			return err
 		}
@@ -64,29 +61,45 @@ func (r *statsRun) passes(ctx context.Context, parts int) error {
 		for group := range total.table.n {
 			r.top.offer(total, group)
 		}
+		if total.hashes.last == allHashes.last {
+			return nil
+		}
+		hashes = total.hashes.after(0.9 * float64(total.limit) / density)
 	}
-	return nil
 }
 
-// pass counts the groups of one part.
-func (r *statsRun) pass(ctx context.Context, part, parts int) (*grouper, error) {
-	limit := r.memory / runtime.GOMAXPROCS(0)
-	r.begun.Store(0)
-	var total *grouper
-	events := int64(0)
-	_, err := r.s.scan(ctx, func() scanner {
-		g := newGrouper(r.by, r.aggs, part, parts, limit)
-		return scanner{state: g, block: g.block, begin: func(_ *tester, seg *segment) { r.begun.Add(seg.Rows) }}
+// pass counts the groups of a span, or of the beginning of it that fits. density is how many
+// bytes a hash took, at most.
+func (r *statsRun) pass(ctx context.Context, hashes span) (total *grouper, density float64, err error) {
+	limit := max(r.memory/runtime.GOMAXPROCS(0), leastMemory)
+	r.table.Events = 0
+	var parts []*grouper
+	_, err = r.s.scan(ctx, func() scanner {
+		g := newGrouper(r.by, r.aggs, hashes, limit)
+		return scanner{state: g, block: g.block}
 	}, func(w scanner, p *Plan) {
-		events += p.Hits
-		if g := w.state.(*grouper); total == nil {
-			total = g
-		} else {
-			total.merge(g)
-		}
+		r.table.Events += p.Hits
+		parts = append(parts, w.state.(*grouper))
 	})
-	r.table.Events = events
-	return total, err
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, g := range parts {
+		hashes.last = min(hashes.last, g.hashes.last)
+		density = max(density, float64(g.size())/float64(g.hashes.last-g.hashes.first))
+	}
+	for i, g := range parts {
+		switch {
+		case i > 0:
+			total.merge(g)
+		case g.hashes != hashes:
+			total = g.only(hashes)
+		default:
+			total = g
+		}
+		parts[i] = nil
+	}
+	return total, density, nil
 }
 
 // topGroups keeps the rows of the first groups in an order, or of all: a heap with the

@@ -88,13 +88,15 @@ func register(registers []uint8, h uint64) {
 	registers[at] = max(registers[at], zeros)
 }
 
-// merge adds what others have counted: to says which group each of theirs is here.
+// merge adds what others have counted: to says which group each of theirs is here, or noGroup.
 func (d *distincts) merge(o *distincts, to []uint32) {
 	for e, hash := range o.hashes {
-		d.add(to[o.groups[e]], hash)
+		if g := to[o.groups[e]]; g != noGroup {
+			d.add(g, hash)
+		}
 	}
 	for group, s := range o.sketch {
-		if s == 0 {
+		if s == 0 || to[group] == noGroup {
 			continue
 		}
 		r := d.estimate(to[group])

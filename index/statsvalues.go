@@ -245,26 +245,40 @@ func (c *groupColumn) cell(id uint32) Cell {
 	switch {
 	case id == 0:
 		return Cell{}
-	case c.by.def != nil && c.by.def.Int != nil:
+	case c.numeric():
 		return intCell(c.by.def, int64(c.ints.keys[id-1]))
 	}
 	return Cell{Valid: true, Str: c.texts.text(id - 1)}
 }
 
-// same finds the numbers of all values of another column of the same field.
-func (c *groupColumn) same(o *groupColumn) []uint32 {
-	if c.by.def != nil && c.by.def.Int != nil {
-		to := make([]uint32, len(o.ints.keys)+1)
-		for i, n := range o.ints.keys {
-			to[i+1] = c.int(int64(n))
-		}
-		return to
+// numeric reports whether the values are common numbers.
+func (c *groupColumn) numeric() bool { return c.by.def != nil && c.by.def.Int != nil }
+
+// values is how many have a number.
+func (c *groupColumn) values() int {
+	if c.numeric() {
+		return len(c.ints.keys)
 	}
-	to := make([]uint32, len(o.texts.texts)+1)
-	for i := range o.texts.texts {
-		to[i+1] = c.texts.id(o.texts.text(uint32(i)), o.texts.texts[i].hash) + 1
+	return len(c.texts.texts)
+}
+
+// hash is what mix mixes in for the value of a number.
+func (c *groupColumn) hash(id uint32) uint64 {
+	switch {
+	case id == 0:
+		return 0
+	case c.numeric():
+		return hashInt(c.ints.keys[id-1])
 	}
-	return to
+	return c.texts.texts[id-1].hash
+}
+
+// adopt finds the number of a value of another column of the same field.
+func (c *groupColumn) adopt(o *groupColumn, id uint32) uint32 {
+	if c.numeric() {
+		return c.int(int64(o.ints.keys[id-1]))
+	}
+	return c.texts.id(o.texts.text(id-1), o.texts.texts[id-1].hash) + 1
 }
 
 func (c *groupColumn) size() int {

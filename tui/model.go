@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
 
@@ -29,9 +30,10 @@ func Run(ctx context.Context, s Store, opt Options) error {
 	// A key is answered at the next tick of the renderer, which writes nothing where nothing
 	// has changed: the default of 60 a second would be all that a key may take.
 	options := []tea.ProgramOption{tea.WithContext(ctx), tea.WithFPS(120)}
-	if opt.Input != nil {
-		options = append(options, tea.WithInput(opt.Input))
+	if opt.Input == nil {
+		opt.Input = os.Stdin
 	}
+	options = append(options, tea.WithInput(withEsc(opt.Input)))
 	if opt.Output != nil {
 		options = append(options, tea.WithOutput(opt.Output))
 	}

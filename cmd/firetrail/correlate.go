@@ -260,6 +260,14 @@ func (k *clockwork) guesses() map[string]firetrail.Guess {
 	return out
 }
 
+// several prints a count with its noun.
+func several(n int64, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
 // summarise says what was found.
 func (a *app) summarise(r *firetrail.Results) {
 	attributed := 0
@@ -268,10 +276,10 @@ func (a *app) summarise(r *firetrail.Results) {
 			attributed++
 		}
 	}
-	a.say("%d findings in %d incidents, %d of them attributed to a run", len(r.Findings), len(r.Incidents), attributed)
+	a.say("%s in %s, %d of them attributed to a run", several(int64(len(r.Findings)), "finding"), several(int64(len(r.Incidents)), "incident"), attributed)
 	for _, s := range r.Suppressed {
 		if s.Findings > 0 {
-			a.say("allow list: %s kept %d findings out (%s)", s.Entry, s.Findings, s.Reason)
+			a.say("allow list: %s kept %s out (%s)", s.Entry, several(s.Findings, "finding"), s.Reason)
 		}
 		if s.Expired {
 			a.say("allow list: %s at %s:%d has expired and was not used", s.Entry, s.Where.Source, s.Where.Line)

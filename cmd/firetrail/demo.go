@@ -64,7 +64,7 @@ func (a *app) demo(cmd *cobra.Command, dir string) error {
 	}
 	for _, s := range r.Suppressed {
 		if s.Findings > 0 {
-			a.line("Kept out by the allow list: %s (%s), %d findings.", s.Entry, s.Reason, s.Findings)
+			a.line("Kept out by the allow list: %s (%s), %s.", s.Entry, s.Reason, several(s.Findings, "finding"))
 		}
 	}
 	path := filepath.Join(dir, "report.html")

@@ -9,7 +9,9 @@ import (
 // collector works for memory rather than time, unless GOMEMLIMIT says something else.
 const (
 	workMemory     = 768 << 20 // ingest, correlate
-	questionMemory = 200 << 20 // search, stats
+	questionMemory = 200 << 20 // search
+	countingMemory = 416 << 20 // stats, of which groups take up to
+	groupsMemory   = 256 << 20
 )
 
 // keepSmall is for what takes long.
@@ -20,9 +22,9 @@ func keepSmall() {
 }
 
 // frugal is for a question: the collector runs seldom while there is room.
-func frugal() {
+func frugal(limit int64) {
 	debug.SetGCPercent(400)
 	if debug.SetMemoryLimit(-1) == math.MaxInt64 {
-		debug.SetMemoryLimit(questionMemory)
+		debug.SetMemoryLimit(limit)
 	}
 }

@@ -75,7 +75,7 @@ func newSearch(a *app) *cobra.Command {
   firetrail search 'host:*.pool.example time:>-24h' --fields time,src_ip,host --format csv`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			frugal()
+			frugal(questionMemory)
 			c, err := a.open()
 			if err != nil {
 				return err

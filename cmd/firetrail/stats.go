@@ -26,7 +26,7 @@ groups can be counted with --limit; without it, 1,048,576 are the most.
 		Example: "  firetrail stats 'action:denied' --by src_ip,dst_port --agg 'count,distinct(dst_ip)' --sort -count --limit 20",
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			frugal()
+			frugal(countingMemory)
 			c, err := a.open()
 			if err != nil {
 				return err
@@ -36,7 +36,7 @@ groups can be counted with --limit; without it, 1,048,576 are the most.
 			if err != nil {
 				return err
 			}
-			opt := index.StatsOptions{By: split(by), Agg: split(agg), Sort: sort, Limit: int(limit)}
+			opt := index.StatsOptions{By: split(by), Agg: split(agg), Sort: sort, Limit: int(limit), Memory: groupsMemory}
 			if opt.Since, opt.Until, opt.Now, err = q.window(c); err != nil {
 				return err
 			}
