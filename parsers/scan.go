@@ -46,11 +46,6 @@ func number(b []byte) (n int64, ok bool) {
 
 const zeroDigits = 0x3030303030303030 // "00000000"
 
-// digitBytes reports whether no byte of w is more than 9.
-func digitBytes(w uint64) bool {
-	return (w|(w+0x0606060606060606))&0xf0f0f0f0f0f0f0f0 == 0
-}
-
 // eightDigits is the number whose digits are the bytes of w, the first one in the
 // lowest byte. Each step joins neighbours to digits of a base that is its square.
 func eightDigits(w uint64) int64 {
