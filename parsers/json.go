@@ -179,10 +179,12 @@ func jsonNumber(d []byte, i int) (end int, why string) {
 }
 
 func jsonDigits(d []byte, i int) int {
-	for i < len(d) && d[i] >= '0' && d[i] <= '9' {
-		i++
+	for {
+		n := digitBits(eightAt(d, i)^zeroDigits) >> 3
+		if i += n; n < 8 {
+			return i
+		}
 	}
-	return i
 }
 
 // jsonNested finds the bracket that closes the one at i. The stack of open

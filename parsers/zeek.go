@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"math/bits"
 	"slices"
 	"strings"
 
@@ -212,6 +211,7 @@ func zeekPlan(fields, types []string) []zeekColumn {
 			c.role = map[zeekRole]zeekRole{zeekSrc: zeekOrigH, zeekSrcPort: zeekOrigP, zeekDst: zeekRespH, zeekDstPort: zeekRespP}[c.role]
 		}
 		c.demote()
+		c.bind()
 	}
 	return columns
 }
@@ -243,34 +243,50 @@ func (c *zeekColumn) demote() {
 
 // parseRow reads one row by the plan.
 func (p *zeekTSV) parseRow(rec []byte, ev *firetrail.Event) error {
+	escaped := bytes.IndexByte(rec, '\\') >= 0
+	if !escaped && p.isQuick() {
+		p.row.begin(p.log, ev)
+		if p.quickRow(rec) {
+			p.row.finish()
+			return nil
+		}
+		ev.Reset()
+	}
+	return p.carefulRow(rec, ev, escaped)
+}
+
+// carefulRow reads a row of any text: it counts its columns before it stores one.
+func (p *zeekTSV) carefulRow(rec []byte, ev *firetrail.Event, escaped bool) error {
 	if !p.split(rec) {
 		return p.wrongCount(rec)
 	}
-	z := &p.row
-	z.begin(p.log, ev)
-	escaped := bytes.IndexByte(rec, '\\') >= 0
+	p.row.begin(p.log, ev)
 	pos := 0
 	for i := range p.columns {
 		c, end := &p.columns[i], p.ends[i]
-		v := rec[pos:end.at]
-		switch {
-		case len(v) == len(p.unset) && string(v) == string(p.unset):
-		case c.typ == zeekSet:
-			z.set(c, p.set(v, escaped))
-		case c.typ <= zeekText && (escaped || len(v) == len(p.empty)):
-			if string(v) == string(p.empty) {
-				v = nil
-			}
-			z.set(c, zeekUnescape(v, z.ctx.Arena, ""))
-		default:
-			if !z.set(c, v) {
-				return reject(pos+1, "column %s: expected %s, found %s", firetrail.Inert(c.name), c.typ.what(), quoted(v))
-			}
+		if v := rec[pos:end.at]; !p.setMarked(c, v, escaped) {
+			return reject(pos+1, "column %s: expected %s, found %s", firetrail.Inert(c.name), c.typ.what(), quoted(v))
 		}
 		pos = end.next
 	}
-	z.finish()
+	p.row.finish()
 	return nil
+}
+
+// setMarked stores a value that may be a mark of the file or have escapes.
+func (p *zeekTSV) setMarked(c *zeekColumn, v []byte, escaped bool) bool {
+	z := &p.row
+	switch {
+	case len(v) == len(p.unset) && (len(v) == 0 || v[0] == p.unset[0] && string(v) == string(p.unset)):
+		return true
+	case c.typ == zeekSet:
+		v = p.set(v, escaped)
+	case c.typ <= zeekText && len(v) == len(p.empty) && string(v) == string(p.empty):
+		v = nil
+	case c.typ <= zeekText && escaped:
+		v = zeekUnescape(v, z.ctx.Arena, "")
+	}
+	return c.set(z, c, v)
 }
 
 // zeekEnd is where a column ends and the next begins.
@@ -282,11 +298,8 @@ func (p *zeekTSV) split(rec []byte) bool {
 		p.ends = make([]zeekEnd, 0, len(p.columns))
 	}
 	p.ends = p.ends[:0]
-	switch {
-	case p.pasted:
+	if p.pasted {
 		return p.splitBlanks(rec)
-	case len(p.sep) == 1 && !p.tails:
-		return p.splitByte(rec, p.sep[0])
 	}
 	pos := 0
 	for i := range p.columns {
@@ -321,32 +334,6 @@ func (p *zeekTSV) splitBlanks(rec []byte) bool {
 		pos = next
 	}
 	return len(p.ends) == len(p.columns)
-}
-
-// splitByte is split for a separator of one byte.
-func (p *zeekTSV) splitByte(rec []byte, sep byte) bool {
-	ends, most := p.ends, len(p.columns)-1
-	i := 0
-	for ; i+8 <= len(rec); i += 8 {
-		for t := bytesEqual(rec[i:], sep); t != 0; t &= t - 1 {
-			if len(ends) == most {
-				return false
-			}
-			at := i + bits.TrailingZeros64(t)/8
-			ends = append(ends, zeekEnd{at, at + 1})
-		}
-	}
-	for ; i < len(rec); i++ {
-		if rec[i] != sep {
-			continue
-		}
-		if len(ends) == most {
-			return false
-		}
-		ends = append(ends, zeekEnd{i, i + 1})
-	}
-	p.ends = append(ends, zeekEnd{len(rec), len(rec)})
-	return len(ends) == most
 }
 
 // wrongCount says how many columns a row has.

@@ -186,12 +186,16 @@ type zeekColumn struct {
 	name  string
 	role  zeekRole
 	typ   zeekType
+	set   zeekSetter
+	read  zeekReading
 	marks zeekMarks
 	tail  bool // divided from the next by blanks, not by the separator (labelled data sets)
 }
 
 func newZeekColumn(name string) zeekColumn {
-	return zeekColumn{name: name, role: zeekRoles[name], marks: zeekMarkOf[name]}
+	c := zeekColumn{name: name, role: zeekRoles[name], marks: zeekMarkOf[name]}
+	c.bind()
+	return c
 }
 
 // zeekLateValue is the value of a column that waits for the end of the record.
@@ -216,116 +220,6 @@ func (z *zeekRow) begin(log *zeekLog, ev *firetrail.Event) {
 	z.late = z.late[:0]
 }
 
-// set stores one value that is set: v has no escapes left. It reports false
-// where v is not of the column's kind.
-func (z *zeekRow) set(c *zeekColumn, v []byte) bool {
-	ev, ok := z.ev, true
-	switch c.role {
-	case zeekOwn:
-		if c.typ > zeekText && !c.typ.fits(v) {
-			return false
-		}
-		ev.X = append(ev.X, firetrail.Field{Name: c.name, Value: text(v)})
-	case zeekTS:
-		ev.Time, ok = zeekTime(z.ctx, v, ev)
-	case zeekUID:
-		z.text(c, &ev.UID, v)
-	case zeekOrigH:
-		ev.SrcIP, ok = address(v)
-	case zeekRespH:
-		ev.DstIP, ok = address(v)
-	case zeekOrigP:
-		z.origP = zeekLateValue{c, text(v)}
-		ev.SrcPort, ok = port(v)
-	case zeekRespP:
-		z.respP = zeekLateValue{c, text(v)}
-		ev.DstPort, ok = port(v)
-	case zeekDuration:
-		ev.Duration, ok = zeekNanoseconds(v)
-	case zeekOrigBytes:
-		return z.count(c, &ev.BytesOut, v)
-	case zeekRespBytes:
-		return z.count(c, &ev.BytesIn, v)
-	case zeekOrigPkts:
-		return z.count(c, &ev.PacketsOut, v)
-	case zeekRespPkts:
-		return z.count(c, &ev.PacketsIn, v)
-	case zeekProto:
-		z.text(c, &ev.Proto, v)
-	case zeekState:
-		z.text(c, &ev.State, v)
-	default:
-		return z.setRarer(c, v)
-	}
-	return ok
-}
-
-// setRarer is set for the columns that conn.log has not.
-func (z *zeekRow) setRarer(c *zeekColumn, v []byte) bool {
-	ev := z.ev
-	switch c.role {
-	case zeekService:
-		if !z.log.conn {
-			ev.Put(c.name, text(v))
-			break
-		}
-		z.text(c, &ev.Service, v)
-	case zeekCommunity:
-		z.text(c, &ev.CommunityID, v)
-	case zeekName:
-		name := bytes.TrimSuffix(v, []byte{'.'})
-		if z.text(c, &ev.Host, name); len(name) != len(v) && len(name) > 0 {
-			ev.Put(c.name, text(v))
-		}
-	case zeekURL:
-		z.text(c, &ev.URL, v)
-	case zeekUser:
-		z.text(c, &ev.User, v)
-	case zeekNote:
-		z.text(c, &ev.Reason, v)
-	case zeekSystem:
-		// --sensor may replace the name, so the record's own stays in x.
-		if ev.Put(c.name, text(v)); ev.Sensor == "" || c.name != "_node_name" {
-			ev.Sensor = text(v)
-		}
-	case zeekPath:
-		if text(v) != z.log.path {
-			ev.Put(c.name, text(v))
-		}
-	default:
-		if c.typ > zeekText && !c.typ.fits(v) {
-			return false
-		}
-		z.late = append(z.late, zeekLateValue{c, text(v)})
-	}
-	return true
-}
-
-// text stores a value in a common field; an empty one, or one whose field is
-// taken, is kept under the column's own name so that it is not lost.
-func (z *zeekRow) text(c *zeekColumn, place *string, v []byte) {
-	if len(v) == 0 || *place != "" {
-		z.ev.Put(c.name, text(v))
-		return
-	}
-	*place = text(v)
-}
-
-// count stores a number. One that needs more than 18 digits (Zeek has written
-// wrapped counters) is kept as text only.
-func (z *zeekRow) count(c *zeekColumn, place *int64, v []byte) bool {
-	n, ok := number(v)
-	if !ok {
-		if !zeekCount.fits(v) {
-			return false
-		}
-		z.ev.Put(c.name, text(v))
-		return true
-	}
-	*place = n
-	return true
-}
-
 // finish gives meaning to what depends on several columns.
 func (z *zeekRow) finish() {
 	ev := z.ev
@@ -348,6 +242,10 @@ func (z *zeekRow) finish() {
 // code where ports stand: they are no ports and stay under their own names.
 func (z *zeekRow) proto() {
 	ev := z.ev
+	switch ev.Proto {
+	case "tcp", "udp":
+		return
+	}
 	if own := ev.Proto; strings.ToLower(own) != own {
 		ev.Put("proto", own)
 		ev.Proto = strings.ToLower(own)

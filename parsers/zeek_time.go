@@ -15,7 +15,25 @@ var powersOfTen = [...]int64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e1
 // nanosecond (the noise of doubles in JSON) is rounded, half away from zero.
 // It refuses what does not fit into 64 bits.
 func zeekNanoseconds(b []byte) (ns int64, ok bool) {
+	if ns, end := zeekSecondsAt(b, 0); end == len(b) {
+		return ns, true
+	}
 	return zeekScaled(b, 9)
+}
+
+// zeekSecondsAt reads the nanoseconds of what Zeek prints for nearly every time and
+// interval: at most ten digits and six decimals. end is behind them, or -1 where
+// something else stands at i, and ns is firetrail.Absent then.
+func zeekSecondsAt(b []byte, i int) (ns int64, end int) {
+	whole, point := numberAt(b, i)
+	if point < 0 || point > i+10 || whole >= 9e9 || point == len(b) || b[point] != '.' {
+		return firetrail.Absent, -1
+	}
+	micros, end := numberAt(b, point+1)
+	if end != point+7 {
+		return firetrail.Absent, -1
+	}
+	return whole*1e9 + micros*1e3, end
 }
 
 // zeekScaled reads a decimal number times 10^scale.
@@ -106,6 +124,9 @@ func shiftDecimal(n int64, scale int) (int64, bool) {
 // the start of a capture are small and stay as they are: recorded times are
 // never changed.
 func zeekTime(ctx *Context, v []byte, ev *firetrail.Event) (t int64, ok bool) {
+	if t, end := zeekSecondsAt(v, 0); end == len(v) {
+		return t, true
+	}
 	if len(v) > 10 && v[4] == '-' && v[7] == '-' {
 		t, g, ok := zeekISO(ctx, v)
 		ev.Guess |= g

@@ -34,21 +34,27 @@ type zeekMember struct {
 	value  []byte
 }
 
-// zeekObjects reads the objects of one source. Columns are found by expecting
-// those of the record before, in their order.
+// zeekObjects reads the objects of one source.
 type zeekObjects struct {
 	row     zeekRow
 	columns map[string]*zeekColumn
-	order   []*zeekColumn // of the record before
+	shapes  zeekShape // in front of the first member
+	grown   int       // members in shapes
+
+	// Of the record.
 	members []zeekMember
 	marks   zeekMarks
-	path    string // as a wrapper or a member of the record names it
-	told    bool   // path is told by the record
-	mixed   bool   // objects of Zeek logs came before: dated ones without known columns are of the same writer
-	name    []byte // scratch for joined names
-	logs    map[zeekLogKey]*zeekLog
-	log     *zeekLog // of the record before
-	key     zeekLogKey
+	path    string     // as a wrapper or a member of the record names it
+	told    bool       // path is told by the record
+	wrapped string     // the path where a wrapper tells it
+	shape   *zeekShape // nil where it is not known
+	escaped bool
+
+	mixed bool   // objects of Zeek logs came before: dated ones without known columns are of the same writer
+	name  []byte // scratch for joined names
+	logs  map[zeekLogKey]*zeekLog
+	log   *zeekLog // of the record before
+	key   zeekLogKey
 }
 
 type zeekLogKey struct{ path, guess string }
@@ -105,19 +111,19 @@ func (p *zeekObjects) object(rec []byte, ev *firetrail.Event, offset int) error 
 	if len(rec) < 2 || rec[0] != '{' {
 		return ErrOther
 	}
-	p.members, p.marks, p.path, p.told = p.members[:0], zeekMarks{}, "", false
-	if at, why := p.gather(rec, "", 0); why != "" {
-		if !p.isZeek() && !bytes.Contains(rec[:min(len(rec), 400)], []byte("orig_h\"")) {
+	p.escaped = bytes.IndexByte(rec, '\\') >= 0
+	if p.begin(); !p.follow(rec) {
+		p.begin()
+		if at, why := p.gather(rec, "", 0); why != "" {
+			if !p.isZeek() && !bytes.Contains(rec[:min(len(rec), 400)], []byte("orig_h\"")) {
+				return ErrOther
+			}
+			return reject(zeekColumnAt(offset, at), "not a JSON object: %s", why)
+		}
+		if !p.isZeek() {
 			return ErrOther
 		}
-		return reject(zeekColumnAt(offset, at), "not a JSON object: %s", why)
-	}
-	if !p.isZeek() {
-		return ErrOther
-	}
-	p.order = p.order[:0]
-	for i := range p.members {
-		p.order = append(p.order, p.members[i].column)
+		p.learn(rec)
 	}
 	p.mixed = true
 	p.row.begin(p.logOf(), ev)
@@ -129,6 +135,11 @@ func (p *zeekObjects) object(rec []byte, ev *firetrail.Event, offset int) error 
 	}
 	p.row.finish()
 	return nil
+}
+
+// begin forgets the record before.
+func (p *zeekObjects) begin() {
+	p.members, p.marks, p.path, p.told, p.wrapped, p.shape = p.members[:0], zeekMarks{}, "", false, "", nil
 }
 
 // zeekColumnAt counts bytes from 1; 0 is unknown.
@@ -156,6 +167,7 @@ func (p *zeekObjects) gather(rec []byte, prefix string, level int) (at int, why 
 		if w.value[0] == '{' && level < zeekObjectLevels {
 			if level == 0 && p.wraps(&w) {
 				p.path, p.told = zeekWrapped(w.key), true
+				p.wrapped = p.path
 				return p.gather(w.value, "", 1)
 			}
 			c := p.column(w.key, prefix)
@@ -172,15 +184,20 @@ func (p *zeekObjects) gather(rec []byte, prefix string, level int) (at int, why 
 			return w.pos, "a name with a broken escape"
 		}
 		p.marks.add(c.marks)
-		if c.role == zeekPath && !p.told && w.value[0] == '"' {
-			p.path, p.told = text(w.value[1:len(w.value)-1]), true
-		}
-		p.members = append(p.members, zeekMember{c, w.value})
+		p.member(c, w.value)
 	}
 	if !w.rest() && w.err == "" {
 		return w.pos, "text behind the object"
 	}
 	return w.pos, w.err
+}
+
+// member adds one that is no object to be taken apart.
+func (p *zeekObjects) member(c *zeekColumn, value []byte) {
+	if c.role == zeekPath && !p.told && value[0] == '"' {
+		p.path, p.told = text(value[1:len(value)-1]), true
+	}
+	p.members = append(p.members, zeekMember{c, value})
 }
 
 // wraps reports whether the member is the whole record, as in {"conn": {...}}.
@@ -196,9 +213,6 @@ func zeekWrapped(key []byte) string { return strings.ToLower(text(key)) }
 
 // column finds the column of a name; prefix is that of the object around it.
 func (p *zeekObjects) column(key []byte, prefix string) *zeekColumn {
-	if n := len(p.members); prefix == "" && n < len(p.order) && p.order[n].name == string(key) {
-		return p.order[n]
-	}
 	p.name = p.name[:0]
 	if prefix != "" {
 		p.name = append(append(p.name, prefix...), '.')
@@ -217,6 +231,7 @@ func (p *zeekObjects) column(key []byte, prefix string) *zeekColumn {
 	c := newZeekColumn(string(p.name))
 	if c.name == "t" {
 		c.role = zeekTS
+		c.bind()
 	}
 	if len(p.columns) < zeekMaxLogs {
 		p.columns[c.name] = &c
@@ -255,6 +270,9 @@ func (p *zeekObjects) isZeek() bool {
 // guess names the log by the columns of the record, "" if none fits. Two logs
 // have only columns that anybody's objects may have: these are known by having no others.
 func (p *zeekObjects) guess() string {
+	if p.shape != nil {
+		return p.shape.guess
+	}
 	if g := zeekGuess(p.marks); g != "" || len(p.members) > 4 {
 		return g
 	}
@@ -316,11 +334,14 @@ func (p *zeekObjects) set(c *zeekColumn, v []byte) bool {
 	case 'f':
 		v = zeekFalse
 	case '"':
-		plain, ok := jsonResolve(v[1:len(v)-1], z.ctx.Arena)
-		if !ok {
-			return false
+		v = v[1 : len(v)-1]
+		if p.escaped {
+			plain, ok := jsonResolve(v, z.ctx.Arena)
+			if !ok {
+				return false
+			}
+			v = plain
 		}
-		v = plain
 	case '[':
 		joined, ok := zeekJoin(v, z.ctx.Arena)
 		if !ok {
@@ -344,7 +365,7 @@ func (p *zeekObjects) set(c *zeekColumn, v []byte) bool {
 		z.ev.Put(c.name, text(v))
 		return true
 	}
-	return z.set(c, v)
+	return c.set(z, c, v)
 }
 
 var zeekTrue, zeekFalse = []byte{'T'}, []byte{'F'}

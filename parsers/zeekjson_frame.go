@@ -22,6 +22,9 @@ func (p *zeekObjects) Frame(data []byte, atEOF bool) int {
 		}
 		return len(data)
 	}
+	if line > 2 && data[0] == '{' && data[line-2] == '}' && bytes.IndexByte(data[1:line], '{') < 0 {
+		return line // one flat object, as nearly all are
+	}
 	if n := zeekOneOfSeveral(data[:line]); n > 0 {
 		return n
 	}
@@ -78,8 +81,11 @@ func zeekObjectEnd(data []byte) (end int, found bool) {
 		switch data[i] {
 		case '"':
 			end := jsonString(data, i)
-			line := bytes.IndexByte(data[i:], '\n')
-			if line >= 0 && (end < 0 || i+line < end) {
+			text := data[i:] // no further than the string: there may be many of them
+			if end >= 0 {
+				text = data[i:end]
+			}
+			if bytes.IndexByte(text, '\n') >= 0 {
 				return -1, false
 			}
 			if end < 0 {
