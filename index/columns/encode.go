@@ -18,18 +18,19 @@ import (
 
 // Encoder encodes groups; one goroutine uses it at a time.
 type Encoder struct {
-	zstd   *zstd.Encoder // nil: nothing is compressed
-	header thriftWriter
-	vals   []byte
-	packed []byte
-	text   []byte
-	scaled []int64
-	codes  []int32
-	offs   []uint32
-	ints   []int64
-	dict   intDict
-	level  []byte
-	defs   []byte
+	zstd     *zstd.Encoder // nil: nothing is compressed
+	literals literals
+	header   thriftWriter
+	vals     []byte
+	packed   []byte
+	text     []byte
+	scaled   []int64
+	codes    []int32
+	offs     []uint32
+	ints     []int64
+	dict     intDict
+	level    []byte
+	defs     []byte
 }
 
 // NewEncoder makes an encoder. What it writes depends on the events alone.
@@ -60,6 +61,7 @@ func (w *thriftWriter) encode(v any) ([]byte, error) {
 // is written.
 type chunk struct {
 	data    []byte
+	packing packing
 	meta    format.ColumnMetaData
 	offsets format.OffsetIndex
 	bounds  format.ColumnIndex // of Int columns
@@ -149,14 +151,14 @@ func (e *Encoder) encodeInts(ch *chunk, c *column, ints []int64) error {
 		}
 		return e.codedPages(ch, e.dict.codes, len(e.dict.values) == 1 && nulls == 0, c, ints)
 	}
-	enc := format.DeltaBinaryPacked
+	encodings := []format.Encoding{format.DeltaBinaryPacked, format.Plain}
+	if serial {
+		encodings = encodings[:1]
+	}
 	for first := 0; first < rows; first += BlockRows {
 		page := ints[first:min(first+BlockRows, rows)]
 		shape := e.intShape(first, page, c)
-		if first == 0 && !serial {
-			enc = e.choose()
-		}
-		if err := e.dataPage(ch, shape, e.packInts(e.ints, enc), enc); err != nil {
+		if err := e.page(ch, shape, e.packInts, encodings...); err != nil {
 			return err
 		}
 		ch.bound(page)
@@ -164,29 +166,14 @@ func (e *Encoder) encodeInts(ch *chunk, c *column, ints []int64) error {
 	return nil
 }
 
-// choose compares two encodings of the numbers of a page.
-func (e *Encoder) choose() format.Encoding {
-	if e.packedSize(e.packInts(e.ints, format.DeltaBinaryPacked)) <= e.packedSize(e.packInts(e.ints, format.Plain)) {
-		return format.DeltaBinaryPacked
-	}
-	return format.Plain
-}
-
-func (e *Encoder) packedSize(b []byte) int {
-	e.packed = e.zstd.EncodeAll(b, e.packed[:0])
-	return len(e.packed)
-}
-
-func (e *Encoder) packInts(ints []int64, enc format.Encoding) []byte {
+// packInts gives e.ints in an encoding.
+func (e *Encoder) packInts(enc format.Encoding) []byte {
 	e.vals = e.vals[:0]
-	if enc == format.Plain {
-		for _, v := range ints {
-			e.vals = binary.LittleEndian.AppendUint64(e.vals, uint64(v))
-		}
-		return e.vals
-	}
-	if len(ints) > 0 {
-		e.vals, _ = new(delta.BinaryPackedEncoding).EncodeInt64(e.vals, ints)
+	switch {
+	case enc == format.Plain:
+		e.vals = plainBytes(e.vals, e.ints)
+	case len(e.ints) > 0:
+		e.vals, _ = new(delta.BinaryPackedEncoding).EncodeInt64(e.vals, e.ints)
 	}
 	return e.vals
 }
@@ -216,14 +203,11 @@ func (e *Encoder) encodeText(ch *chunk, c *column, rows int) error {
 		}
 		return e.codedPages(ch, c.codes, c.dict.Len() == 1 && nulls == 0, c, nil)
 	}
-	enc := format.DeltaLengthByteArray
 	for first := 0; first < rows; first += BlockRows {
 		page := c.codes[first:min(first+BlockRows, rows)]
 		shape := e.codeShape(first, page)
-		if first == 0 && e.packedSize(e.packText(&c.dict.Dict, page, format.Plain)) < e.packedSize(e.packText(&c.dict.Dict, page, enc)) {
-			enc = format.Plain
-		}
-		if err := e.dataPage(ch, shape, e.packText(&c.dict.Dict, page, enc), enc); err != nil {
+		pack := func(enc format.Encoding) []byte { return e.packText(&c.dict.Dict, page, enc) }
+		if err := e.page(ch, shape, pack, format.DeltaLengthByteArray, format.Plain); err != nil {
 			return err
 		}
 	}
@@ -265,7 +249,8 @@ func (e *Encoder) codesPage(ch *chunk, shape pageShape) (err error) {
 	if e.vals, err = packCodes(e.vals[:0], e.codes); err != nil {
 		return err
 	}
-	return e.dataPage(ch, shape, e.vals, format.RLEDictionary)
+	pack := func(format.Encoding) []byte { return e.vals }
+	return e.page(ch, shape, pack, format.RLEDictionary)
 }
 
 // packText gives the values of a page with their lengths in front: of each, or of
@@ -299,7 +284,7 @@ func (e *Encoder) nullPage(ch *chunk, rows int) error {
 		ch.bounds.MaxValues = append(ch.bounds.MaxValues, []byte{})
 		ch.bounds.NullCounts = append(ch.bounds.NullCounts, int64(rows))
 	}
-	return e.dataPage(ch, shape, nil, format.Plain)
+	return e.dataPage(ch, shape, nil, nil, format.Plain)
 }
 
 // intShape describes a page of numbers, whose values it leaves in e.ints.
@@ -351,7 +336,7 @@ func (e *Encoder) presence(s pageShape) []byte {
 // dictionary writes the dictionary page at the start of a chunk.
 func (e *Encoder) dictionary(ch *chunk, d *Dict) error {
 	if d.Ints != nil {
-		e.packInts(d.Ints, format.Plain)
+		e.vals = plainBytes(e.vals, d.Ints)
 	} else {
 		e.vals = plainText(e.vals[:0], d)
 	}
@@ -378,19 +363,11 @@ func (e *Encoder) dictionary(ch *chunk, d *Dict) error {
 	return nil
 }
 
-// minPack is the size below which compressing a page is not tried.
-const minPack = 48
-
-// dataPage writes one page: levels as they are, values compressed if that helps.
-func (e *Encoder) dataPage(ch *chunk, s pageShape, values []byte, enc format.Encoding) error {
-	body := values
-	if e.zstd == nil {
+// dataPage writes one page: levels as they are, then body, which is values compressed
+// if that made them smaller.
+func (e *Encoder) dataPage(ch *chunk, s pageShape, values, body []byte, enc format.Encoding) error {
+	if ch.meta.Codec = format.Zstd; e.zstd == nil {
 		ch.meta.Codec = format.Uncompressed
-	} else if ch.meta.Codec = format.Zstd; len(values) >= minPack {
-		e.packed = e.zstd.EncodeAll(values, e.packed[:0])
-		if len(e.packed) < len(values) {
-			body = e.packed
-		}
 	}
 	levels := len(s.reps) + len(s.defs)
 	crc := crc32.ChecksumIEEE(s.reps)
@@ -457,6 +434,15 @@ func intBounds(ints []int64) (nulls int, low, high int64) {
 }
 
 func int64Bytes(n int64) []byte { return binary.LittleEndian.AppendUint64(nil, uint64(n)) }
+
+// plainBytes gives numbers as eight bytes each.
+func plainBytes(to []byte, ints []int64) []byte {
+	to = sized(to, 8*len(ints))
+	for i, v := range ints {
+		binary.LittleEndian.PutUint64(to[8*i:], uint64(v))
+	}
+	return to
+}
 
 // plainText appends the values with four bytes of length in front of each.
 func plainText(to []byte, d *Dict) []byte {

@@ -18,7 +18,7 @@ func (e *Encoder) encodeMap(ch []chunk, m *mapColumn, rows int) error {
 			c.meta.Statistics.NullCount = int64(rows)
 			s := pageShape{rows: rows, entries: rows, nulls: rows}
 			s.reps, s.defs = same(rows, 0), same(rows, 0)
-			if err := e.dataPage(c, s, nil, format.Plain); err != nil {
+			if err := e.dataPage(c, s, nil, nil, format.Plain); err != nil {
 				return err
 			}
 			continue
@@ -73,7 +73,8 @@ func (e *Encoder) mapPages(c *chunk, at, codes []uint32, dict *textDict, rows in
 			}
 			err = e.codesPage(c, s)
 		} else {
-			err = e.dataPage(c, s, e.packText(&dict.Dict, codes[from:to], format.DeltaLengthByteArray), format.DeltaLengthByteArray)
+			pack := func(enc format.Encoding) []byte { return e.packText(&dict.Dict, codes[from:to], enc) }
+			err = e.page(c, s, pack, format.DeltaLengthByteArray)
 		}
 		if err != nil {
 			return err
