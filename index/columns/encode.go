@@ -335,14 +335,18 @@ func (e *Encoder) presence(s pageShape) []byte {
 
 // dictionary writes the dictionary page at the start of a chunk.
 func (e *Encoder) dictionary(ch *chunk, d *Dict) error {
+	w := byMatches
 	if d.Ints != nil {
 		e.vals = plainBytes(e.vals, d.Ints)
+		if d.Len() >= minDecide {
+			w = byNumbers
+		}
 	} else {
 		e.vals = plainText(e.vals[:0], d)
 	}
 	ch.meta.Codec = format.Zstd
 	if e.zstd != nil {
-		e.packed = e.zstd.EncodeAll(e.vals, e.packed[:0])
+		e.pack(e.vals, w)
 	} else {
 		ch.meta.Codec = format.Uncompressed
 		e.packed = append(e.packed[:0], e.vals...)

@@ -11,8 +11,17 @@ import (
 type packing struct {
 	decided  bool
 	encoding format.Encoding
-	cheap    bool // by literals
+	way      way
 }
+
+// way is how bytes are compressed.
+type way uint8
+
+const (
+	byMatches  way = iota // whatever they are
+	byLiterals            // each on its own
+	byNumbers             // eight bytes each, of which most are those of the number before
+)
 
 const (
 	minPack   = 48   // bytes; less is not worth compressing
@@ -25,18 +34,22 @@ func (e *Encoder) page(ch *chunk, s pageShape, encode func(format.Encoding) []by
 	p := ch.packing
 	if p.decided {
 		values := encode(p.encoding)
-		return e.dataPage(ch, s, values, e.compress(values, p, ch.meta.Type), p.encoding)
+		return e.dataPage(ch, s, values, e.compress(values, p.way), p.encoding)
 	}
 	var values, body []byte
 	var tried packing
 	least := math.MaxInt
 	for _, enc := range encodings {
 		values = encode(enc)
-		for _, cheap := range [...]bool{false, true} {
-			tried = packing{encoding: enc, cheap: cheap}
-			body = e.compress(values, tried, ch.meta.Type)
+		cheap := byLiterals
+		if ch.meta.Type == format.Int64 && enc == format.Plain {
+			cheap = byNumbers
+		}
+		for _, w := range [...]way{byMatches, cheap} {
+			tried = packing{encoding: enc, way: w}
+			body = e.compress(values, w)
 			size := len(body)
-			if !cheap {
+			if w == byMatches {
 				size += size / 32
 			}
 			if size <= least {
@@ -46,7 +59,7 @@ func (e *Encoder) page(ch *chunk, s pageShape, encode func(format.Encoding) []by
 	}
 	if p != tried {
 		values = encode(p.encoding)
-		body = e.compress(values, p, ch.meta.Type)
+		body = e.compress(values, p.way)
 	}
 	ch.packing = p
 	ch.packing.decided = s.entries-s.nulls >= minDecide
@@ -54,22 +67,29 @@ func (e *Encoder) page(ch *chunk, s pageShape, encode func(format.Encoding) []by
 }
 
 // compress gives what values are stored as: values themselves if nothing makes them smaller.
-func (e *Encoder) compress(values []byte, p packing, t format.Type) []byte {
+func (e *Encoder) compress(values []byte, w way) []byte {
 	if e.zstd == nil || len(values) < minPack {
 		return values
 	}
-	var packed []byte
-	switch {
-	case p.cheap && p.encoding == format.Plain && t == format.Int64:
-		packed = e.literals.numbers(e.packed[:0], values)
-	case p.cheap:
-		packed = e.literals.frame(e.packed[:0], values)
-	}
-	if packed == nil {
-		packed = e.zstd.EncodeAll(values, e.packed[:0])
-	}
-	if e.packed = packed; len(packed) < len(values) {
+	if packed := e.pack(values, w); len(packed) < len(values) {
 		return packed
 	}
 	return values
+}
+
+// pack compresses values.
+func (e *Encoder) pack(values []byte, w way) []byte {
+	to := e.packed[:0]
+	switch w {
+	case byLiterals:
+		e.packed = e.literals.frame(to, values)
+	case byNumbers:
+		if e.packed = e.literals.numbers(to, values); e.packed != nil {
+			break
+		}
+		fallthrough
+	default:
+		e.packed = e.zstd.EncodeAll(values, to)
+	}
+	return e.packed
 }
