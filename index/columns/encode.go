@@ -25,12 +25,16 @@ type Encoder struct {
 	packed   []byte
 	text     []byte
 	scaled   []int64
-	codes    []int32
-	offs     []uint32
-	ints     []int64
-	dict     intDict
-	level    []byte
-	defs     []byte
+	codes    []uint32 // of the page; read-only, they may be the column's
+	ints     []int64  // of the page, likewise
+	some     struct { // memory for those of a page that has rows without a value
+		codes []uint32
+		ints  []int64
+	}
+	offs  []uint32
+	dict  intDict
+	level []byte
+	defs  []byte
 }
 
 // NewEncoder makes an encoder. What it writes depends on the events alone.
@@ -128,7 +132,7 @@ func (e *Encoder) constant(ch *chunk, value string, rows int) error {
 	if err := e.dictionary(ch, &d.Dict); err != nil {
 		return err
 	}
-	e.codes = append(e.codes[:0], make([]int32, rows)...)
+	e.codes = make([]uint32, rows)
 	return e.codesPage(ch, pageShape{rows: rows, entries: rows})
 }
 
@@ -137,19 +141,25 @@ func (e *Encoder) constant(ch *chunk, value string, rows int) error {
 func (e *Encoder) encodeInts(ch *chunk, c *column, ints []int64) error {
 	ch.meta.Type = format.Int64
 	rows := len(ints)
-	nulls, low, high := intBounds(ints)
+	nulls, low, high := ch.bound(ints, BlockRows)
 	ch.meta.NumValues = int64(rows)
 	ch.meta.Statistics.NullCount = int64(nulls)
 	if nulls == rows { // a value that was taken back for the map
+		ch.bounds = format.ColumnIndex{}
 		return e.nullPage(ch, rows)
 	}
 	ch.meta.Statistics.MinValue, ch.meta.Statistics.MaxValue = int64Bytes(low), int64Bytes(high)
 	serial := c.Name == "offset" || c.Name == "line"
-	if !serial && !c.isTime() && e.dict.encode(ints, (rows-nulls)/4+1) {
+	if !serial && !c.isTime() && e.dict.encode(ints, (rows-nulls)/4+1, low, high) {
 		if err := e.dictionary(ch, &Dict{Ints: e.dict.values}); err != nil {
 			return err
 		}
-		return e.codedPages(ch, e.dict.codes, len(e.dict.values) == 1 && nulls == 0, c, ints)
+		step := BlockRows
+		if low == high && nulls == 0 {
+			step, ch.bounds = rows, format.ColumnIndex{}
+			ch.bound(ints, step)
+		}
+		return e.codedPages(ch, e.dict.codes, step, nulls > 0, false)
 	}
 	encodings := []format.Encoding{format.DeltaBinaryPacked, format.Plain}
 	if serial {
@@ -157,11 +167,18 @@ func (e *Encoder) encodeInts(ch *chunk, c *column, ints []int64) error {
 	}
 	for first := 0; first < rows; first += BlockRows {
 		page := ints[first:min(first+BlockRows, rows)]
-		shape := e.intShape(first, page, c)
+		shape := pageShape{first: first, rows: len(page), entries: len(page)}
+		e.ints = page
+		if nulls > 0 {
+			e.ints, e.level = present(e.some.ints, page, absent, e.level)
+			e.some.ints = e.ints
+		}
+		if shape.nulls = len(page) - len(e.ints); !required(c.Name) {
+			shape.defs = e.presence(shape)
+		}
 		if err := e.page(ch, shape, e.packInts, encodings...); err != nil {
 			return err
 		}
-		ch.bound(page)
 	}
 	return nil
 }
@@ -181,14 +198,7 @@ func (e *Encoder) packInts(enc format.Encoding) []byte {
 // encodeText writes a text column: with a dictionary unless that would be larger.
 func (e *Encoder) encodeText(ch *chunk, c *column, rows int) error {
 	ch.meta.Type = format.ByteArray
-	nulls, size := 0, 0
-	for _, code := range c.codes {
-		if code == Null {
-			nulls++
-		} else {
-			size += int(c.dict.offs[code+1] - c.dict.offs[code])
-		}
-	}
+	nulls := rows - c.values
 	ch.meta.NumValues = int64(rows)
 	ch.meta.Statistics.NullCount = int64(nulls)
 	if nulls == rows {
@@ -197,16 +207,19 @@ func (e *Encoder) encodeText(ch *chunk, c *column, rows int) error {
 	if c.Bloom {
 		ch.bloom = bloomOf(&c.dict.Dict)
 	}
-	if c.dict.pays(rows-nulls, size) {
+	if c.dict.pays(c.values, c.size) {
 		if err := e.dictionary(ch, &c.dict.Dict); err != nil {
 			return err
 		}
-		return e.codedPages(ch, c.codes, c.dict.Len() == 1 && nulls == 0, c, nil)
+		step := BlockRows
+		if c.dict.Len() == 1 && nulls == 0 {
+			step = rows
+		}
+		return e.codedPages(ch, c.codes, step, nulls > 0, false)
 	}
 	for first := 0; first < rows; first += BlockRows {
-		page := c.codes[first:min(first+BlockRows, rows)]
-		shape := e.codeShape(first, page)
-		pack := func(enc format.Encoding) []byte { return e.packText(&c.dict.Dict, page, enc) }
+		shape := e.codeShape(first, c.codes[first:min(first+BlockRows, rows)], nulls > 0)
+		pack := func(enc format.Encoding) []byte { return e.packText(&c.dict.Dict, e.codes, enc) }
 		if err := e.page(ch, shape, pack, format.DeltaLengthByteArray, format.Plain); err != nil {
 			return err
 		}
@@ -221,24 +234,15 @@ func (d *textDict) pays(values, size int) bool {
 	return !d.unique && len(d.data)+4*d.Len()+values*width/8 < size+values
 }
 
-// codedPages writes the pages of codes that follow a dictionary, or a single
-// page if all rows are the same. ints are the values of a number column.
-func (e *Encoder) codedPages(ch *chunk, codes []uint32, constant bool, c *column, ints []int64) error {
-	step := BlockRows
-	if constant {
-		step = len(codes)
-	}
+// codedPages writes the pages of codes that follow a dictionary, of step rows each.
+func (e *Encoder) codedPages(ch *chunk, codes []uint32, step int, nulls, required bool) error {
 	for first := 0; first < len(codes); first += step {
-		page := codes[first:min(first+step, len(codes))]
-		shape := e.codeShape(first, page)
-		if required(c.Name) {
+		shape := e.codeShape(first, codes[first:min(first+step, len(codes))], nulls)
+		if required {
 			shape.defs = nil
 		}
 		if err := e.codesPage(ch, shape); err != nil {
 			return err
-		}
-		if ints != nil {
-			ch.bound(ints[first : first+len(page)])
 		}
 	}
 	return nil
@@ -246,21 +250,18 @@ func (e *Encoder) codedPages(ch *chunk, codes []uint32, constant bool, c *column
 
 // codesPage writes the page of e.codes.
 func (e *Encoder) codesPage(ch *chunk, shape pageShape) (err error) {
-	if e.vals, err = packCodes(e.vals[:0], e.codes); err != nil {
+	if e.vals, err = packCodes(e.vals[:0], signed(e.codes)); err != nil {
 		return err
 	}
 	pack := func(format.Encoding) []byte { return e.vals }
 	return e.page(ch, shape, pack, format.RLEDictionary)
 }
 
-// packText gives the values of a page with their lengths in front: of each, or of
+// packText gives the values of some codes with their lengths in front: of each, or of
 // all together.
 func (e *Encoder) packText(d *Dict, codes []uint32, enc format.Encoding) []byte {
 	e.vals, e.text, e.offs = e.vals[:0], e.text[:0], append(e.offs[:0], 0)
 	for _, code := range codes {
-		if code == Null {
-			continue
-		}
 		b := d.data[d.offs[code]:d.offs[code+1]]
 		if enc == format.Plain {
 			e.vals = append(binary.LittleEndian.AppendUint32(e.vals, uint32(len(b))), b...)
@@ -287,37 +288,33 @@ func (e *Encoder) nullPage(ch *chunk, rows int) error {
 	return e.dataPage(ch, shape, nil, nil, format.Plain)
 }
 
-// intShape describes a page of numbers, whose values it leaves in e.ints.
-func (e *Encoder) intShape(first int, page []int64, c *column) pageShape {
+// codeShape describes a page of codes, of which it leaves those of values in e.codes.
+func (e *Encoder) codeShape(first int, page []uint32, nulls bool) pageShape {
 	s := pageShape{first: first, rows: len(page), entries: len(page)}
-	e.ints, e.level = e.ints[:0], sized(e.level, len(page))
-	for i, v := range page {
-		e.level[i] = 0
-		if v != absent {
-			e.level[i] = 1
-			e.ints = append(e.ints, v)
-		}
-	}
-	if s.nulls = len(page) - len(e.ints); !required(c.Name) {
-		s.defs = e.presence(s)
-	}
-	return s
-}
-
-// codeShape describes a page of codes, which it leaves in e.codes.
-func (e *Encoder) codeShape(first int, page []uint32) pageShape {
-	s := pageShape{first: first, rows: len(page), entries: len(page)}
-	e.codes, e.level = e.codes[:0], sized(e.level, len(page))
-	for i, c := range page {
-		e.level[i] = 0
-		if c != Null {
-			e.level[i] = 1
-			e.codes = append(e.codes, int32(c))
-		}
+	e.codes = page
+	if nulls {
+		e.codes, e.level = present(e.some.codes, page, Null, e.level)
+		e.some.codes = e.codes
 	}
 	s.nulls = len(page) - len(e.codes)
 	s.defs = e.presence(s)
 	return s
+}
+
+// present gives the values of a page that are not null, and for each row a level that says
+// whether it is one. That is decided without a branch, which nobody could foretell.
+func present[T int64 | uint32](to, page []T, null T, level []byte) ([]T, []byte) {
+	to, level = slices.Grow(to[:0], len(page))[:len(page)], sized(level, len(page))
+	n := 0
+	for i, v := range page {
+		has := byte(1)
+		if v == null {
+			has = 0
+		}
+		to[n], level[i] = v, has
+		n += int(has)
+	}
+	return to[:n], level
 }
 
 // presence encodes e.level, which rows of a page have a value. It is valid until
@@ -411,28 +408,38 @@ func (c *chunk) encoding(enc format.Encoding) {
 	}
 }
 
-// bound notes the smallest and the largest value of a page of numbers.
-func (c *chunk) bound(page []int64) {
-	nulls, low, high := intBounds(page)
+// bound notes the smallest and the largest number of each page of step rows, and gives
+// those of all rows.
+func (c *chunk) bound(ints []int64, step int) (nulls int, low, high int64) {
+	low, high = math.MaxInt64, math.MinInt64
 	b := &c.bounds
-	b.NullPages = append(b.NullPages, nulls == len(page))
-	b.NullCounts = append(b.NullCounts, int64(nulls))
-	if nulls == len(page) {
-		b.MinValues, b.MaxValues = append(b.MinValues, []byte{}), append(b.MaxValues, []byte{})
-		return
+	for first := 0; first < len(ints); first += step {
+		page := ints[first:min(first+step, len(ints))]
+		n, least, most := intBounds(page)
+		nulls, low, high = nulls+n, min(low, least), max(high, most)
+		b.NullPages = append(b.NullPages, n == len(page))
+		b.NullCounts = append(b.NullCounts, int64(n))
+		if n == len(page) {
+			b.MinValues, b.MaxValues = append(b.MinValues, []byte{}), append(b.MaxValues, []byte{})
+		} else {
+			b.MinValues, b.MaxValues = append(b.MinValues, int64Bytes(least)), append(b.MaxValues, int64Bytes(most))
+		}
 	}
-	b.MinValues, b.MaxValues = append(b.MinValues, int64Bytes(low)), append(b.MaxValues, int64Bytes(high))
+	return nulls, low, high
 }
 
-// intBounds finds the smallest and the largest present value.
+// intBounds finds the smallest and the largest present value. Absent is the smallest
+// number, and less one the largest, so that neither comparison has to ask for it.
 func intBounds(ints []int64) (nulls int, low, high int64) {
 	low, high = math.MaxInt64, math.MinInt64
 	for _, v := range ints {
+		low, high = min(low, v-1), max(high, v)
 		if v == absent {
 			nulls++
-			continue
 		}
-		low, high = min(low, v), max(high, v)
+	}
+	if nulls < len(ints) {
+		low++
 	}
 	return nulls, low, high
 }

@@ -67,10 +67,7 @@ func (e *Encoder) mapPages(c *chunk, at, codes []uint32, dict *textDict, rows in
 		c.meta.Statistics.NullCount += int64(s.nulls)
 		var err error
 		if coded {
-			e.codes = e.codes[:0]
-			for _, code := range codes[from:to] {
-				e.codes = append(e.codes, int32(code))
-			}
+			e.codes = codes[from:to]
 			err = e.codesPage(c, s)
 		} else {
 			pack := func(enc format.Encoding) []byte { return e.packText(&dict.Dict, codes[from:to], enc) }
