@@ -45,6 +45,8 @@ func (c *column) reset() {
 // isTime says whether the numbers are times, which are kept in the segment's unit.
 func (c *column) isTime() bool { return c.Field != nil && c.Field.Type == firetrail.TypeTime }
 
+func (c *column) isAddr() bool { return c.Field != nil && c.Field.Addr != nil }
+
 // rows is the number of rows up to the last one with a value.
 func (c *column) rows() int { return len(c.codes) + len(c.ints) }
 
@@ -82,8 +84,7 @@ func (c *column) putText(row int, s string) {
 	d := c.dict
 	if d.unique || c.text != s || c.last == Null {
 		c.last = d.code(s)
-		c.text = d.Value(c.last)
-		c.width = len(c.text)
+		c.text, c.width = d.Value(c.last), len(s)
 	}
 	c.putCode()
 	if row%BlockRows == 0 && row > 0 && 4*d.Len() > 3*row {

@@ -52,7 +52,7 @@ type textDict struct {
 	Dict
 	table
 	unique bool
-	binary bool // some value is no UTF-8
+	binary bool // some value is no UTF-8: known once encoded
 	seed   maphash.Seed
 	key    uint64 // secret of the hash of short texts
 }
@@ -125,8 +125,27 @@ func load32(s string) uint64 {
 func (d *textDict) append(s string) uint32 {
 	d.data = append(d.data, s...)
 	d.offs = append(d.offs, uint32(len(d.data)))
-	d.binary = d.binary || !utf8.ValidString(s)
 	return uint32(len(d.offs) - 2)
+}
+
+// valid reports whether all values are UTF-8. Mostly all are ASCII.
+func (d *Dict) valid() bool {
+	b, high := d.data, uint64(0)
+	for ; len(b) >= 8; b = b[8:] {
+		high |= binary.LittleEndian.Uint64(b)
+	}
+	for _, c := range b {
+		high |= uint64(c)
+	}
+	if high&0x8080808080808080 == 0 {
+		return true
+	}
+	for i := range d.Len() {
+		if !utf8.ValidString(d.Value(uint32(i))) {
+			return false
+		}
+	}
+	return true
 }
 
 // addr finds or makes the code of an address; a dictionary holds either

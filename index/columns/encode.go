@@ -204,6 +204,7 @@ func (e *Encoder) encodeText(ch *chunk, c *column, rows int) error {
 	if nulls == rows {
 		return e.nullPage(ch, rows)
 	}
+	c.dict.binary = !c.isAddr() && !c.dict.valid()
 	if c.Bloom {
 		ch.bloom = bloomOf(&c.dict.Dict)
 	}
@@ -429,17 +430,22 @@ func (c *chunk) bound(ints []int64, step int) (nulls int, low, high int64) {
 }
 
 // intBounds finds the smallest and the largest present value. Absent is the smallest
-// number, and less one the largest, so that neither comparison has to ask for it.
+// number: it is looked for only where it is found.
 func intBounds(ints []int64) (nulls int, low, high int64) {
 	low, high = math.MaxInt64, math.MinInt64
 	for _, v := range ints {
-		low, high = min(low, v-1), max(high, v)
+		low, high = min(low, v), max(high, v)
+	}
+	if low != absent {
+		return 0, low, high
+	}
+	low = math.MaxInt64
+	for _, v := range ints {
 		if v == absent {
 			nulls++
+		} else {
+			low = min(low, v)
 		}
-	}
-	if nulls < len(ints) {
-		low++
 	}
 	return nulls, low, high
 }

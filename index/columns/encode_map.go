@@ -23,6 +23,7 @@ func (e *Encoder) encodeMap(ch []chunk, m *mapColumn, rows int) error {
 			}
 			continue
 		}
+		part.dict.binary = !part.dict.valid()
 		size := 0
 		for _, code := range part.codes {
 			size += int(part.dict.offs[code+1] - part.dict.offs[code])
