@@ -256,10 +256,11 @@ func (c *column) spreadInts(row int, p unsafe.Pointer, n int) {
 // same order: the column after the one before is tried first.
 func (g *Group) fields(row int, fields []firetrail.Field) {
 	at := len(firetrail.Fields) + 2
-	for _, f := range fields {
+	for i := range fields {
+		f := &fields[i]
 		if at >= len(g.columns) || !g.columns[at].named(f.Name) {
 			if at = g.column(f.Name); at < 0 {
-				g.rest.put(row, f)
+				g.rest.put(row, *f)
 				at = len(firetrail.Fields) + 2
 				continue
 			}

@@ -28,8 +28,14 @@ const (
 	minDecide = 1024 // rows
 )
 
-// page writes a page in the smallest of some encodings. Looking for matches has to save
-// a little more than nothing, since it takes several times as long.
+// Looking for matches takes several times as long as doing without. It has to save a share
+// of the size: more of texts, which are long, and without a dictionary mostly random ids.
+const (
+	worth     = 32
+	worthText = 12
+)
+
+// page writes a page in the smallest of some encodings.
 func (e *Encoder) page(ch *chunk, s pageShape, encode func(format.Encoding) []byte, encodings ...format.Encoding) error {
 	p := ch.packing
 	if p.decided {
@@ -49,8 +55,12 @@ func (e *Encoder) page(ch *chunk, s pageShape, encode func(format.Encoding) []by
 			tried = packing{encoding: enc, way: w}
 			body = e.compress(values, w)
 			size := len(body)
-			if w == byMatches {
-				size += size / 32
+			switch {
+			case w != byMatches:
+			case ch.meta.Type == format.ByteArray && enc != format.RLEDictionary:
+				size += size / worthText
+			default:
+				size += size / worth
 			}
 			if size <= least {
 				least, p = size, tried
