@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
+	"github.com/parquet-go/parquet-go/format"
 )
 
 // samples are bytes of the kinds that pages hold: of one value, of few, of many, even
@@ -219,6 +220,40 @@ func TestValid(t *testing.T) {
 		}
 		if d.valid() != c.valid {
 			t.Errorf("%q: %v", c.values, d.valid())
+		}
+	}
+}
+
+// TestEmptyPage wants a page without values to be plain, whatever the others are: other
+// readers look for the head of a dictionary's codes even where none follow.
+func TestEmptyPage(t *testing.T) {
+	evs := conns(2 * BlockRows)
+	for i := range evs[BlockRows:] {
+		ev := &evs[BlockRows+i]
+		ev.Service, ev.BytesOut, ev.Duration, ev.End = "", absent, absent, absent
+	}
+	s, err := Open(write(t, t.TempDir(), evs)[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	r := s.NewReader()
+	defer r.Close()
+	for _, name := range []string{"service", "bytes_out", "duration"} {
+		column, ok := s.Column(name)
+		if !ok {
+			t.Fatal(name)
+		}
+		idx, err := s.index(chunkID{0, column})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h, _, err := r.readPage(idx.pages[1].offset, idx.pages[1].size)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h.encoding != format.Plain || h.nulls != BlockRows {
+			t.Errorf("%s: encoding %v, %d nulls", name, h.encoding, h.nulls)
 		}
 	}
 }

@@ -35,8 +35,12 @@ const (
 	worthText = 12
 )
 
-// page writes a page in the smallest of some encodings.
+// page writes a page in the smallest of some encodings; one without any value is plain,
+// for others have a head, which DuckDB reads without asking whether there are values.
 func (e *Encoder) page(ch *chunk, s pageShape, encode func(format.Encoding) []byte, encodings ...format.Encoding) error {
+	if s.nulls == s.entries {
+		return e.dataPage(ch, s, nil, nil, format.Plain)
+	}
 	p := ch.packing
 	if p.decided {
 		values := encode(p.encoding)
