@@ -19,7 +19,11 @@ type column struct {
 	ints  []int64  // Int
 	last  uint32   // code of the value before, most often the next one too; Null: none
 	text  string   // that value, in the dictionary's memory
+	width int      // its bytes
 	used  bool     // some row has a value
+
+	values int // Text: rows that have one
+	size   int // bytes of those
 }
 
 func newColumn(info Info) *column {
@@ -32,6 +36,7 @@ func newColumn(info Info) *column {
 
 func (c *column) reset() {
 	c.codes, c.ints, c.last, c.used = c.codes[:0], c.ints[:0], Null, false
+	c.values, c.size = 0, 0
 	if c.dict != nil {
 		c.dict.reset()
 	}
@@ -39,6 +44,8 @@ func (c *column) reset() {
 
 // isTime says whether the numbers are times, which are kept in the segment's unit.
 func (c *column) isTime() bool { return c.Field != nil && c.Field.Type == firetrail.TypeTime }
+
+func (c *column) isAddr() bool { return c.Field != nil && c.Field.Addr != nil }
 
 // rows is the number of rows up to the last one with a value.
 func (c *column) rows() int { return len(c.codes) + len(c.ints) }
@@ -60,7 +67,12 @@ func (c *column) cut(rows int) {
 	if c.Type == Int {
 		c.ints = c.ints[:min(rows, len(c.ints))]
 	} else {
-		c.codes = c.codes[:min(rows, len(c.codes))]
+		for n := len(c.codes) - 1; n >= rows; n-- {
+			if code := c.codes[n]; code != Null {
+				c.values, c.size = c.values-1, c.size-len(c.dict.Value(code))
+			}
+			c.codes = c.codes[:n]
+		}
 	}
 }
 
@@ -72,7 +84,7 @@ func (c *column) putText(row int, s string) {
 	d := c.dict
 	if d.unique || c.text != s || c.last == Null {
 		c.last = d.code(s)
-		c.text = d.Value(c.last)
+		c.text, c.width = d.Value(c.last), len(s)
 	}
 	c.putCode()
 	if row%BlockRows == 0 && row > 0 && 4*d.Len() > 3*row {
@@ -86,6 +98,7 @@ func (c *column) putAddr(row int, a netip.Addr) {
 	}
 	if d := c.dict; int(c.last) >= len(d.addrs) || d.addrs[c.last] != a {
 		c.last = d.addr(a)
+		c.width = int(d.offs[c.last+1] - d.offs[c.last])
 	}
 	c.putCode()
 }
@@ -96,6 +109,7 @@ func (c *column) putCode() {
 		c.codes = slices.Grow(c.codes, max(stride, len(c.codes))) // slices that grow by less copy more
 	}
 	c.codes, c.used = append(c.codes, c.last), true
+	c.values, c.size = c.values+1, c.size+c.width
 }
 
 func (c *column) putInt(row int, n int64) {

@@ -1,6 +1,9 @@
 package columns
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // Columns that follow from others are not stored where they do: the end of a
 // record that gives its start and duration, and the length of a record that is followed
@@ -50,11 +53,16 @@ func (e *Encoder) inUnits(c *column) []int64 {
 	if c.Unit == 1 {
 		return c.ints
 	}
-	e.scaled = append(e.scaled[:0], c.ints...)
-	for i, t := range e.scaled {
-		if t != absent {
-			e.scaled[i] = t / c.Unit
+	e.scaled = slices.Grow(e.scaled[:0], len(c.ints))[:len(c.ints)]
+	for i, t := range c.ints {
+		switch { // divisions by constants are multiplications
+		case t == absent:
+		case c.Unit == 1e3:
+			t /= 1e3
+		default:
+			t /= 1e6
 		}
+		e.scaled[i] = t
 	}
 	return e.scaled
 }

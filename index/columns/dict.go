@@ -6,6 +6,7 @@ import (
 	"math/bits"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -51,7 +52,7 @@ type textDict struct {
 	Dict
 	table
 	unique bool
-	binary bool // some value is no UTF-8
+	binary bool // some value is no UTF-8: known once encoded
 	seed   maphash.Seed
 	key    uint64 // secret of the hash of short texts
 }
@@ -124,8 +125,27 @@ func load32(s string) uint64 {
 func (d *textDict) append(s string) uint32 {
 	d.data = append(d.data, s...)
 	d.offs = append(d.offs, uint32(len(d.data)))
-	d.binary = d.binary || !utf8.ValidString(s)
 	return uint32(len(d.offs) - 2)
+}
+
+// valid reports whether all values are UTF-8. Mostly all are ASCII.
+func (d *Dict) valid() bool {
+	b, high := d.data, uint64(0)
+	for ; len(b) >= 8; b = b[8:] {
+		high |= binary.LittleEndian.Uint64(b)
+	}
+	for _, c := range b {
+		high |= uint64(c)
+	}
+	if high&0x8080808080808080 == 0 {
+		return true
+	}
+	for i := range d.Len() {
+		if !utf8.ValidString(d.Value(uint32(i))) {
+			return false
+		}
+	}
+	return true
 }
 
 // addr finds or makes the code of an address; a dictionary holds either
@@ -150,43 +170,92 @@ func (d *textDict) addr(a netip.Addr) uint32 {
 	return d.add(i, h)
 }
 
-// intDict gives codes to numbers.
+// intDict gives codes to numbers, in the order of first sight.
 type intDict struct {
-	table
 	values []int64
-	codes  []uint32
+	codes  []uint32 // of the rows
+	slots  []uint32 // code+1, 0 is free
 }
 
-// encode gives codes to the present values of a column; ok is false once there
-// are more than limit different ones.
-func (d *intDict) encode(values []int64, limit int) (ok bool) {
-	d.table.reset()
-	d.values, d.codes = d.values[:0], d.codes[:0]
-	for n, v := range values {
-		if n > 0 && v == values[n-1] {
-			d.codes = append(d.codes, d.codes[n-1])
-			continue
+// maxRange bounds the distance of numbers that are found by a place of their own.
+const maxRange = 1 << 16
+
+// encode gives codes to the present values of a column, which are from low to high;
+// ok is false once there are more than limit different ones.
+func (d *intDict) encode(values []int64, limit int, low, high int64) (ok bool) {
+	d.values = d.values[:0]
+	d.codes = slices.Grow(d.codes[:0], len(values))[:len(values)]
+	if n := uint64(high) - uint64(low); n < maxRange {
+		return d.placed(values, limit, low, int(n)+1)
+	}
+	return d.hashed(values, limit)
+}
+
+// placed finds each of n numbers in a slot of its own.
+func (d *intDict) placed(values []int64, limit int, low int64, n int) (ok bool) {
+	slots := d.clear(n)
+	for row, v := range values {
+		next := uint32(0) // less one it is Null
+		if v != absent {
+			next = slots[v-low]
+			if next == 0 {
+				if len(d.values) == limit {
+					return false
+				}
+				d.values = append(d.values, v)
+				next = uint32(len(d.values))
+				slots[v-low] = next
+			}
 		}
+		d.codes[row] = next - 1
+	}
+	return true
+}
+
+// hashed finds numbers by open addressing.
+func (d *intDict) hashed(values []int64, limit int) (ok bool) {
+	slots := d.clear(1 << 10)
+	mask := uint32(len(slots) - 1)
+	for row, v := range values {
 		if v == absent {
-			d.codes = append(d.codes, Null)
+			d.codes[row] = Null
 			continue
 		}
-		d.grow()
-		hi, lo := bits.Mul64(uint64(v)^0x9e3779b97f4a7c15, 0xd6e8feb86659fd93)
-		h := uint32((hi ^ lo) >> 7)
-		mask := uint32(len(d.slots) - 1)
-		i := h & mask
-		for d.slots[i] != 0 && d.values[d.slots[i]-1] != v {
+		i := hashInt(v) & mask
+		for slots[i] != 0 && d.values[slots[i]-1] != v {
 			i = (i + 1) & mask
 		}
-		if d.slots[i] == 0 {
+		if slots[i] == 0 {
 			if len(d.values) == limit {
 				return false
 			}
 			d.values = append(d.values, v)
-			d.add(i, h)
+			slots[i] = uint32(len(d.values))
 		}
-		d.codes = append(d.codes, d.slots[i]-1)
+		d.codes[row] = slots[i] - 1
+		if 2*len(d.values) > len(slots) {
+			slots = d.clear(2 * len(slots))
+			mask = uint32(len(slots) - 1)
+			for code, v := range d.values {
+				i := hashInt(v) & mask
+				for slots[i] != 0 {
+					i = (i + 1) & mask
+				}
+				slots[i] = uint32(code) + 1
+			}
+		}
 	}
 	return true
+}
+
+// clear gives n free slots.
+func (d *intDict) clear(n int) []uint32 {
+	d.slots = slices.Grow(d.slots[:0], n)[:n]
+	clear(d.slots)
+	return d.slots
+}
+
+func hashInt(v int64) uint32 {
+	hi, lo := bits.Mul64(uint64(v)^0x9e3779b97f4a7c15, 0xd6e8feb86659fd93)
+	return uint32((hi ^ lo) >> 7)
 }

@@ -18,18 +18,23 @@ import (
 
 // Encoder encodes groups; one goroutine uses it at a time.
 type Encoder struct {
-	zstd   *zstd.Encoder // nil: nothing is compressed
-	header thriftWriter
-	vals   []byte
-	packed []byte
-	text   []byte
-	scaled []int64
-	codes  []int32
-	offs   []uint32
-	ints   []int64
-	dict   intDict
-	level  []byte
-	defs   []byte
+	zstd     *zstd.Encoder // nil: nothing is compressed
+	literals literals
+	header   thriftWriter
+	vals     []byte
+	packed   []byte
+	text     []byte
+	scaled   []int64
+	codes    []uint32 // of the page; read-only, they may be the column's
+	ints     []int64  // of the page, likewise
+	some     struct { // memory for those of a page that has rows without a value
+		codes []uint32
+		ints  []int64
+	}
+	offs  []uint32
+	dict  intDict
+	level []byte
+	defs  []byte
 }
 
 // NewEncoder makes an encoder. What it writes depends on the events alone.
@@ -60,6 +65,7 @@ func (w *thriftWriter) encode(v any) ([]byte, error) {
 // is written.
 type chunk struct {
 	data    []byte
+	packing packing
 	meta    format.ColumnMetaData
 	offsets format.OffsetIndex
 	bounds  format.ColumnIndex // of Int columns
@@ -126,7 +132,7 @@ func (e *Encoder) constant(ch *chunk, value string, rows int) error {
 	if err := e.dictionary(ch, &d.Dict); err != nil {
 		return err
 	}
-	e.codes = append(e.codes[:0], make([]int32, rows)...)
+	e.codes = make([]uint32, rows)
 	return e.codesPage(ch, pageShape{rows: rows, entries: rows})
 }
 
@@ -135,58 +141,56 @@ func (e *Encoder) constant(ch *chunk, value string, rows int) error {
 func (e *Encoder) encodeInts(ch *chunk, c *column, ints []int64) error {
 	ch.meta.Type = format.Int64
 	rows := len(ints)
-	nulls, low, high := intBounds(ints)
+	nulls, low, high := ch.bound(ints, BlockRows)
 	ch.meta.NumValues = int64(rows)
 	ch.meta.Statistics.NullCount = int64(nulls)
 	if nulls == rows { // a value that was taken back for the map
+		ch.bounds = format.ColumnIndex{}
 		return e.nullPage(ch, rows)
 	}
 	ch.meta.Statistics.MinValue, ch.meta.Statistics.MaxValue = int64Bytes(low), int64Bytes(high)
 	serial := c.Name == "offset" || c.Name == "line"
-	if !serial && !c.isTime() && e.dict.encode(ints, (rows-nulls)/4+1) {
+	if !serial && !c.isTime() && e.dict.encode(ints, (rows-nulls)/4+1, low, high) {
 		if err := e.dictionary(ch, &Dict{Ints: e.dict.values}); err != nil {
 			return err
 		}
-		return e.codedPages(ch, e.dict.codes, len(e.dict.values) == 1 && nulls == 0, c, ints)
+		step := BlockRows
+		if low == high && nulls == 0 {
+			step, ch.bounds = rows, format.ColumnIndex{}
+			ch.bound(ints, step)
+		}
+		return e.codedPages(ch, e.dict.codes, step, nulls > 0, false)
 	}
-	enc := format.DeltaBinaryPacked
+	encodings := []format.Encoding{format.DeltaBinaryPacked, format.Plain}
+	if serial {
+		encodings = encodings[:1]
+	}
 	for first := 0; first < rows; first += BlockRows {
 		page := ints[first:min(first+BlockRows, rows)]
-		shape := e.intShape(first, page, c)
-		if first == 0 && !serial {
-			enc = e.choose()
+		shape := pageShape{first: first, rows: len(page), entries: len(page)}
+		e.ints = page
+		if nulls > 0 {
+			e.ints, e.level = present(e.some.ints, page, absent, e.level)
+			e.some.ints = e.ints
 		}
-		if err := e.dataPage(ch, shape, e.packInts(e.ints, enc), enc); err != nil {
+		if shape.nulls = len(page) - len(e.ints); !required(c.Name) {
+			shape.defs = e.presence(shape)
+		}
+		if err := e.page(ch, shape, e.packInts, encodings...); err != nil {
 			return err
 		}
-		ch.bound(page)
 	}
 	return nil
 }
 
-// choose compares two encodings of the numbers of a page.
-func (e *Encoder) choose() format.Encoding {
-	if e.packedSize(e.packInts(e.ints, format.DeltaBinaryPacked)) <= e.packedSize(e.packInts(e.ints, format.Plain)) {
-		return format.DeltaBinaryPacked
-	}
-	return format.Plain
-}
-
-func (e *Encoder) packedSize(b []byte) int {
-	e.packed = e.zstd.EncodeAll(b, e.packed[:0])
-	return len(e.packed)
-}
-
-func (e *Encoder) packInts(ints []int64, enc format.Encoding) []byte {
+// packInts gives e.ints in an encoding.
+func (e *Encoder) packInts(enc format.Encoding) []byte {
 	e.vals = e.vals[:0]
-	if enc == format.Plain {
-		for _, v := range ints {
-			e.vals = binary.LittleEndian.AppendUint64(e.vals, uint64(v))
-		}
-		return e.vals
-	}
-	if len(ints) > 0 {
-		e.vals, _ = new(delta.BinaryPackedEncoding).EncodeInt64(e.vals, ints)
+	switch {
+	case enc == format.Plain:
+		e.vals = plainBytes(e.vals, e.ints)
+	case len(e.ints) > 0:
+		e.vals, _ = new(delta.BinaryPackedEncoding).EncodeInt64(e.vals, e.ints)
 	}
 	return e.vals
 }
@@ -194,36 +198,30 @@ func (e *Encoder) packInts(ints []int64, enc format.Encoding) []byte {
 // encodeText writes a text column: with a dictionary unless that would be larger.
 func (e *Encoder) encodeText(ch *chunk, c *column, rows int) error {
 	ch.meta.Type = format.ByteArray
-	nulls, size := 0, 0
-	for _, code := range c.codes {
-		if code == Null {
-			nulls++
-		} else {
-			size += int(c.dict.offs[code+1] - c.dict.offs[code])
-		}
-	}
+	nulls := rows - c.values
 	ch.meta.NumValues = int64(rows)
 	ch.meta.Statistics.NullCount = int64(nulls)
 	if nulls == rows {
 		return e.nullPage(ch, rows)
 	}
+	c.dict.binary = !c.isAddr() && !c.dict.valid()
 	if c.Bloom {
 		ch.bloom = bloomOf(&c.dict.Dict)
 	}
-	if c.dict.pays(rows-nulls, size) {
+	if c.dict.pays(c.values, c.size) {
 		if err := e.dictionary(ch, &c.dict.Dict); err != nil {
 			return err
 		}
-		return e.codedPages(ch, c.codes, c.dict.Len() == 1 && nulls == 0, c, nil)
-	}
-	enc := format.DeltaLengthByteArray
-	for first := 0; first < rows; first += BlockRows {
-		page := c.codes[first:min(first+BlockRows, rows)]
-		shape := e.codeShape(first, page)
-		if first == 0 && e.packedSize(e.packText(&c.dict.Dict, page, format.Plain)) < e.packedSize(e.packText(&c.dict.Dict, page, enc)) {
-			enc = format.Plain
+		step := BlockRows
+		if c.dict.Len() == 1 && nulls == 0 {
+			step = rows
 		}
-		if err := e.dataPage(ch, shape, e.packText(&c.dict.Dict, page, enc), enc); err != nil {
+		return e.codedPages(ch, c.codes, step, nulls > 0, false)
+	}
+	for first := 0; first < rows; first += BlockRows {
+		shape := e.codeShape(first, c.codes[first:min(first+BlockRows, rows)], nulls > 0)
+		pack := func(enc format.Encoding) []byte { return e.packText(&c.dict.Dict, e.codes, enc) }
+		if err := e.page(ch, shape, pack, format.DeltaLengthByteArray, format.Plain); err != nil {
 			return err
 		}
 	}
@@ -237,24 +235,15 @@ func (d *textDict) pays(values, size int) bool {
 	return !d.unique && len(d.data)+4*d.Len()+values*width/8 < size+values
 }
 
-// codedPages writes the pages of codes that follow a dictionary, or a single
-// page if all rows are the same. ints are the values of a number column.
-func (e *Encoder) codedPages(ch *chunk, codes []uint32, constant bool, c *column, ints []int64) error {
-	step := BlockRows
-	if constant {
-		step = len(codes)
-	}
+// codedPages writes the pages of codes that follow a dictionary, of step rows each.
+func (e *Encoder) codedPages(ch *chunk, codes []uint32, step int, nulls, required bool) error {
 	for first := 0; first < len(codes); first += step {
-		page := codes[first:min(first+step, len(codes))]
-		shape := e.codeShape(first, page)
-		if required(c.Name) {
+		shape := e.codeShape(first, codes[first:min(first+step, len(codes))], nulls)
+		if required {
 			shape.defs = nil
 		}
 		if err := e.codesPage(ch, shape); err != nil {
 			return err
-		}
-		if ints != nil {
-			ch.bound(ints[first : first+len(page)])
 		}
 	}
 	return nil
@@ -262,20 +251,18 @@ func (e *Encoder) codedPages(ch *chunk, codes []uint32, constant bool, c *column
 
 // codesPage writes the page of e.codes.
 func (e *Encoder) codesPage(ch *chunk, shape pageShape) (err error) {
-	if e.vals, err = packCodes(e.vals[:0], e.codes); err != nil {
+	if e.vals, err = packCodes(e.vals[:0], signed(e.codes)); err != nil {
 		return err
 	}
-	return e.dataPage(ch, shape, e.vals, format.RLEDictionary)
+	pack := func(format.Encoding) []byte { return e.vals }
+	return e.page(ch, shape, pack, format.RLEDictionary)
 }
 
-// packText gives the values of a page with their lengths in front: of each, or of
+// packText gives the values of some codes with their lengths in front: of each, or of
 // all together.
 func (e *Encoder) packText(d *Dict, codes []uint32, enc format.Encoding) []byte {
 	e.vals, e.text, e.offs = e.vals[:0], e.text[:0], append(e.offs[:0], 0)
 	for _, code := range codes {
-		if code == Null {
-			continue
-		}
 		b := d.data[d.offs[code]:d.offs[code+1]]
 		if enc == format.Plain {
 			e.vals = append(binary.LittleEndian.AppendUint32(e.vals, uint32(len(b))), b...)
@@ -299,40 +286,36 @@ func (e *Encoder) nullPage(ch *chunk, rows int) error {
 		ch.bounds.MaxValues = append(ch.bounds.MaxValues, []byte{})
 		ch.bounds.NullCounts = append(ch.bounds.NullCounts, int64(rows))
 	}
-	return e.dataPage(ch, shape, nil, format.Plain)
+	return e.dataPage(ch, shape, nil, nil, format.Plain)
 }
 
-// intShape describes a page of numbers, whose values it leaves in e.ints.
-func (e *Encoder) intShape(first int, page []int64, c *column) pageShape {
+// codeShape describes a page of codes, of which it leaves those of values in e.codes.
+func (e *Encoder) codeShape(first int, page []uint32, nulls bool) pageShape {
 	s := pageShape{first: first, rows: len(page), entries: len(page)}
-	e.ints, e.level = e.ints[:0], sized(e.level, len(page))
-	for i, v := range page {
-		e.level[i] = 0
-		if v != absent {
-			e.level[i] = 1
-			e.ints = append(e.ints, v)
-		}
-	}
-	if s.nulls = len(page) - len(e.ints); !required(c.Name) {
-		s.defs = e.presence(s)
-	}
-	return s
-}
-
-// codeShape describes a page of codes, which it leaves in e.codes.
-func (e *Encoder) codeShape(first int, page []uint32) pageShape {
-	s := pageShape{first: first, rows: len(page), entries: len(page)}
-	e.codes, e.level = e.codes[:0], sized(e.level, len(page))
-	for i, c := range page {
-		e.level[i] = 0
-		if c != Null {
-			e.level[i] = 1
-			e.codes = append(e.codes, int32(c))
-		}
+	e.codes = page
+	if nulls {
+		e.codes, e.level = present(e.some.codes, page, Null, e.level)
+		e.some.codes = e.codes
 	}
 	s.nulls = len(page) - len(e.codes)
 	s.defs = e.presence(s)
 	return s
+}
+
+// present gives the values of a page that are not null, and for each row a level that says
+// whether it is one. That is decided without a branch, which nobody could foretell.
+func present[T int64 | uint32](to, page []T, null T, level []byte) ([]T, []byte) {
+	to, level = slices.Grow(to[:0], len(page))[:len(page)], sized(level, len(page))
+	n := 0
+	for i, v := range page {
+		has := byte(1)
+		if v == null {
+			has = 0
+		}
+		to[n], level[i] = v, has
+		n += int(has)
+	}
+	return to[:n], level
 }
 
 // presence encodes e.level, which rows of a page have a value. It is valid until
@@ -350,14 +333,18 @@ func (e *Encoder) presence(s pageShape) []byte {
 
 // dictionary writes the dictionary page at the start of a chunk.
 func (e *Encoder) dictionary(ch *chunk, d *Dict) error {
+	w := byMatches
 	if d.Ints != nil {
-		e.packInts(d.Ints, format.Plain)
+		e.vals = plainBytes(e.vals, d.Ints)
+		if d.Len() >= minDecide {
+			w = byNumbers
+		}
 	} else {
 		e.vals = plainText(e.vals[:0], d)
 	}
 	ch.meta.Codec = format.Zstd
 	if e.zstd != nil {
-		e.packed = e.zstd.EncodeAll(e.vals, e.packed[:0])
+		e.pack(e.vals, w)
 	} else {
 		ch.meta.Codec = format.Uncompressed
 		e.packed = append(e.packed[:0], e.vals...)
@@ -378,19 +365,11 @@ func (e *Encoder) dictionary(ch *chunk, d *Dict) error {
 	return nil
 }
 
-// minPack is the size below which compressing a page is not tried.
-const minPack = 48
-
-// dataPage writes one page: levels as they are, values compressed if that helps.
-func (e *Encoder) dataPage(ch *chunk, s pageShape, values []byte, enc format.Encoding) error {
-	body := values
-	if e.zstd == nil {
+// dataPage writes one page: levels as they are, then body, which is values compressed
+// if that made them smaller.
+func (e *Encoder) dataPage(ch *chunk, s pageShape, values, body []byte, enc format.Encoding) error {
+	if ch.meta.Codec = format.Zstd; e.zstd == nil {
 		ch.meta.Codec = format.Uncompressed
-	} else if ch.meta.Codec = format.Zstd; len(values) >= minPack {
-		e.packed = e.zstd.EncodeAll(values, e.packed[:0])
-		if len(e.packed) < len(values) {
-			body = e.packed
-		}
 	}
 	levels := len(s.reps) + len(s.defs)
 	crc := crc32.ChecksumIEEE(s.reps)
@@ -430,33 +409,57 @@ func (c *chunk) encoding(enc format.Encoding) {
 	}
 }
 
-// bound notes the smallest and the largest value of a page of numbers.
-func (c *chunk) bound(page []int64) {
-	nulls, low, high := intBounds(page)
+// bound notes the smallest and the largest number of each page of step rows, and gives
+// those of all rows.
+func (c *chunk) bound(ints []int64, step int) (nulls int, low, high int64) {
+	low, high = math.MaxInt64, math.MinInt64
 	b := &c.bounds
-	b.NullPages = append(b.NullPages, nulls == len(page))
-	b.NullCounts = append(b.NullCounts, int64(nulls))
-	if nulls == len(page) {
-		b.MinValues, b.MaxValues = append(b.MinValues, []byte{}), append(b.MaxValues, []byte{})
-		return
+	for first := 0; first < len(ints); first += step {
+		page := ints[first:min(first+step, len(ints))]
+		n, least, most := intBounds(page)
+		nulls, low, high = nulls+n, min(low, least), max(high, most)
+		b.NullPages = append(b.NullPages, n == len(page))
+		b.NullCounts = append(b.NullCounts, int64(n))
+		if n == len(page) {
+			b.MinValues, b.MaxValues = append(b.MinValues, []byte{}), append(b.MaxValues, []byte{})
+		} else {
+			b.MinValues, b.MaxValues = append(b.MinValues, int64Bytes(least)), append(b.MaxValues, int64Bytes(most))
+		}
 	}
-	b.MinValues, b.MaxValues = append(b.MinValues, int64Bytes(low)), append(b.MaxValues, int64Bytes(high))
+	return nulls, low, high
 }
 
-// intBounds finds the smallest and the largest present value.
+// intBounds finds the smallest and the largest present value. Absent is the smallest
+// number: it is looked for only where it is found.
 func intBounds(ints []int64) (nulls int, low, high int64) {
 	low, high = math.MaxInt64, math.MinInt64
 	for _, v := range ints {
+		low, high = min(low, v), max(high, v)
+	}
+	if low != absent {
+		return 0, low, high
+	}
+	low = math.MaxInt64
+	for _, v := range ints {
 		if v == absent {
 			nulls++
-			continue
+		} else {
+			low = min(low, v)
 		}
-		low, high = min(low, v), max(high, v)
 	}
 	return nulls, low, high
 }
 
 func int64Bytes(n int64) []byte { return binary.LittleEndian.AppendUint64(nil, uint64(n)) }
+
+// plainBytes gives numbers as eight bytes each.
+func plainBytes(to []byte, ints []int64) []byte {
+	to = sized(to, 8*len(ints))
+	for i, v := range ints {
+		binary.LittleEndian.PutUint64(to[8*i:], uint64(v))
+	}
+	return to
+}
 
 // plainText appends the values with four bytes of length in front of each.
 func plainText(to []byte, d *Dict) []byte {

@@ -31,18 +31,25 @@ func packCodes(to []byte, codes []int32) ([]byte, error) {
 	}
 	groups := (len(codes) + 7) / 8 // of eight values
 	run := uint64(groups)<<1 | 1
-	if width <= 8 {
-		to = binary.AppendUvarint(append(to, 8), run)
-		for _, c := range codes {
-			to = append(to, byte(c))
+	bytes := 1
+	if width > 8 {
+		bytes = 2
+	}
+	to = binary.AppendUvarint(append(to, byte(8*bytes)), run)
+	start, size := len(to), bytes*8*groups
+	to = slices.Grow(to, size)[:start+size]
+	body := to[start:]
+	clear(body[bytes*len(codes):])
+	if bytes == 1 {
+		for i, c := range codes {
+			body[i] = byte(c)
 		}
-		return append(to, make([]byte, 8*groups-len(codes))...), nil
+	} else {
+		for i, c := range codes {
+			binary.LittleEndian.PutUint16(body[2*i:], uint16(c))
+		}
 	}
-	to = binary.AppendUvarint(append(to, 16), run)
-	for _, c := range codes {
-		to = append(to, byte(c), byte(c>>8))
-	}
-	return append(to, make([]byte, 2*(8*groups-len(codes)))...), nil
+	return to, nil
 }
 
 // unpackCodes decodes what packCodes, or another writer, encoded.

@@ -18,11 +18,12 @@ func (e *Encoder) encodeMap(ch []chunk, m *mapColumn, rows int) error {
 			c.meta.Statistics.NullCount = int64(rows)
 			s := pageShape{rows: rows, entries: rows, nulls: rows}
 			s.reps, s.defs = same(rows, 0), same(rows, 0)
-			if err := e.dataPage(c, s, nil, format.Plain); err != nil {
+			if err := e.dataPage(c, s, nil, nil, format.Plain); err != nil {
 				return err
 			}
 			continue
 		}
+		part.dict.binary = !part.dict.valid()
 		size := 0
 		for _, code := range part.codes {
 			size += int(part.dict.offs[code+1] - part.dict.offs[code])
@@ -67,13 +68,11 @@ func (e *Encoder) mapPages(c *chunk, at, codes []uint32, dict *textDict, rows in
 		c.meta.Statistics.NullCount += int64(s.nulls)
 		var err error
 		if coded {
-			e.codes = e.codes[:0]
-			for _, code := range codes[from:to] {
-				e.codes = append(e.codes, int32(code))
-			}
+			e.codes = codes[from:to]
 			err = e.codesPage(c, s)
 		} else {
-			err = e.dataPage(c, s, e.packText(&dict.Dict, codes[from:to], format.DeltaLengthByteArray), format.DeltaLengthByteArray)
+			pack := func(enc format.Encoding) []byte { return e.packText(&dict.Dict, codes[from:to], enc) }
+			err = e.page(c, s, pack, format.DeltaLengthByteArray)
 		}
 		if err != nil {
 			return err

@@ -187,43 +187,58 @@ func (g *Group) size() int64 {
 
 func (g *Group) full() bool { return g.rows == GroupRows || g.bytes > groupBytes || g.finer }
 
+// eventSize is how far the same fields of events of a slice lie apart.
+const eventSize = unsafe.Sizeof(firetrail.Event{})
+
 // spread appends one common field of some events, the first of which is row. The
 // place of the field is worked out once, as a distance within an event: most
 // fields of most records are empty, and a call for each costs more than the rest.
 func (c *column) spread(row int, evs []firetrail.Event) {
 	f, first := c.Field, &evs[0]
-	const size = unsafe.Sizeof(*first)
 	switch {
 	case f.Int != nil:
-		c.spreadInts(row, unsafe.Pointer(f.Int(first)), size, len(evs))
+		c.spreadInts(row, unsafe.Pointer(f.Int(first)), len(evs))
 	case f.Addr != nil:
 		p := unsafe.Pointer(f.Addr(first))
 		for i := range evs {
-			if a := (*netip.Addr)(unsafe.Add(p, uintptr(i)*size)); a.IsValid() {
+			if a := (*netip.Addr)(unsafe.Add(p, uintptr(i)*eventSize)); a.IsValid() {
 				c.putAddr(row+i, *a)
 			}
 		}
 	case f.Name == "source" || f.Name == "kind":
 	default:
 		p := unsafe.Pointer(f.Text(first))
+		if !c.used && unset(unsafe.Add(p, unsafe.Sizeof(p)), len(evs), 0) { // the lengths
+			return
+		}
 		for i := range evs {
-			if s := *(*string)(unsafe.Add(p, uintptr(i)*size)); s != "" {
+			if s := *(*string)(unsafe.Add(p, uintptr(i)*eventSize)); s != "" {
 				c.putText(row+i, s)
 			}
 		}
 	}
 }
 
-// spreadInts appends n numbers that lie size bytes apart, unless all are absent.
-func (c *column) spreadInts(row int, p unsafe.Pointer, size uintptr, n int) {
-	if *(*int64)(p) == absent && !c.used {
-		all := true
-		for i := range n {
-			all = all && *(*int64)(unsafe.Add(p, uintptr(i)*size)) == absent
-		}
-		if all {
-			return
-		}
+// unset reports whether a word of n events is the same in all.
+func unset(p unsafe.Pointer, n int, word int64) bool {
+	differ, i := int64(0), 0
+	for ; i+4 <= n; i += 4 {
+		q := unsafe.Add(p, uintptr(i)*eventSize)
+		differ |= *(*int64)(q) ^ word
+		differ |= *(*int64)(unsafe.Add(q, eventSize)) ^ word
+		differ |= *(*int64)(unsafe.Add(q, 2*eventSize)) ^ word
+		differ |= *(*int64)(unsafe.Add(q, 3*eventSize)) ^ word
+	}
+	for ; i < n; i++ {
+		differ |= *(*int64)(unsafe.Add(p, uintptr(i)*eventSize)) ^ word
+	}
+	return differ == 0
+}
+
+// spreadInts appends a number of n events, unless all are absent.
+func (c *column) spreadInts(row int, p unsafe.Pointer, n int) {
+	if !c.used && unset(p, n, absent) {
+		return
 	}
 	c.used = true
 	c.pad(row)
@@ -233,7 +248,7 @@ func (c *column) spreadInts(row int, p unsafe.Pointer, size uintptr, n int) {
 	c.ints = c.ints[:row+n]
 	to := c.ints[row:]
 	for i := range to {
-		to[i] = *(*int64)(unsafe.Add(p, uintptr(i)*size))
+		to[i] = *(*int64)(unsafe.Add(p, uintptr(i)*eventSize))
 	}
 }
 
@@ -241,10 +256,11 @@ func (c *column) spreadInts(row int, p unsafe.Pointer, size uintptr, n int) {
 // same order: the column after the one before is tried first.
 func (g *Group) fields(row int, fields []firetrail.Field) {
 	at := len(firetrail.Fields) + 2
-	for _, f := range fields {
+	for i := range fields {
+		f := &fields[i]
 		if at >= len(g.columns) || !g.columns[at].named(f.Name) {
 			if at = g.column(f.Name); at < 0 {
-				g.rest.put(row, f)
+				g.rest.put(row, *f)
 				at = len(firetrail.Fields) + 2
 				continue
 			}

@@ -58,7 +58,7 @@ func (e *Encoder) sources(ch *chunk, runs []Run, rows int) error {
 	if err := e.dictionary(ch, &d.Dict); err != nil {
 		return err
 	}
-	return e.codedPages(ch, codes, false, newColumn(Info{Name: "source", Type: Text}), nil)
+	return e.codedPages(ch, codes, BlockRows, false, true)
 }
 
 // sourceOf gives the source of a row of the block.
