@@ -2,6 +2,7 @@ package blocks
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
@@ -135,11 +136,7 @@ func (w *Writer) dictionary(out io.Writer) ([]Set, error) {
 			w.sets[outer-1].Or(w.sets[t])
 		}
 	}
-	order := make([]Term, len(w.terms))
-	for i := range order {
-		order[i] = Term(i)
-	}
-	slices.SortFunc(order, func(a, b Term) int { return strings.Compare(w.terms[a], w.terms[b]) })
+	order := w.order()
 	// A larger registry finds more common suffixes, but terms share few and
 	// the builder's time is mostly spent there.
 	b, err := vellum.New(out, &vellum.BuilderOpts{Encoder: 1, RegistryTableSize: 1000, RegistryMRUSize: 2})
@@ -148,7 +145,8 @@ func (w *Writer) dictionary(out io.Writer) ([]Set, error) {
 	}
 	var sets []Set
 	known := map[Set]uint64{}
-	for _, t := range order {
+	for i := range order {
+		t := order[i].term
 		value := w.sets[t].single()
 		if value == 0 {
 			n, ok := known[w.sets[t]]
@@ -164,6 +162,33 @@ func (w *Writer) dictionary(out io.Writer) ([]Set, error) {
 		}
 	}
 	return sets, b.Close()
+}
+
+// placed is a term with the first 16 bytes of its text as two numbers, which mostly say
+// already which of two comes first.
+type placed struct {
+	high, low uint64
+	term      Term
+}
+
+// order gives the terms by their texts.
+func (w *Writer) order() []placed {
+	order := make([]placed, len(w.terms))
+	for i, text := range w.terms {
+		var b [16]byte
+		copy(b[:], text)
+		order[i] = placed{binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:]), Term(i)}
+	}
+	slices.SortFunc(order, func(a, b placed) int {
+		if a.high != b.high {
+			return cmp.Compare(a.high, b.high)
+		}
+		if a.low != b.low {
+			return cmp.Compare(a.low, b.low)
+		}
+		return strings.Compare(w.terms[a.term], w.terms[b.term])
+	})
+	return order
 }
 
 // single is block<<1|1 for a set of one block, else 0.
