@@ -437,3 +437,20 @@ func FuzzPaloAlto(f *testing.F) {
 		}
 	})
 }
+
+// TestPaloAltoOpenQuote: where a quote is not closed, the reject points at it, though the
+// record was looked at before to find its end.
+func TestPaloAltoOpenQuote(t *testing.T) {
+	const line = "Mar  1 08:00:00 fw1 1,2026/03/01 08:00:00,007,TRAFFIC,\"drop,1,2026/03/01 08:00:00,192.0.2.1,203.0.113.9,0.0.0.0,0.0.0.0,rule\n"
+	rd, err := NewReader(strings.NewReader(line), Options{Format: PaloAlto.Name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b Batch
+	if err := rd.Next(&b); err != nil {
+		t.Fatal(err)
+	}
+	if want := strings.IndexByte(line, '"') + 1; len(b.Rejects) != 1 || b.Rejects[0].Column != want {
+		t.Errorf("%+v, want one at column %d", b.Rejects, want)
+	}
+}

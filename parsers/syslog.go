@@ -60,7 +60,8 @@ func (c *Context) envelope(rec []byte) (env *envelope, msg []byte, ok bool) {
 		return &noEnvelope, rec, false
 	}
 	s := &c.seen
-	if len(s.rec) == len(rec) && &s.rec[0] == &rec[0] {
+	// Positions follow from capacities, so that a view with another one is read again.
+	if len(s.rec) == len(rec) && cap(s.rec) == cap(rec) && &s.rec[0] == &rec[0] {
 		return &s.env, s.msg, s.ok
 	}
 	s.rec = rec
