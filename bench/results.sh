@@ -27,7 +27,7 @@ MD
 # hashing says what the processor does for that.
 hashing() {
 	if grep -qw sha_ni /proc/cpuinfo; then echo "this processor has instructions for it"
-	else echo "this processor has no instructions for it, so that it is a seventh of the work"; fi
+	else echo "this processor has no instructions for it, so that it is a fifth of the work"; fi
 }
 
 # missed: the rows in which a budget is missed, of all parts.
