@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"strings"
 
 	"firetrail"
 )
@@ -139,13 +140,12 @@ func marked(rec []byte) bool {
 		if j < 0 {
 			return false
 		}
-		if i += j; endsIn(rec[:i], "IN") || endsIn(rec[:i], "OUT") {
+		i += j
+		if key := text(rec[:i]); strings.HasSuffix(key, "IN") || strings.HasSuffix(key, "OUT") {
 			return true
 		}
 	}
 }
-
-func endsIn(b []byte, s string) bool { return len(b) >= len(s) && string(b[len(b)-len(s):]) == s }
 
 // logText is the text from the log prefix on: behind the tag if that names a
 // program, else from the tag on, which is then the beginning of the prefix. host is
@@ -190,12 +190,12 @@ func packetStart(b []byte) int {
 			return out
 		}
 		i += j
-		switch key := b[:i]; {
-		case endsIn(key, "IN") && !endsIn(key, "PHYSIN"):
+		switch key := text(b[:i]); {
+		case strings.HasSuffix(key, "IN") && !strings.HasSuffix(key, "PHYSIN"):
 			if next := behindValue(b, i+1); startsAny(next, "OUT=", "PHYSIN=", "PHYSOUT=", "MAC=", "MACSRC=", "SRC=", "ARP ") {
 				return i - len("IN")
 			}
-		case out < 0 && endsIn(key, "OUT"):
+		case out < 0 && strings.HasSuffix(key, "OUT"):
 			at := i - len("OUT")
 			if at > 0 && b[at-1] != ' ' || i+1 >= len(b) || b[i+1] == ' ' {
 				continue

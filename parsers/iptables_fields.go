@@ -43,7 +43,7 @@ func (k *packet) read(i int) error {
 			k.inner, k.proto = true, false
 			i++
 		case b[i] == '<': // "<1>SRC=": the printk level of a second call
-			end := blankAt(b, i)
+			end := indexFrom(b, i, ' ')
 			if _, n := priority(b[i:end]); n > 0 {
 				i += n
 			}
@@ -55,7 +55,7 @@ func (k *packet) read(i int) error {
 		for eq < len(b) && b[eq] != '=' && b[eq] != ' ' { // keys are short
 			eq++
 		}
-		if end := blankAt(b, eq); eq == i || eq == end {
+		if end := indexFrom(b, eq, ' '); eq == i || eq == end {
 			if i = k.word(b[i:end], i, end); i < 0 {
 				return k.finish()
 			}

@@ -212,7 +212,7 @@ func (h *pfHead) column(rec, line []byte) int {
 	if &rec[0] != &line[0] {
 		return 0
 	}
-	if at := suffixAt(rec, bytes.TrimRight(h.rest, " \t\r")); at >= 0 {
+	if at := suffixAt(rec, trimRight(h.rest)); at >= 0 {
 		return at + 1
 	}
 	return 0

@@ -30,19 +30,6 @@ func zeroBytes(x uint64) uint64 {
 	return ^((x&low + low) | x | low)
 }
 
-// blankAt is where the next blank stands in b, from position i on; len(b) if there is none.
-func blankAt(b []byte, i int) int {
-	for ; i+8 <= len(b); i += 8 {
-		if t := bytesEqual(b[i:], ' '); t != 0 {
-			return i + bits.TrailingZeros64(t)/8
-		}
-	}
-	for i < len(b) && b[i] != ' ' {
-		i++
-	}
-	return i
-}
-
 // trimRight drops blanks and carriage returns from the end of b.
 func trimRight(b []byte) []byte {
 	n := len(b)
