@@ -14,9 +14,9 @@ var PF = Format{
 	Doc:  "filterlog lines of pfSense and OPNsense: one packet that pf logged, as CSV",
 	Spec: "filterlog.c, print-ip.c, print-ip6.c, print-tcp.c, print-icmp.c of pfsense/FreeBSD-ports and of opnsense/ports",
 	Sniff: func(head []byte) error {
-		return sniffLines(head, "no filterlog line", readable(&pfParser{newContext(Options{})}))
+		return sniffLines(head, "no filterlog line", readable(&pfParser{ctx: newContext(Options{})}))
 	},
-	New: func(ctx *Context) Parser { return &pfParser{ctx} },
+	New: func(ctx *Context) Parser { return &pfParser{ctx: ctx} },
 }
 
 // pfParser reads filterlog lines. Every column has its own x field under the
@@ -38,6 +38,7 @@ var PF = Format{
 //	rest                                        columns behind the known ones
 type pfParser struct {
 	ctx *Context
+	row pfRow
 }
 
 // Parse reads one line of filterlog.
@@ -61,10 +62,17 @@ func (p *pfParser) Parse(rec []byte, ev *firetrail.Event) error {
 	if bytes.IndexByte(msg, ',') < 0 {
 		return p.notice(msg)
 	}
+	quick := p.row.quick(msg, ev)
+	if !quick {
+		ev.Reset()
+	}
 	ev.Kind = "pf"
 	if ok {
 		ev.Sensor = env.host
 		ev.Time, ev.Guess = env.time(p.ctx.Clock)
+	}
+	if quick {
+		return nil
 	}
 	c := columns{rec: msg, base: suffixAt(rec, msg)}
 	pfCommon(&c, ev, p.ctx.Arena)
