@@ -118,10 +118,13 @@ func (p *zeekTSV) quickRow(rec []byte) bool {
 // the value, or -1 where it is refused.
 func (p *zeekTSV) readValue(c *zeekColumn, rec []byte, pos int) (end int) {
 	end = indexFrom(rec, pos, p.sep[0])
-	ok := false
-	if v := rec[pos:end]; c.typ <= zeekText && len(v) != 1 && len(v) != len(p.empty) {
+	v, ok := rec[pos:end], false
+	switch {
+	case len(v) == 1 && v[0] == p.unset[0]:
+		return end
+	case c.typ <= zeekText && len(v) != 1 && len(v) != len(p.empty):
 		ok = c.set(&p.row, c, v)
-	} else {
+	default:
 		ok = p.setMarked(c, v, false)
 	}
 	if !ok {
