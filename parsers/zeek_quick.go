@@ -76,11 +76,13 @@ func (p *zeekTSV) quickRow(rec []byte) bool {
 		case zeekReadDstIP:
 			ev.DstIP, end = address4(rec, pos)
 		case zeekReadSrcPort:
-			ev.SrcPort, end = portAt(rec, pos)
-			z.origP = zeekLateValue{c, text(rec[pos:max(pos, end)])}
+			if ev.SrcPort, end = portAt(rec, pos); end >= 0 {
+				z.origP = zeekLateValue{c, text(rec[pos:end])}
+			}
 		case zeekReadDstPort:
-			ev.DstPort, end = portAt(rec, pos)
-			z.respP = zeekLateValue{c, text(rec[pos:max(pos, end)])}
+			if ev.DstPort, end = portAt(rec, pos); end >= 0 {
+				z.respP = zeekLateValue{c, text(rec[pos:end])}
+			}
 		case zeekReadBytesOut:
 			ev.BytesOut, end = numberAt(rec, pos)
 		case zeekReadBytesIn:
