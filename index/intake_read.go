@@ -34,7 +34,7 @@ type readAhead struct {
 }
 
 const (
-	aheadParts  = 2 // parts that wait for the parser
+	aheadParts  = 4 // parts that wait for the parser
 	recentParts = 4 // parts that can be hashed to a record within them
 )
 
