@@ -265,7 +265,7 @@ func (g *Group) fields(row int, fields []firetrail.Field) {
 	for i := range fields {
 		f := &fields[i]
 		if at >= len(g.columns) || !g.columns[at].named(f.Name) {
-			if at = g.column(f.Name); at < 0 {
+			if at = g.next(at, f.Name); at < 0 {
 				g.rest.put(row, *f)
 				at = common
 				continue
@@ -282,6 +282,17 @@ func (g *Group) fields(row int, fields []firetrail.Field) {
 		}
 		at++
 	}
+}
+
+// next finds a column of a record's own field as column does, looking at the few from a
+// place on first: those that a record does not have are skipped.
+func (g *Group) next(at int, name string) int {
+	for i := at + 1; i < min(at+8, len(g.columns)); i++ {
+		if g.columns[i].named(name) {
+			return i
+		}
+	}
+	return g.column(name)
 }
 
 // named says whether the name is that of the column as records mostly have it:
