@@ -148,7 +148,7 @@ func (g *Group) spread(evs []firetrail.Event) {
 		c.spread(g.rows, evs)
 	}
 	length, guess := g.columns[common-2], g.columns[common-1]
-	length.putInts(g.rows, len(evs), run{unsafe.Pointer(&evs[0].Length), eventSize})
+	length.putInts(g.rows, len(evs), run{unsafe.Pointer(&evs[0].Length)})
 	for i := range evs {
 		ev := &evs[i]
 		if ev.Guess != 0 {
@@ -196,15 +196,12 @@ func (g *Group) size() int64 {
 
 func (g *Group) full() bool { return g.rows == GroupRows || g.bytes > groupBytes || g.finer }
 
-// run is values that lie size bytes apart. The place of a field is worked out once for
-// some events, as a distance within an event: most fields of most records are empty, and
-// a call for each costs more than the rest.
-type run struct {
-	first unsafe.Pointer
-	size  uintptr
-}
+// run is the values that events of a slice have in one field. Its place is worked out once
+// for some events, as a distance within an event: most fields of most records are empty,
+// and a call for each costs more than the rest.
+type run struct{ first unsafe.Pointer }
 
-func (r run) at(i int) unsafe.Pointer { return unsafe.Add(r.first, uintptr(i)*r.size) }
+func (r run) at(i int) unsafe.Pointer { return unsafe.Add(r.first, uintptr(i)*eventSize) }
 
 // eventSize is how far the same fields of events of a slice lie apart.
 const eventSize = unsafe.Sizeof(firetrail.Event{})
@@ -215,19 +212,19 @@ func (c *column) spread(row int, evs []firetrail.Event) {
 	f, first, n := c.Field, &evs[0], len(evs)
 	switch {
 	case f.Int != nil:
-		of := run{unsafe.Pointer(f.Int(first)), eventSize}
+		of := run{unsafe.Pointer(f.Int(first))}
 		if c.used || !of.same(n, absent) {
 			c.putInts(row, n, of)
 		}
 	case f.Addr != nil:
-		of := run{unsafe.Pointer(f.Addr(first)), eventSize}
+		of := run{unsafe.Pointer(f.Addr(first))}
 		if c.used || of.valid(n) {
 			c.putAddr(row, n, of)
 		}
 	case f.Name == "source" || f.Name == "kind":
 	default:
-		of := run{unsafe.Pointer(f.Text(first)), eventSize}
-		if c.used || !(run{unsafe.Add(of.first, unsafe.Sizeof(of.first)), eventSize}).same(n, 0) { // the lengths
+		of := run{unsafe.Pointer(f.Text(first))}
+		if c.used || !(run{unsafe.Add(of.first, unsafe.Sizeof(of.first))}).same(n, 0) { // the lengths
 			c.putTexts(row, n, of)
 		}
 	}
