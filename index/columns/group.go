@@ -234,10 +234,11 @@ func (c *column) spread(row int, evs []firetrail.Event) {
 func (r run) same(n int, word int64) bool {
 	differ, i := int64(0), 0
 	for ; i+4 <= n; i += 4 {
-		differ |= *(*int64)(r.at(i)) ^ word
-		differ |= *(*int64)(r.at(i + 1)) ^ word
-		differ |= *(*int64)(r.at(i + 2)) ^ word
-		differ |= *(*int64)(r.at(i + 3)) ^ word
+		q := r.at(i)
+		differ |= *(*int64)(q) ^ word
+		differ |= *(*int64)(unsafe.Add(q, eventSize)) ^ word
+		differ |= *(*int64)(unsafe.Add(q, 2*eventSize)) ^ word
+		differ |= *(*int64)(unsafe.Add(q, 3*eventSize)) ^ word
 	}
 	for ; i < n; i++ {
 		differ |= *(*int64)(r.at(i)) ^ word
