@@ -22,6 +22,7 @@ const (
 	bundleBytes   = 8 << 20 // of all sources, decompressed as far as that can be told
 	smallSource   = 1 << 20 // a larger source has a bundle of its own
 	expansion     = 10      // what a compressed log is taken to give
+	batches       = 8       // on their way between the parser and the columns: together they fit a second-level cache
 )
 
 // bundle is one being taken in.
@@ -81,7 +82,7 @@ func (in *ingest) newBundle() *bundle {
 func (b *bundle) run(ctx context.Context, tell func(*intake, SourceReport)) error {
 	defer b.leave()
 	b.side, b.ctx = errgroup.WithContext(ctx)
-	b.free = make(chan *parsers.Batch, 3)
+	b.free = make(chan *parsers.Batch, batches)
 	for range cap(b.free) {
 		b.free <- new(parsers.Batch)
 	}

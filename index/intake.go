@@ -159,7 +159,7 @@ func (t *intake) take(ctx context.Context) (SourceReport, error) {
 		return refused(t.input.Path, err), nil
 	}
 	r := t.start(rd)
-	full := make(chan parsed, 2)
+	full := make(chan parsed, batches-1)
 	var problem error
 	g.Go(func() error {
 		defer close(full)

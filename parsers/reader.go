@@ -14,7 +14,7 @@ import (
 const (
 	chunkSize  = 1 << 20
 	maxRecord  = 1 << 20
-	batchSize  = 512
+	batchSize  = 128
 	maxRejects = 4096    // a batch ends when it holds as many rejects or facts
 	maxSpan    = 8 << 20 // or covers as many bytes, though they hold no event
 )

@@ -79,23 +79,28 @@ func (s *survey) leaps(first int) bool {
 
 // lines surveys one line after the other; of longer ones than the buffer the beginning.
 // Of consecutive lines that begin alike up to the day only the first and the last one
-// are read: no rule of a survey tells apart what stands between them.
+// are read: no rule of a survey tells apart what stands between them. Of a file it leaps
+// over what skimmer finds to lie within a day.
 func (s *survey) lines(r io.Reader) error {
-	in := bufio.NewReaderSize(r, 256<<10)
+	in := newSkimmer(r)
 	var day, latest []byte // what lines of the same day begin with, and the beginning of the latest one
 	for {
 		line, err := in.ReadSlice('\n')
-		if n := len(day); n > 0 && len(line) > n+5 && line[n+2] == ':' && line[n+5] == ':' && bytes.HasPrefix(line, day) {
-			latest = append(latest[:0], line[:min(len(line), n+behindDay)]...)
+		if withinDay(line, day) {
+			latest = append(latest[:0], line[:min(len(line), len(day)+behindDay)]...)
+			in.same(len(line))
 		} else {
 			s.line(latest)
 			latest = latest[:0]
 			day = append(day[:0], s.line(line)...)
+			in.other(len(line))
 		}
 		for errors.Is(err, bufio.ErrBufferFull) {
-			_, err = in.ReadSlice('\n')
+			line, err = in.ReadSlice('\n')
+			in.other(len(line))
 		}
 		if err == nil {
+			in.leap(day, latest)
 			continue
 		}
 		s.line(latest)
@@ -105,6 +110,15 @@ func (s *survey) lines(r io.Reader) error {
 		return fmt.Errorf("survey source for years: %w", err)
 	}
 }
+
+// withinDay reports whether a line begins with a day, as another did, and a time.
+func withinDay(line, day []byte) bool {
+	n := len(day)
+	return n > 0 && len(line) > n+clockLen && line[n+2] == ':' && line[n+5] == ':' && bytes.HasPrefix(line, day)
+}
+
+// clockLen is the length of "15:04:05".
+const clockLen = 8
 
 // behindDay is enough for what a stamp has behind its day: a time, decimals, a year.
 const behindDay = 32

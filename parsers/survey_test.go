@@ -2,6 +2,7 @@ package parsers
 
 import (
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -51,5 +52,60 @@ func TestSurveySkipsWithinADay(t *testing.T) {
 		if d := cmp.Diff(want, got, cmp.AllowUnexported(survey{}, stamp{})); d != "" {
 			t.Fatalf("survey of\n%s(-every line +skipping)\n%s", b.String(), d)
 		}
+	}
+}
+
+// countingFile counts the bytes that are read of a file.
+type countingFile struct {
+	*strings.Reader
+	read int
+}
+
+func (c *countingFile) ReadAt(p []byte, off int64) (int, error) {
+	n, err := c.Reader.ReadAt(p, off)
+	c.read += n
+	return n, err
+}
+
+// TestSurveyLeaps compares a survey of a file, which leaps over bytes within a day,
+// with one of the same text as a stream. Where days have many lines it reads little.
+func TestSurveyLeaps(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	leapt := 0
+	for range 30 {
+		at := time.Date(2023, 12, 20, 0, 0, 0, 0, time.UTC).Add(time.Duration(r.Int64N(int64(40 * 24 * time.Hour))))
+		var b strings.Builder
+		step := time.Second
+		for range 30000 {
+			switch r.IntN(12000) {
+			case 0: // a clock that was set back, or ahead
+				at = at.Add(time.Duration(r.Int64N(int64(600*24*time.Hour))) - 300*24*time.Hour)
+			case 1: // lines are rare, or frequent
+				step = time.Duration(1+r.Int64N(2*3600)) * time.Second
+			case 2:
+				step = time.Second
+			case 3:
+				b.WriteString(strings.Repeat("no stamp ", r.IntN(2000)) + "\n")
+			}
+			fmt.Fprintf(&b, "%s host kernel: %s\n", at.Format(time.Stamp), strings.Repeat("x", r.IntN(120)))
+			at = at.Add(time.Duration(r.Int64N(int64(step))))
+		}
+		var want, got survey
+		if err := want.lines(struct{ io.Reader }{strings.NewReader(b.String())}); err != nil {
+			t.Fatal(err)
+		}
+		f := &countingFile{Reader: strings.NewReader(b.String())}
+		if err := got.lines(f); err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(want, got, cmp.AllowUnexported(survey{}, stamp{})); d != "" {
+			t.Fatalf("a survey that leaps (-stream +file)\n%s", d)
+		}
+		if f.read < b.Len()/2 {
+			leapt++
+		}
+	}
+	if leapt < 5 {
+		t.Errorf("only %d of 30 files were leapt through", leapt)
 	}
 }
