@@ -339,3 +339,31 @@ func binaryKind(head []byte) string {
 	}
 	return ""
 }
+
+// readable reports whether p reads a line, or refuses it as damaged.
+func readable(p Parser) func(line []byte) bool {
+	ev := firetrail.NewEvent()
+	return func(line []byte) bool {
+		ev.Reset()
+		err := p.Parse(line, &ev)
+		_, damaged := errors.AsType[*RejectError](err)
+		return err == nil || damaged
+	}
+}
+
+// sniffLines accepts a head with a line that is. Of a long head the last line
+// may be cut and is left out.
+func sniffLines(head []byte, why string, is func(line []byte) bool) error {
+	whole := head
+	if len(head) == SniffSize {
+		if i := bytes.LastIndexByte(head, '\n'); i > 0 {
+			whole = head[:i]
+		}
+	}
+	for line := range bytes.Lines(whole) {
+		if is(bytes.TrimRight(line, "\r\n")) {
+			return nil
+		}
+	}
+	return errors.New(why)
+}

@@ -134,7 +134,7 @@ type Context struct {
 		env      envelope
 		ok       bool
 	}
-	known sources
+	known headers
 }
 
 // newContext is the context of a source that is read with these options.

@@ -37,6 +37,7 @@ type iptablesParser struct {
 	ctx      *Context
 	meanings map[string]meaning // of the prefixes met so far, at most maxMeanings
 	latest   meaning            // of the latest prefix that was nothing but text
+	order    keyOrder           // of the keys met so far
 	wasEvent bool               // the record before was an event
 }
 
@@ -92,7 +93,7 @@ func (p *iptablesParser) Parse(rec []byte, ev *firetrail.Event) error {
 	if env.uptime != "" {
 		ev.Put("uptime", env.uptime)
 	}
-	k := packet{ev: ev, ctx: p.ctx, b: b, base: startIn(rec, b)}
+	k := packet{ev: ev, ctx: p.ctx, b: b, base: startIn(rec, b), order: &p.order}
 	if err := k.read(at); err != nil {
 		return err
 	}

@@ -14,10 +14,12 @@ const maxFields = 512
 
 // packet reads the kernel's own text of one record into ev.
 type packet struct {
-	ev   *firetrail.Event
-	ctx  *Context
-	b    []byte
-	base int // where b begins in the record, -1 if it stands elsewhere
+	ev    *firetrail.Event
+	ctx   *Context
+	b     []byte
+	base  int       // where b begins in the record, -1 if it stands elsewhere
+	order *keyOrder // of the packets before
+	key   uint8     // the number of the latest key
 
 	inner     bool // within the brackets of a quoted packet
 	proto     bool // PROTO= was met, of the packet that is being read
@@ -29,46 +31,67 @@ type packet struct {
 }
 
 // read reads the text from position i on.
-func (k *packet) read(i int) error {
-	b := k.b
+func (k *packet) read(i int) (err error) {
 	for {
-		for i < len(b) && b[i] == ' ' {
-			i++
+		if i = skipBlanks(k.b, i); !k.inner {
+			i = skipBlanks(k.b, k.follow(i))
 		}
-		if i >= len(b) {
+		if i >= len(k.b) {
 			return k.finish()
 		}
-		switch {
-		case b[i] == '[' && !k.inner && startsAny(b[i:], "[SRC="):
-			k.inner, k.proto = true, false
-			i++
-		case b[i] == '<': // "<1>SRC=": the printk level of a second call
-			end := indexFrom(b, i, ' ')
-			if _, n := priority(b[i:end]); n > 0 {
-				i += n
-			}
-			if i == end { // nothing stands behind it
-				continue
-			}
+		if i, err = k.item(i); err != nil {
+			return err
 		}
-		eq := i
-		for eq < len(b) && b[eq] != '=' && b[eq] != ' ' { // keys are short
-			eq++
-		}
-		if end := indexFrom(b, eq, ' '); eq == i || eq == end {
-			if i = k.word(b[i:end], i, end); i < 0 {
-				return k.finish()
-			}
-		} else {
-			if err := k.pair(i, eq, end); err != nil {
-				return err
-			}
-			i = end
+		if i < 0 {
+			return k.finish()
 		}
 		if len(k.ev.X) > maxFields {
 			return k.bad(i, "more than %d fields in one record", maxFields)
 		}
 	}
+}
+
+// item reads the pair or word at i and returns where to go on, -1 for the end of the
+// record.
+func (k *packet) item(i int) (next int, err error) {
+	b := k.b
+	switch {
+	case b[i] == '[' && !k.inner && startsAny(b[i:], "[SRC="):
+		k.inner, k.proto = true, false
+		i++
+	case b[i] == '<': // "<1>SRC=": the printk level of a second call
+		end := indexFrom(b, i, ' ')
+		if _, n := priority(b[i:end]); n > 0 {
+			i += n
+		}
+		if i == end { // nothing stands behind it
+			return i, nil
+		}
+	}
+	if !k.inner {
+		k.key = k.order.learn(k.key, b, i)
+		if k.key > 0 {
+			if end := k.known(&kernelKeys[k.key], i); end >= 0 {
+				return end, nil
+			}
+		}
+	}
+	eq := i
+	for eq < len(b) && b[eq] != '=' && b[eq] != ' ' { // keys are short
+		eq++
+	}
+	end := indexFrom(b, eq, ' ')
+	if eq == i || eq == end {
+		return k.word(b[i:end], i, end), nil
+	}
+	return end, k.pair(i, eq, end)
+}
+
+func skipBlanks(b []byte, i int) int {
+	for i < len(b) && b[i] == ' ' {
+		i++
+	}
+	return i
 }
 
 // bad refuses the record at position i of b.
@@ -79,7 +102,8 @@ func (k *packet) bad(i int, format string, args ...any) error {
 	return reject(k.base+i+1, format, args...)
 }
 
-// pair takes KEY=VALUE with the key at i, "=" at eq, and the value up to end.
+// pair takes KEY=VALUE with the key at i, "=" at eq, and the value up to end, where
+// known does not.
 func (k *packet) pair(i, eq, end int) error {
 	ev, line := k.ev, text(k.b) // strings are cheaper to cut
 	key, v := line[i:eq], line[eq+1:end]
@@ -97,47 +121,13 @@ func (k *packet) pair(i, eq, end int) error {
 	case "DPT":
 		return k.port(&ev.DstPort, i, eq, end)
 	case "PROTO":
-		if len(v) == 0 {
-			return k.bad(end, "PROTO= expects a protocol, the record ends there")
-		}
-		k.proto = true
-		ev.Proto = kernelProto(k.b[eq+1:end], k.ctx.Arena)
-	case "IN":
-		ev.InInterface = v
-	case "OUT":
-		ev.OutInterface = v
+		return k.bad(end, "PROTO= expects a protocol, the record ends there")
 	case "MAC":
 		if mac, tunnel, ok := strings.Cut(v, "TUNNEL="); ok {
 			ev.Put("TUNNEL", tunnel)
 			v = mac
 		}
 		ev.Put("MAC", v)
-	case "LEN":
-		if k.proto {
-			ev.Put("UDP_LEN", v)
-		} else {
-			ev.Put("LEN", v)
-		}
-	case "ID":
-		if k.proto {
-			ev.Put("ICMP_ID", v)
-		} else {
-			ev.Put("ID", v)
-		}
-	// Names that nearly all packets have are the same memory in all of them, so that
-	// the columns know them without comparing.
-	case "TOS":
-		ev.Put("TOS", v)
-	case "PREC":
-		ev.Put("PREC", v)
-	case "TTL":
-		ev.Put("TTL", v)
-	case "WINDOW":
-		ev.Put("WINDOW", v)
-	case "RES":
-		ev.Put("RES", v)
-	case "URGP":
-		ev.Put("URGP", v)
 	default:
 		ev.Put(key, v)
 	}

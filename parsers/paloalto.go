@@ -23,6 +23,7 @@ var PaloAlto = Format{
 // is scratch space for one record.
 type panParser struct {
 	ctx       *Context
+	csv       []byte // what columns are of
 	columns   []csvColumn
 	header    []panColumn // of an exported CSV, nil before there is one
 	names     string      // that header as it stands in the source

@@ -8,11 +8,17 @@ import (
 	"firetrail"
 )
 
-// csvColumn is one column of a record: its text without the quotes around it.
+// csvColumn is one column of a record: where its text begins and ends, the quotes around
+// it left out.
 type csvColumn struct {
-	text    []byte
-	escaped bool // quotes inside are doubled or have a backslash
+	from, to int32
+	escaped  bool // quotes inside are doubled or have a backslash
 }
+
+func newColumn(from, to int) csvColumn { return csvColumn{from: int32(from), to: int32(to)} }
+
+// of gives the text of the column from the text that was split.
+func (c *csvColumn) of(b []byte) []byte { return b[c.from:c.to] }
 
 // panMostColumns bounds a record: the longest layout has 130 columns.
 const panMostColumns = 512
@@ -30,15 +36,15 @@ func splitCSV(b []byte, columns []csvColumn, most int) (out []csvColumn, open in
 		switch {
 		case i < len(b) && b[i] == '"':
 			if end, escaped = quotedEnd(b, i+1); end < 0 {
-				return append(out, csvColumn{text: b[i+1:]}), i
+				return append(out, newColumn(i+1, len(b))), i
 			}
-			out = append(out, csvColumn{b[i+1 : end], escaped})
+			out = append(out, csvColumn{int32(i + 1), int32(end), escaped})
 			end++
 		case i+1 < len(b) && b[i] == '\\' && b[i+1] == '"':
 			if end = relayedEnd(b, i+2); end < 0 {
-				return append(out, csvColumn{text: b[i+2:]}), i
+				return append(out, newColumn(i+2, len(b))), i
 			}
-			out = append(out, csvColumn{b[i+2 : end], bytes.IndexByte(b[i+2:end], '"') >= 0})
+			out = append(out, csvColumn{int32(i + 2), int32(end), bytes.IndexByte(b[i+2:end], '"') >= 0})
 			end += 2
 		default:
 			if quote < i {
@@ -70,7 +76,7 @@ func splitPlain(b []byte, i, quote int, out []csvColumn, most int) (columns []cs
 	for ; i+8 <= len(b); i += 8 {
 		for t := bytesEqual(b[i:], ','); t != 0; t &= t - 1 {
 			end := i + bits.TrailingZeros64(t)/8
-			out = append(out, csvColumn{text: b[start:end]})
+			out = append(out, newColumn(start, end))
 			start = end + 1
 			if len(out) >= most || start >= quote && start < len(b) && (b[start] == '"' || b[start] == '\\') {
 				return out, end
@@ -79,14 +85,14 @@ func splitPlain(b []byte, i, quote int, out []csvColumn, most int) (columns []cs
 	}
 	for ; i < len(b); i++ {
 		if b[i] == ',' {
-			out = append(out, csvColumn{text: b[start:i]})
+			out = append(out, newColumn(start, i))
 			start = i + 1
 			if len(out) >= most || start >= quote && start < len(b) && (b[start] == '"' || b[start] == '\\') {
 				return out, i
 			}
 		}
 	}
-	return append(out, csvColumn{text: b[start:]}), len(b)
+	return append(out, newColumn(start, len(b))), len(b)
 }
 
 // quotedEnd finds the quote that closes a quoted column: one that is not doubled
@@ -137,14 +143,15 @@ func relayedEnd(b []byte, i int) int {
 
 // value is the text of a column with its quotes as they were before quoting.
 func (p *panParser) value(c csvColumn) []byte {
+	raw := c.of(p.csv)
 	if !c.escaped {
-		return c.text
+		return raw
 	}
-	out := p.ctx.Arena.Make(len(c.text))
+	out := p.ctx.Arena.Make(len(raw))
 	n := 0
-	for i := 0; i < len(c.text); i++ {
-		ch := c.text[i]
-		rest := c.text[i+1:]
+	for i := 0; i < len(raw); i++ {
+		ch := raw[i]
+		rest := raw[i+1:]
 		switch {
 		case ch == '"' && len(rest) > 0 && rest[0] == '"':
 			i++
@@ -211,8 +218,7 @@ func (p *panParser) readCSV(b []byte, ev *firetrail.Event) error {
 		return reject(p.at(typ), "unknown PAN-OS log type %q", typ[:min(len(typ), 64)])
 	}
 	p.kind = panTypeNamed(typ)
-	var open int
-	p.columns, open = splitCSV(b, p.columns, panMostColumns+1)
+	open := p.split(b)
 	if open >= 0 {
 		return reject(p.at(b[open:]), "column %d of %s opens a quote that is never closed", len(p.columns), p.kind.name)
 	}
@@ -225,21 +231,24 @@ func (p *panParser) readCSV(b []byte, ev *firetrail.Event) error {
 		return reject(p.at(b)+len(b), "%s with %d columns, at least %d expected: the record is cut", p.kind.name, n, p.kind.least)
 	}
 	layout := p.layout(first)
-	p.source = p.columns[7-first].text
+	p.source = p.columns[7-first].of(b)
 	columns := p.columns
 	for i := range columns {
 		c := &columns[i]
-		if len(c.text) == 0 { // as most are
+		if c.from == c.to { // as most are
 			continue
 		}
-		v := c.text
+		v := c.of(b)
 		if c.escaped {
 			v = p.value(*c)
 		}
 		if blank(v) {
 			continue
 		}
-		if err := p.set(ev, panColumnAt(layout, i+first), v); err != nil {
+		column := panColumnAt(layout, i+first)
+		if column.role == panPlain {
+			ev.Put(column.name, text(v))
+		} else if err := p.set(ev, column, v); err != nil {
 			return err
 		}
 	}
@@ -247,11 +256,18 @@ func (p *panParser) readCSV(b []byte, ev *firetrail.Event) error {
 	return nil
 }
 
+// split parts the columns of b. open is that of splitCSV.
+func (p *panParser) split(b []byte) (open int) {
+	p.csv = b
+	p.columns, open = splitCSV(b, p.columns, panMostColumns+1)
+	return open
+}
+
 // precisely takes the last column, of which i is the position from 0, as the
 // high-resolution time where the record has none in its place: relays and custom
 // formats leave columns out before it. It must name the moment that the generated time does.
 func (p *panParser) precisely(i int) {
-	last := p.columns[len(p.columns)-1].text
+	last := p.columns[len(p.columns)-1].of(p.csv)
 	if p.precise.kind != stampNone || i < 31 || !dateLike(last) || last[10] != 'T' || p.generated.kind != stampWall {
 		return
 	}
@@ -277,7 +293,7 @@ func (p *panParser) first(at int) int {
 // as many as its type has.
 func (p *panParser) layout(first int) []panColumn {
 	is := func(i int, prefix string) bool {
-		return i < len(p.columns) && bytes.HasPrefix(p.columns[i].text, []byte(prefix))
+		return i < len(p.columns) && bytes.HasPrefix(p.columns[i].of(p.csv), []byte(prefix))
 	}
 	k := p.kind
 	n := len(p.columns) + first
@@ -298,7 +314,7 @@ func (p *panParser) layout(first int) []panColumn {
 			return panDecryptionOld
 		}
 	case "TRAFFIC", "THREAT":
-		received := p.columns[1-first].text
+		received := p.columns[1-first].of(p.csv)
 		if len(received) > 10 && received[10] == 'T' && !is(28-first, "0x") {
 			return p.strataLayout()
 		}
@@ -307,7 +323,7 @@ func (p *panParser) layout(first int) []panColumn {
 			return panTrafficNoContainer
 		}
 	}
-	if k == panThreatType && n >= 123 && bytes.Contains(p.columns[121-first].text, []byte("Proxy")) {
+	if k == panThreatType && n >= 123 && bytes.Contains(p.columns[121-first].of(p.csv), []byte("Proxy")) {
 		return panThreatFlowFirst
 	}
 	return k.columns
@@ -320,7 +336,7 @@ func (p *panParser) strataLayout() []panColumn {
 		return panTrafficStrata
 	}
 	for _, c := range p.columns[2:5] {
-		if string(c.text) == "url" {
+		if string(c.of(p.csv)) == "url" {
 			return panURLStrata
 		}
 	}
@@ -348,13 +364,12 @@ func panHeaderLine(b []byte) bool {
 // "Domain" is the first column of syslog: a header that begins with it has the
 // same order, and tells unknown texts by their position.
 func (p *panParser) readHeader(b []byte) error {
-	var open int
-	p.columns, open = splitCSV(b, p.columns, panMostColumns+1)
+	open := p.split(b)
 	if open >= 0 || len(p.columns) > panMostColumns {
 		return reject(0, "the header of an export with a quote that is not closed, or with more than %d columns", panMostColumns)
 	}
 	p.names = string(b)
-	p.aligned = string(p.columns[0].text) == "Domain"
+	p.aligned = string(p.columns[0].of(b)) == "Domain"
 	p.header = make([]panColumn, len(p.columns))
 	for i, c := range p.columns {
 		name := p.value(c)
@@ -388,13 +403,12 @@ func (p *panParser) relearn(data []byte) error {
 
 // readExport reads a line below the header of an export.
 func (p *panParser) readExport(b []byte, ev *firetrail.Event) error {
-	var open int
-	p.columns, open = splitCSV(b, p.columns, panMostColumns+1)
+	open := p.split(b)
 	for i, c := range p.columns {
 		if i < len(p.header) && p.header[i].role == panTypeColumn {
-			p.kind = panTypeNamed(c.text)
-			if p.kind == nil {
-				return reject(p.at(c.text), "unknown PAN-OS log type %q", c.text[:min(len(c.text), 64)])
+			typ := c.of(b)
+			if p.kind = panTypeNamed(typ); p.kind == nil {
+				return reject(p.at(typ), "unknown PAN-OS log type %q", typ[:min(len(typ), 64)])
 			}
 		}
 	}

@@ -157,9 +157,9 @@ func TestSplitCSV(t *testing.T) {
 		{`"a"b,c`, []string{`a"b,c`}, 0},
 	} {
 		p := &panParser{ctx: newContext(Options{})}
-		columns, open := splitCSV([]byte(tt.in), nil, panMostColumns)
+		open := p.split([]byte(tt.in))
 		var got []string
-		for _, c := range columns {
+		for _, c := range p.columns {
 			got = append(got, string(p.value(c)))
 		}
 		if diff := cmp.Diff(tt.want, got); diff != "" || open != tt.open {

@@ -14,9 +14,9 @@ var PF = Format{
 	Doc:  "filterlog lines of pfSense and OPNsense: one packet that pf logged, as CSV",
 	Spec: "filterlog.c, print-ip.c, print-ip6.c, print-tcp.c, print-icmp.c of pfsense/FreeBSD-ports and of opnsense/ports",
 	Sniff: func(head []byte) error {
-		return sniffLines(head, "no filterlog line", readable(&pfParser{newContext(Options{})}))
+		return sniffLines(head, "no filterlog line", readable(&pfParser{ctx: newContext(Options{})}))
 	},
-	New: func(ctx *Context) Parser { return &pfParser{ctx} },
+	New: func(ctx *Context) Parser { return &pfParser{ctx: ctx} },
 }
 
 // pfParser reads filterlog lines. Every column has its own x field under the
@@ -38,6 +38,7 @@ var PF = Format{
 //	rest                                        columns behind the known ones
 type pfParser struct {
 	ctx *Context
+	row pfRow
 }
 
 // Parse reads one line of filterlog.
@@ -61,10 +62,17 @@ func (p *pfParser) Parse(rec []byte, ev *firetrail.Event) error {
 	if bytes.IndexByte(msg, ',') < 0 {
 		return p.notice(msg)
 	}
+	quick := p.row.quick(msg, ev)
+	if !quick {
+		ev.Reset()
+	}
 	ev.Kind = "pf"
 	if ok {
 		ev.Sensor = env.host
 		ev.Time, ev.Guess = env.time(p.ctx.Clock)
+	}
+	if quick {
+		return nil
 	}
 	c := columns{rec: msg, base: suffixAt(rec, msg)}
 	pfCommon(&c, ev, p.ctx.Arena)
@@ -466,32 +474,4 @@ func lowered(b []byte, arena *Arena) string {
 		}
 	}
 	return text(b)
-}
-
-// readable reports whether p reads a line, or refuses it as damaged.
-func readable(p Parser) func(line []byte) bool {
-	ev := firetrail.NewEvent()
-	return func(line []byte) bool {
-		ev.Reset()
-		err := p.Parse(line, &ev)
-		_, damaged := errors.AsType[*RejectError](err)
-		return err == nil || damaged
-	}
-}
-
-// sniffLines accepts a head with a line that is. Of a long head the last line
-// may be cut and is left out.
-func sniffLines(head []byte, why string, is func(line []byte) bool) error {
-	whole := head
-	if len(head) == SniffSize {
-		if i := bytes.LastIndexByte(head, '\n'); i > 0 {
-			whole = head[:i]
-		}
-	}
-	for line := range bytes.Lines(whole) {
-		if is(bytes.TrimRight(line, "\r\n")) {
-			return nil
-		}
-	}
-	return errors.New(why)
 }

@@ -20,7 +20,7 @@ type envelope struct {
 	priority int    // of <PRI>, -1 where there is none
 	uptime   string // of the kernel, "1732.118004"
 
-	known *sources // met in other headers, nil: none is kept
+	known *headers // nil: nothing is kept
 
 	// body is the text from the tag on. Where a header has no tag, the first
 	// word of a message that ends in a colon looks like one: a caller that knows
@@ -96,7 +96,7 @@ func (e *envelope) read(b []byte) (msg []byte, ok bool) {
 	} else if e.modern(b) {
 		return e.rfc5424(b[2:])
 	}
-	if s, n := readStamp(b); n > 0 {
+	if s, n := e.known.stamp(b); n > 0 {
 		e.stamp = s
 		if s.kind == stampUptime {
 			e.body = b

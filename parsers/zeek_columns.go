@@ -208,6 +208,7 @@ type zeekLateValue struct {
 type zeekRow struct {
 	ctx          *Context
 	log          *zeekLog
+	asked        bool // log has decided where a value goes
 	ev           *firetrail.Event
 	origP, respP zeekLateValue
 	late         []zeekLateValue
@@ -215,7 +216,7 @@ type zeekRow struct {
 }
 
 func (z *zeekRow) begin(log *zeekLog, ev *firetrail.Event) {
-	z.log, z.ev = log, ev
+	z.log, z.asked, z.ev = log, false, ev
 	z.origP, z.respP, z.system = zeekLateValue{}, zeekLateValue{}, ""
 	z.late = z.late[:0]
 }

@@ -76,11 +76,13 @@ func (p *zeekTSV) quickRow(rec []byte) bool {
 		case zeekReadDstIP:
 			ev.DstIP, end = address4(rec, pos)
 		case zeekReadSrcPort:
-			ev.SrcPort, end = portAt(rec, pos)
-			z.origP = zeekLateValue{c, text(rec[pos:max(pos, end)])}
+			if ev.SrcPort, end = portAt(rec, pos); end >= 0 {
+				z.origP = zeekLateValue{c, text(rec[pos:end])}
+			}
 		case zeekReadDstPort:
-			ev.DstPort, end = portAt(rec, pos)
-			z.respP = zeekLateValue{c, text(rec[pos:max(pos, end)])}
+			if ev.DstPort, end = portAt(rec, pos); end >= 0 {
+				z.respP = zeekLateValue{c, text(rec[pos:end])}
+			}
 		case zeekReadBytesOut:
 			ev.BytesOut, end = numberAt(rec, pos)
 		case zeekReadBytesIn:
@@ -118,10 +120,13 @@ func (p *zeekTSV) quickRow(rec []byte) bool {
 // the value, or -1 where it is refused.
 func (p *zeekTSV) readValue(c *zeekColumn, rec []byte, pos int) (end int) {
 	end = indexFrom(rec, pos, p.sep[0])
-	ok := false
-	if v := rec[pos:end]; c.typ <= zeekText && len(v) != 1 && len(v) != len(p.empty) {
+	v, ok := rec[pos:end], false
+	switch {
+	case len(v) == 1 && v[0] == p.unset[0]:
+		return end
+	case c.typ <= zeekText && len(v) != 1 && len(v) != len(p.empty):
 		ok = c.set(&p.row, c, v)
-	} else {
+	default:
 		ok = p.setMarked(c, v, false)
 	}
 	if !ok {

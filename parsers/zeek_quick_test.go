@@ -32,6 +32,10 @@ func rowParser(header string) *zeekTSV {
 func TestZeekQuick(t *testing.T) {
 	tsv, _ := zeekConnLog(1)
 	row := strings.TrimSuffix(string(tsv[len(zeekConnHeader):]), "\n")
+	ping := strings.Replace(row, "\ttcp\t", "\ticmp\t", 1)
+	if ping == row {
+		t.Fatal("no row of TCP")
+	}
 	for _, marks := range [][2]string{{"-", "(empty)"}, {"T", "0"}, {"0", "-"}, {".", ""}, {"", "T"}, {"unset", "a"}} {
 		for _, sep := range []string{"\t", "|", "5", "-", ":", ", "} {
 			header := strings.ReplaceAll(zeekConnHeader, "\t", sep)
@@ -48,6 +52,14 @@ func TestZeekQuick(t *testing.T) {
 				}
 				sameRow(t, quick, careful, strings.Join(cells[:i], sep))
 				sameRow(t, quick, careful, strings.Join(append([]string{"2026-03-01T09:00:" + fmt.Sprint(10+i)}, cells[1:i+1]...), sep))
+			}
+			cells = strings.Split(ping, "\t") // its ports are type and code
+			for i := range cells {
+				for _, v := range append(oddValues, marks[0], marks[1]) {
+					changed := append([]string{}, cells...)
+					changed[i] = v
+					sameRow(t, quick, careful, strings.Join(changed, sep))
+				}
 			}
 			sameRow(t, quick, careful, row+sep+"more")
 		}
@@ -134,6 +146,7 @@ func sameObject(t *testing.T, warm *zeekObjects, first, object string) {
 	warm.Parse([]byte(first), &got)
 	got.Reset()
 	want.Reset()
+	got.X, want.X = []firetrail.Field{}, []firetrail.Field{} // an event keeps the memory of X, once it has any
 	fresh.shapes, fresh.grown = zeekShape{}, 0
 	gotErr, wantErr := warm.Parse([]byte(object), &got), fresh.Parse([]byte(object), &want)
 	if fmt.Sprint(gotErr) != fmt.Sprint(wantErr) || gotErr == nil && !reflect.DeepEqual(got, want) {

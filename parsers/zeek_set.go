@@ -42,6 +42,7 @@ var zeekSetters = [zeekLate]zeekSetter{
 	},
 	zeekProto: func(z *zeekRow, c *zeekColumn, v []byte) bool { return z.text(c, &z.ev.Proto, v) },
 	zeekService: func(z *zeekRow, c *zeekColumn, v []byte) bool {
+		z.asked = true
 		if !z.log.conn {
 			z.ev.Put(c.name, text(v))
 			return true
@@ -76,6 +77,7 @@ var zeekSetters = [zeekLate]zeekSetter{
 		return true
 	},
 	zeekPath: func(z *zeekRow, c *zeekColumn, v []byte) bool {
+		z.asked = true
 		if text(v) != z.log.path {
 			z.ev.Put(c.name, text(v))
 		}

@@ -49,6 +49,7 @@ type zeekObjects struct {
 	wrapped string     // the path where a wrapper tells it
 	shape   *zeekShape // nil where it is not known
 	escaped bool
+	ts      zeekMember // the time where it is written so that its setter has to read it
 
 	mixed bool   // objects of Zeek logs came before: dated ones without known columns are of the same writer
 	name  []byte // scratch for joined names
@@ -112,19 +113,21 @@ func (p *zeekObjects) object(rec []byte, ev *firetrail.Event, offset int) error 
 		return ErrOther
 	}
 	p.escaped = bytes.IndexByte(rec, '\\') >= 0
-	if p.begin(); !p.follow(rec) {
-		p.begin()
-		if at, why := p.gather(rec, "", 0); why != "" {
-			if !p.isZeek() && !bytes.Contains(rec[:min(len(rec), 400)], []byte("orig_h\"")) {
-				return ErrOther
-			}
-			return reject(zeekColumnAt(offset, at), "not a JSON object: %s", why)
-		}
-		if !p.isZeek() {
+	if p.quick(rec, ev) {
+		return nil
+	}
+	ev.Reset()
+	p.begin()
+	if at, why := p.gather(rec, "", 0); why != "" {
+		if !p.isZeek() && !bytes.Contains(rec[:min(len(rec), 400)], []byte("orig_h\"")) {
 			return ErrOther
 		}
-		p.learn(rec)
+		return reject(zeekColumnAt(offset, at), "not a JSON object: %s", why)
 	}
+	if !p.isZeek() {
+		return ErrOther
+	}
+	p.learn(rec)
 	p.mixed = true
 	p.row.begin(p.logOf(), ev)
 	for i := range p.members {
@@ -139,7 +142,7 @@ func (p *zeekObjects) object(rec []byte, ev *firetrail.Event, offset int) error 
 
 // begin forgets the record before.
 func (p *zeekObjects) begin() {
-	p.members, p.marks, p.path, p.told, p.wrapped, p.shape = p.members[:0], zeekMarks{}, "", false, "", nil
+	p.members, p.marks, p.path, p.told, p.wrapped, p.shape, p.ts = p.members[:0], zeekMarks{}, "", false, "", nil, zeekMember{}
 }
 
 // zeekColumnAt counts bytes from 1; 0 is unknown.
@@ -184,7 +187,8 @@ func (p *zeekObjects) gather(rec []byte, prefix string, level int) (at int, why 
 			return w.pos, "a name with a broken escape"
 		}
 		p.marks.add(c.marks)
-		p.member(c, w.value)
+		p.tell(c, w.value)
+		p.members = append(p.members, zeekMember{c, w.value})
 	}
 	if !w.rest() && w.err == "" {
 		return w.pos, "text behind the object"
@@ -192,12 +196,13 @@ func (p *zeekObjects) gather(rec []byte, prefix string, level int) (at int, why 
 	return w.pos, w.err
 }
 
-// member adds one that is no object to be taken apart.
-func (p *zeekObjects) member(c *zeekColumn, value []byte) {
-	if c.role == zeekPath && !p.told && value[0] == '"' {
-		p.path, p.told = text(value[1:len(value)-1]), true
+// tell takes the path from the first member that names it, and tells whether it did.
+func (p *zeekObjects) tell(c *zeekColumn, value []byte) bool {
+	if c.role != zeekPath || p.told || value[0] != '"' {
+		return false
 	}
-	p.members = append(p.members, zeekMember{c, value})
+	p.path, p.told = text(value[1:len(value)-1]), true
+	return true
 }
 
 // wraps reports whether the member is the whole record, as in {"conn": {...}}.

@@ -1,6 +1,11 @@
 package parsers
 
-import "strings"
+import (
+	"net/netip"
+	"strings"
+
+	"firetrail"
+)
 
 const (
 	zeekMaxShapes   = 4096 // members that are remembered, of all shapes together
@@ -25,8 +30,35 @@ type zeekShape struct {
 	wrapped string // the path, where it is told by the object around the members
 }
 
-// follow collects the members of an object of known shape. It reports false where
-// the shape is another or a value is an object.
+// quick reads an object of known shape in one pass, as one of the log that the record
+// before was of; where it is of another and a value's place depends on that, once more.
+// It reports false where the object has to be taken apart by name; what it has stored
+// by then is void.
+func (p *zeekObjects) quick(rec []byte, ev *firetrail.Event) bool {
+	if p.log == nil {
+		return false
+	}
+	for {
+		p.row.begin(p.log, ev)
+		if p.begin(); !p.follow(rec) {
+			return false
+		}
+		if log := p.logOf(); log == p.row.log || !p.row.asked {
+			p.row.log = log
+			break
+		}
+		ev.Reset()
+	}
+	// A time without a zone is evidence for the clock, but only once.
+	if p.ts.column != nil && !p.set(p.ts.column, p.ts.value) {
+		return false
+	}
+	p.row.finish()
+	return true
+}
+
+// follow stores the members of an object of known shape. It reports false where
+// the shape is another, a value is an object, or one is not of its column's kind.
 func (p *zeekObjects) follow(rec []byte) bool {
 	at, pos := &p.shapes, 0
 	for {
@@ -36,19 +68,16 @@ func (p *zeekObjects) follow(rec []byte) bool {
 		if at = at.way(rec[pos:]); at == nil {
 			return false
 		}
-		pos += len(at.label)
-		end := p.simple(rec, pos)
-		if end < 0 {
+		if pos = p.read(at.column, rec, pos+len(at.label)); pos < 0 {
 			return false
 		}
-		p.member(at.column, rec[pos:end])
-		pos = end
 	}
 	p.marks, p.shape = at.marks, at
-	if at.wrapped != "" {
+	if at.wrapped != "" && !p.told {
 		p.path, p.told = at.wrapped, true
+		return true
 	}
-	return p.told == at.told
+	return p.told == at.told && at.wrapped == ""
 }
 
 // way finds the member that rec goes on with. The one found comes first the next time.
@@ -65,25 +94,106 @@ func (s *zeekShape) way(rec []byte) *zeekShape {
 	return nil
 }
 
-// simple returns the position behind the value at i, which is not an object, or -1.
-func (p *zeekObjects) simple(d []byte, i int) int {
-	if d[i] == '"' && !p.escaped {
-		if end := indexFrom(d, i+1, '"'); end < len(d) {
-			return end + 1
+// read stores the value at i in one pass that finds its end with its meaning, where it
+// is written as nearly always. end is behind it, or -1 where follow has to give up.
+func (p *zeekObjects) read(c *zeekColumn, d []byte, i int) (end int) {
+	z := &p.row
+	ev := z.ev
+	switch end = -1; c.read {
+	case zeekReadValue:
+		return p.readValue(c, d, i)
+	case zeekReadTime:
+		if p.ts.column == nil {
+			ev.Time, end = zeekSecondsAt(d, i)
 		}
+	case zeekReadDuration:
+		ev.Duration, end = zeekSecondsAt(d, i)
+	case zeekReadSrcIP:
+		ev.SrcIP, end = jsonAddress4(d, i)
+	case zeekReadDstIP:
+		ev.DstIP, end = jsonAddress4(d, i)
+	case zeekReadSrcPort:
+		if ev.SrcPort, end = portAt(d, i); end >= 0 {
+			z.origP = zeekLateValue{c, text(d[i:end])}
+		}
+	case zeekReadDstPort:
+		if ev.DstPort, end = portAt(d, i); end >= 0 {
+			z.respP = zeekLateValue{c, text(d[i:end])}
+		}
+	case zeekReadBytesOut:
+		ev.BytesOut, end = numberAt(d, i)
+	case zeekReadBytesIn:
+		ev.BytesIn, end = numberAt(d, i)
+	case zeekReadPacketsOut:
+		ev.PacketsOut, end = numberAt(d, i)
+	case zeekReadPacketsIn:
+		ev.PacketsIn, end = numberAt(d, i)
+	}
+	if jsonEnds(d, i, end) {
+		return end
+	}
+	return p.readOther(c, d, i)
+}
+
+// jsonEnds reports whether the number or text at i ends at end: another member or the
+// bracket follows, and there are no zeros in front of a number.
+func jsonEnds(d []byte, i, end int) bool {
+	return uint(end) < uint(len(d)) && (d[end] == ',' || d[end] == '}') && (d[i] != '0' || end == i+1 || d[i+1] == '.')
+}
+
+// jsonAddress4 is address4 for an address in quotes.
+func jsonAddress4(d []byte, i int) (ip netip.Addr, end int) {
+	if d[i] == '"' {
+		if ip, end = address4(d, i+1); end >= 0 && end < len(d) && d[end] == '"' {
+			return ip, end + 1
+		}
+	}
+	return netip.Addr{}, -1
+}
+
+// readValue is read for a column of text or of anything.
+func (p *zeekObjects) readValue(c *zeekColumn, d []byte, i int) (end int) {
+	var v []byte
+	switch {
+	case d[i] == '"' && !p.escaped && c.role != zeekPath:
+		if end = indexFrom(d, i+1, '"'); end == len(d) {
+			return -1
+		}
+		v = d[i+1 : end]
+		end++
+	case d[i]-'0' <= 9:
+		if end = jsonDigits(d, i); jsonEnds(d, i, end) {
+			v = d[i:end]
+		}
+	}
+	if len(v) == 0 || len(v) == 1 && v[0] == '-' {
+		return p.readOther(c, d, i)
+	}
+	if !c.set(&p.row, c, v) {
 		return -1
 	}
-	var end int
-	var why string
-	switch c := d[i]; {
-	case c-'0' <= 9:
-		end, why = jsonNumber(d, i)
-	case c == '{':
+	return end
+}
+
+// readOther leaves the value at i to set.
+func (p *zeekObjects) readOther(c *zeekColumn, d []byte, i int) (end int) {
+	if d[i] == '{' {
 		return -1
-	default:
-		end, why = jsonToken(d, i)
 	}
+	end, why := jsonToken(d, i)
 	if why != "" {
+		return -1
+	}
+	v := d[i:end]
+	if p.tell(c, v) && len(v) > 2 && !p.escaped {
+		return end // it is the log's
+	}
+	if c.role == zeekTS && len(v) > 2 {
+		if p.ts.column != nil {
+			return -1
+		}
+		p.ts = zeekMember{c, v}
+	} else if !p.set(c, v) {
 		return -1
 	}
 	return end
