@@ -259,23 +259,9 @@ func (r *rollup) write(path string, z *zstd.Encoder) (sum string, err error) {
 
 // flows yields the flows in key order; a flow is valid until the next.
 func (r *rollup) flows(yield func(*firetrail.Flow) error) error {
-	ranks := rankAddrs(r.addrs.list)
-	order := make([]rollOrder, len(r.keys))
-	for i, k := range r.keys {
-		order[i] = rollOrder{uint64(ranks[k.ends>>32])<<32 | uint64(ranks[uint32(k.ends)]), k.port, k.part, uint32(i)}
-	}
-	slices.SortFunc(order, func(a, b rollOrder) int {
-		if a.ends != b.ends {
-			return cmp.Compare(a.ends, b.ends)
-		}
-		if a.port != b.port {
-			return cmp.Compare(a.port, b.port)
-		}
-		return r.parts.list[a.part].compare(r.parts.list[b.part])
-	})
 	var names []string
-	for _, o := range order {
-		k, s := &r.keys[o.flow], &r.sums[o.flow]
+	for _, flow := range r.order() {
+		k, s := &r.keys[flow], &r.sums[flow]
 		p := r.parts.list[k.part]
 		f := firetrail.Flow{
 			FlowKey: firetrail.FlowKey{SrcIP: r.addrs.list[k.ends>>32], DstIP: r.addrs.list[uint32(k.ends)], DstPort: k.port,
@@ -304,12 +290,49 @@ func (r *rollup) flows(yield func(*firetrail.Flow) error) error {
 	return nil
 }
 
-// rollOrder is a flow with what to sort it by.
-type rollOrder struct {
-	ends uint64 // ranks of the addresses
-	port int64
-	part uint32
-	flow uint32
+// order gives the flows by their keys. Places of addresses are dense numbers: flows are
+// counted into place by their destinations, and then by their sources.
+func (r *rollup) order() []uint32 {
+	ranks := rankAddrs(r.addrs.list)
+	order := make([]uint32, len(r.keys))
+	for i := range order {
+		order[i] = uint32(i)
+	}
+	order = counted(order, len(ranks), func(flow uint32) uint32 { return ranks[uint32(r.keys[flow].ends)] })
+	order = counted(order, len(ranks), func(flow uint32) uint32 { return ranks[r.keys[flow].ends>>32] })
+	for rest := order; len(rest) > 0; {
+		n := 1
+		for n < len(rest) && r.keys[rest[n]].ends == r.keys[rest[0]].ends {
+			n++
+		}
+		slices.SortFunc(rest[:n], func(a, b uint32) int {
+			k, l := &r.keys[a], &r.keys[b]
+			if k.port != l.port {
+				return cmp.Compare(k.port, l.port)
+			}
+			return r.parts.list[k.part].compare(r.parts.list[l.part])
+		})
+		rest = rest[n:]
+	}
+	return order
+}
+
+// counted sorts by ranks less than n; what has the same rank stays in its order.
+func counted(order []uint32, n int, rank func(uint32) uint32) []uint32 {
+	next := make([]uint32, n+1) // place of the next one of each rank
+	for _, v := range order {
+		next[rank(v)+1]++
+	}
+	for i := range n {
+		next[i+1] += next[i]
+	}
+	sorted := make([]uint32, len(order))
+	for _, v := range order {
+		k := rank(v)
+		sorted[next[k]] = v
+		next[k]++
+	}
+	return sorted
 }
 
 func (p flowPart) compare(o flowPart) int {

@@ -143,13 +143,12 @@ func (r *rollup) nameIDs(d *columns.Dict) []uint32 {
 type partColumns struct {
 	r       *rollup
 	columns [3]*columns.Vector // proto, action, sensor; nil: no row has one
-	last    [3]uint32
-	part    uint32
-	known   map[[3]uint32]uint32
+	met     codeTable          // combinations, as of gives them
+	parts   []uint32           // of each
 }
 
 func newPartColumns(r *rollup, g *columns.Group) partColumns {
-	p := partColumns{r: r, last: [3]uint32{columns.Null - 1}, known: map[[3]uint32]uint32{}}
+	p := partColumns{r: r}
 	for i, name := range [...]string{"proto", "action", "sensor"} {
 		p.columns[i] = g.Vector(name)
 	}
@@ -157,30 +156,26 @@ func newPartColumns(r *rollup, g *columns.Group) partColumns {
 }
 
 func (p *partColumns) of(row int) uint32 {
-	codes := [3]uint32{columns.Null, columns.Null, columns.Null}
-	for i, c := range p.columns {
+	codes := uint64(0) // each plus 1, 0 for none, in 20 bits, since a group has fewer rows
+	for _, c := range p.columns {
+		codes <<= 20
 		if c != nil {
-			codes[i] = c.Codes[row]
+			codes |= uint64(c.Codes[row] + 1)
 		}
 	}
-	if codes == p.last {
-		return p.part
+	n := p.met.code(codes)
+	if int(n) == len(p.parts) {
+		p.parts = append(p.parts, p.make(row))
 	}
-	part, ok := p.known[codes]
-	if !ok {
-		part = p.make(codes)
-		p.known[codes] = part
-	}
-	p.last, p.part = codes, part
-	return part
+	return p.parts[n]
 }
 
-// make numbers a combination of values that was not met in this group.
-func (p *partColumns) make(codes [3]uint32) uint32 {
+// make numbers a row's combination of values, which was not met in this group.
+func (p *partColumns) make(row int) uint32 {
 	var text [3]string
 	for i, c := range p.columns {
-		if c != nil && codes[i] != columns.Null {
-			text[i] = c.Dict.Value(codes[i])
+		if c != nil && c.Codes[row] != columns.Null {
+			text[i] = c.Dict.Value(c.Codes[row])
 		}
 	}
 	k := flowPart{text[0], text[1], text[2]}

@@ -114,6 +114,28 @@ func TestIndex(t *testing.T) {
 	}
 }
 
+// TestOrder sorts many terms that begin alike, end early and hold zeros.
+func TestOrder(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(3, 4))
+	w := NewWriter()
+	for range 20_000 {
+		text := []byte("dst_ip"[:rnd.IntN(7)])
+		for range rnd.IntN(16) {
+			text = append(text, []byte{0, 1, 'a', 0xff}[rnd.IntN(4)])
+		}
+		w.Intern(string(text))
+	}
+	order := w.order()
+	if len(order) != w.Terms() {
+		t.Fatalf("%d of %d terms", len(order), w.Terms())
+	}
+	for i := 1; i < len(order); i++ {
+		if a, b := w.terms[order[i-1].term], w.terms[order[i].term]; a >= b {
+			t.Fatalf("term %d is %q behind %q", i, b, a)
+		}
+	}
+}
+
 func TestDamage(t *testing.T) {
 	w := NewWriter()
 	fill(w, 4)

@@ -179,16 +179,72 @@ func (w *Writer) order() []placed {
 		copy(b[:], text)
 		order[i] = placed{binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:]), Term(i)}
 	}
-	slices.SortFunc(order, func(a, b placed) int {
-		if a.high != b.high {
-			return cmp.Compare(a.high, b.high)
-		}
-		if a.low != b.low {
-			return cmp.Compare(a.low, b.low)
-		}
-		return strings.Compare(w.terms[a.term], w.terms[b.term])
-	})
+	w.sort(order, make([]placed, len(order)))
 	return order
+}
+
+// fewPlaced are compared with each other, more are counted into place.
+const fewPlaced = 128
+
+// sort sorts terms: many by the first byte in which they differ, and then those that have
+// the same one. spare has room for them.
+func (w *Writer) sort(list, spare []placed) {
+	n := shared(list)
+	if len(list) < fewPlaced || n == 16 {
+		slices.SortFunc(list, w.compare)
+		return
+	}
+	var next [257]int // place of the next one of each byte
+	for i := range list {
+		next[int(list[i].at(n))+1]++
+	}
+	for b := range 256 {
+		next[b+1] += next[b]
+	}
+	for i := range list {
+		b := list[i].at(n)
+		spare[next[b]] = list[i]
+		next[b]++
+	}
+	copy(list, spare)
+	from := 0
+	for _, to := range next[:256] { // each is where the next byte begins by now
+		if to > from+1 {
+			w.sort(list[from:to], spare[from:to])
+		}
+		from = to
+	}
+}
+
+// shared counts the first bytes that are the same in all terms, up to 16.
+func shared(list []placed) int {
+	high, low := uint64(0), uint64(0)
+	for i := range list {
+		high |= list[i].high ^ list[0].high
+		low |= list[i].low ^ list[0].low
+	}
+	if high != 0 {
+		return bits.LeadingZeros64(high) / 8
+	}
+	return 8 + bits.LeadingZeros64(low)/8
+}
+
+// at gives byte n of the first 16.
+func (p *placed) at(n int) byte {
+	if n < 8 {
+		return byte(p.high >> (56 - 8*n))
+	}
+	return byte(p.low >> (120 - 8*n))
+}
+
+func (w *Writer) compare(a, b placed) int {
+	if a.high != b.high {
+		return cmp.Compare(a.high, b.high)
+	}
+	if a.low != b.low {
+		return cmp.Compare(a.low, b.low)
+	}
+	return strings.Compare(w.terms[a.term], w.terms[b.term])
 }
 
 // single is block<<1|1 for a set of one block, else 0.

@@ -17,9 +17,8 @@ type column struct {
 	own   string   // x.NAME: the name as records have it, which is mostly the same memory
 	codes []uint32 // Text
 	ints  []int64  // Int
-	last  uint32   // code of the value before, most often the next one too; Null: none
-	text  string   // that value, in the dictionary's memory
-	width int      // its bytes
+	last  uint32   // code of the text before, most often the next one too; Null: none
+	text  string   // that text, in the dictionary's memory
 	used  bool     // some row has a value
 
 	values int // Text: rows that have one
@@ -47,9 +46,6 @@ func (c *column) isTime() bool { return c.Field != nil && c.Field.Type == firetr
 
 func (c *column) isAddr() bool { return c.Field != nil && c.Field.Addr != nil }
 
-// rows is the number of rows up to the last one with a value.
-func (c *column) rows() int { return len(c.codes) + len(c.ints) }
-
 // pad gives the column no value up to a row.
 func (c *column) pad(rows int) {
 	if c.Type == Int {
@@ -63,16 +59,40 @@ func (c *column) pad(rows int) {
 	}
 }
 
-func (c *column) cut(rows int) {
-	if c.Type == Int {
-		c.ints = c.ints[:min(rows, len(c.ints))]
-	} else {
-		for n := len(c.codes) - 1; n >= rows; n-- {
-			if code := c.codes[n]; code != Null {
-				c.values, c.size = c.values-1, c.size-len(c.dict.Value(code))
-			}
-			c.codes = c.codes[:n]
+// room makes room for n further rows from row on, and gives it.
+func (c *column) room(row, n int) []uint32 {
+	c.pad(row)
+	if row+n > cap(c.codes) {
+		c.codes = slices.Grow(c.codes, max(n, cap(c.codes))) // slices that grow by less copy more
+	}
+	c.codes, c.used = c.codes[:row+n], true
+	return c.codes[row:]
+}
+
+// putTexts sets the values of n rows from row on to the texts of a run, "" where a row
+// has none.
+func (c *column) putTexts(row, n int, of run) {
+	d, code, text := c.dict, c.last, c.text
+	codes := c.room(row, n)
+	values, size := 0, 0
+	for i := range codes {
+		s := *(*string)(of.at(i))
+		if s == "" {
+			codes[i] = Null
+			continue
 		}
+		if s != text || code == Null || d.unique {
+			code = d.code(s)
+		}
+		codes[i], text = code, s
+		values, size = values+1, size+len(s)
+	}
+	c.values, c.size = c.values+values, c.size+size
+	if c.last = code; code != Null {
+		c.text = d.Value(code)
+	}
+	if codes[n-1] != Null {
+		d.decide(row + n - 1)
 	}
 }
 
@@ -82,54 +102,87 @@ func (c *column) putText(row int, s string) {
 		c.pad(row)
 	}
 	d := c.dict
-	if d.unique || c.text != s || c.last == Null {
+	if c.text != s || c.last == Null || d.unique {
 		c.last = d.code(s)
-		c.text, c.width = d.Value(c.last), len(s)
-	}
-	c.putCode()
-	if row%BlockRows == 0 && row > 0 && 4*d.Len() > 3*row {
-		d.unique = true // looking up what never comes again costs more than it saves
-	}
-}
-
-func (c *column) putAddr(row int, a netip.Addr) {
-	if len(c.codes) < row {
-		c.pad(row)
-	}
-	if d := c.dict; int(c.last) >= len(d.addrs) || d.addrs[c.last] != a {
-		c.last = d.addr(a)
-		c.width = int(d.offs[c.last+1] - d.offs[c.last])
-	}
-	c.putCode()
-}
-
-// putCode gives the next row the last value's code.
-func (c *column) putCode() {
-	if len(c.codes) == cap(c.codes) {
-		c.codes = slices.Grow(c.codes, max(stride, len(c.codes))) // slices that grow by less copy more
+		c.text = d.Value(c.last)
 	}
 	c.codes, c.used = append(c.codes, c.last), true
-	c.values, c.size = c.values+1, c.size+c.width
+	c.values, c.size = c.values+1, c.size+len(s)
+	if row%BlockRows == 0 {
+		d.decide(row)
+	}
 }
 
-func (c *column) putInt(row int, n int64) {
-	if len(c.ints) < row {
-		c.pad(row)
+// putAddr sets the values of n rows from row on to the addresses of a run.
+func (c *column) putAddr(row, n int, of run) {
+	d, code := c.dict, c.last
+	var last netip.Addr
+	codes := c.room(row, n)
+	values, size, width := 0, 0, 0
+	for i := range codes {
+		a := (*netip.Addr)(of.at(i))
+		if !a.IsValid() {
+			codes[i] = Null
+			continue
+		}
+		if *a != last {
+			code, last = d.addr(*a), *a
+			width = int(d.offs[code+1] - d.offs[code])
+		}
+		codes[i] = code
+		values, size = values+1, size+width
 	}
-	c.ints, c.used = append(c.ints, n), true
+	c.values, c.size = c.values+values, c.size+size
 }
 
-// putX sets a value of the record's own; it reports whether it fits the column.
-func (c *column) putX(row int, s string) bool {
-	if c.Type == Text {
-		c.putText(row, s)
-		return true
+// putInts sets the values of n rows from row on to the numbers of a run.
+func (c *column) putInts(row, n int, of run) {
+	c.pad(row)
+	if row+n > cap(c.ints) {
+		c.ints = slices.Grow(c.ints, max(n, cap(c.ints))) // slices that grow by less copy more
 	}
+	c.ints, c.used = c.ints[:row+n], true
+	to := c.ints[row:]
+	for i := range to {
+		to[i] = *(*int64)(of.at(i))
+	}
+}
+
+// putInt sets the value of a row that follows all rows set so far, if it is a number; it
+// reports whether it is.
+func (c *column) putInt(row int, s string) bool {
 	n, ok := integer(s)
 	if ok {
-		c.putInt(row, n)
+		if len(c.ints) < row {
+			c.pad(row)
+		}
+		c.ints, c.used = append(c.ints, n), true
 	}
 	return ok
+}
+
+// putX sets a value of the record's own; it reports whether it fits the column and is the
+// first one of its row.
+func (c *column) putX(row int, s string) bool {
+	if c.Type == Int {
+		return len(c.ints) <= row && c.putInt(row, s)
+	}
+	if len(c.codes) > row {
+		return false
+	}
+	c.putText(row, s)
+	return true
+}
+
+// cut takes the values of x.NAME back from a row on.
+func (c *column) cut(rows int) {
+	c.ints = c.ints[:min(rows, len(c.ints))]
+	for n := len(c.codes) - 1; n >= rows; n-- {
+		if code := c.codes[n]; code != Null {
+			c.values, c.size = c.values-1, c.size-len(c.dict.Value(code))
+		}
+		c.codes = c.codes[:n]
+	}
 }
 
 // narrow turns a text column into an Int column if all its values are integers.

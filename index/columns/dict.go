@@ -91,6 +91,14 @@ func (d *textDict) code(s string) uint32 {
 	return d.add(i, h)
 }
 
+// decide ends looking for equal values if most rows up to the first one of a block had a
+// value of their own: looking up what never comes again costs more than it saves.
+func (d *textDict) decide(row int) {
+	if row%BlockRows == 0 && row > 0 && 4*d.Len() > 3*row {
+		d.unique = true
+	}
+}
+
 // hash is that of maphash, which costs more than all else for a text of a few bytes;
 // those are mixed by one multiplication with a secret.
 func (d *textDict) hash(s string) uint32 {

@@ -47,6 +47,9 @@ func commonColumns() []Info {
 	return append(infos, Info{Name: "length", Type: Int, Unit: 1}, Info{Name: "time_guess", Type: Text})
 }
 
+// common is the number of these columns.
+var common = len(firetrail.Fields) + 2
+
 func newGroup() *Group {
 	g := &Group{x: map[string]int{}, rest: newMapColumn()}
 	for _, info := range commonColumns() {
@@ -126,28 +129,34 @@ const stride = 32
 func (g *Group) append(evs []firetrail.Event) int {
 	done := 0
 	for done < len(evs) && !g.full() {
-		n := g.fitting(evs[done:min(done+stride, done+GroupRows-g.rows, len(evs))])
-		part := evs[done : done+n]
+		// A part ends with the first row of a block: see textDict.decide.
+		room := min(stride, GroupRows-g.rows, (g.rows+BlockRows-1)/BlockRows*BlockRows-g.rows+1)
+		n := g.fitting(evs[done:min(done+room, len(evs))])
 		if n == 0 {
 			break
 		}
-		for _, c := range g.columns[:len(firetrail.Fields)] {
-			c.spread(g.rows, part)
-		}
-		length, guess := g.columns[len(firetrail.Fields)], g.columns[len(firetrail.Fields)+1]
-		for i := range part {
-			ev := &part[i]
-			length.putInt(g.rows+i, ev.Length)
-			if ev.Guess != 0 {
-				guess.putText(g.rows+i, ev.Guess.String())
-			}
-			g.fields(g.rows+i, ev.X)
-			g.bytes += ev.Length
-		}
+		g.spread(evs[done : done+n])
 		g.rows += n
 		done += n
 	}
 	return done
+}
+
+// spread appends some events column by column.
+func (g *Group) spread(evs []firetrail.Event) {
+	for _, c := range g.columns[:common-2] {
+		c.spread(g.rows, evs)
+	}
+	length, guess := g.columns[common-2], g.columns[common-1]
+	length.putInts(g.rows, len(evs), run{unsafe.Pointer(&evs[0].Length)})
+	for i := range evs {
+		ev := &evs[i]
+		if ev.Guess != 0 {
+			guess.putText(g.rows+i, ev.Guess.String())
+		}
+		g.fields(g.rows+i, ev.X)
+		g.bytes += ev.Length
+	}
 }
 
 // fitting counts the events up to the first one with a time that is finer than the
@@ -187,93 +196,83 @@ func (g *Group) size() int64 {
 
 func (g *Group) full() bool { return g.rows == GroupRows || g.bytes > groupBytes || g.finer }
 
+// run is the values that events of a slice have in one field. Its place is worked out once
+// for some events, as a distance within an event: most fields of most records are empty,
+// and a call for each costs more than the rest.
+type run struct{ first unsafe.Pointer }
+
+func (r run) at(i int) unsafe.Pointer { return unsafe.Add(r.first, uintptr(i)*eventSize) }
+
 // eventSize is how far the same fields of events of a slice lie apart.
 const eventSize = unsafe.Sizeof(firetrail.Event{})
 
-// spread appends one common field of some events, the first of which is row. The
-// place of the field is worked out once, as a distance within an event: most
-// fields of most records are empty, and a call for each costs more than the rest.
+// spread appends one common field of some events, the first of which is row. A column
+// without any value is left as it is.
 func (c *column) spread(row int, evs []firetrail.Event) {
-	f, first := c.Field, &evs[0]
+	f, first, n := c.Field, &evs[0], len(evs)
 	switch {
 	case f.Int != nil:
-		c.spreadInts(row, unsafe.Pointer(f.Int(first)), len(evs))
+		of := run{unsafe.Pointer(f.Int(first))}
+		if c.used || !of.same(n, absent) {
+			c.putInts(row, n, of)
+		}
 	case f.Addr != nil:
-		p := unsafe.Pointer(f.Addr(first))
-		for i := range evs {
-			if a := (*netip.Addr)(unsafe.Add(p, uintptr(i)*eventSize)); a.IsValid() {
-				c.putAddr(row+i, *a)
-			}
+		of := run{unsafe.Pointer(f.Addr(first))}
+		if c.used || of.valid(n) {
+			c.putAddr(row, n, of)
 		}
 	case f.Name == "source" || f.Name == "kind":
 	default:
-		p := unsafe.Pointer(f.Text(first))
-		if !c.used && unset(unsafe.Add(p, unsafe.Sizeof(p)), len(evs), 0) { // the lengths
-			return
-		}
-		for i := range evs {
-			if s := *(*string)(unsafe.Add(p, uintptr(i)*eventSize)); s != "" {
-				c.putText(row+i, s)
-			}
+		of := run{unsafe.Pointer(f.Text(first))}
+		if c.used || !(run{unsafe.Add(of.first, unsafe.Sizeof(of.first))}).same(n, 0) { // the lengths
+			c.putTexts(row, n, of)
 		}
 	}
 }
 
-// unset reports whether a word of n events is the same in all.
-func unset(p unsafe.Pointer, n int, word int64) bool {
+// same reports whether n values are all a word.
+func (r run) same(n int, word int64) bool {
 	differ, i := int64(0), 0
 	for ; i+4 <= n; i += 4 {
-		q := unsafe.Add(p, uintptr(i)*eventSize)
+		q := r.at(i)
 		differ |= *(*int64)(q) ^ word
 		differ |= *(*int64)(unsafe.Add(q, eventSize)) ^ word
 		differ |= *(*int64)(unsafe.Add(q, 2*eventSize)) ^ word
 		differ |= *(*int64)(unsafe.Add(q, 3*eventSize)) ^ word
 	}
 	for ; i < n; i++ {
-		differ |= *(*int64)(unsafe.Add(p, uintptr(i)*eventSize)) ^ word
+		differ |= *(*int64)(r.at(i)) ^ word
 	}
 	return differ == 0
 }
 
-// spreadInts appends a number of n events, unless all are absent.
-func (c *column) spreadInts(row int, p unsafe.Pointer, n int) {
-	if !c.used && unset(p, n, absent) {
-		return
+// valid reports whether one of n addresses is.
+func (r run) valid(n int) bool {
+	for i := range n {
+		if (*netip.Addr)(r.at(i)).IsValid() {
+			return true
+		}
 	}
-	c.used = true
-	c.pad(row)
-	if row+n > cap(c.ints) {
-		c.ints = slices.Grow(c.ints, max(n, cap(c.ints))) // slices that grow by less copy more
-	}
-	c.ints = c.ints[:row+n]
-	to := c.ints[row:]
-	for i := range to {
-		to[i] = *(*int64)(unsafe.Add(p, uintptr(i)*eventSize))
-	}
+	return false
 }
 
 // fields files a record's own fields. Records mostly have the same names in the
 // same order: the column after the one before is tried first.
 func (g *Group) fields(row int, fields []firetrail.Field) {
-	at := len(firetrail.Fields) + 2
+	at := common
 	for i := range fields {
 		f := &fields[i]
 		if at >= len(g.columns) || !g.columns[at].named(f.Name) {
-			if at = g.column(f.Name); at < 0 {
+			if at = g.next(at, f.Name); at < 0 {
 				g.rest.put(row, *f)
-				at = len(firetrail.Fields) + 2
+				at = common
 				continue
 			}
 			if c := g.columns[at]; c.own == "" {
 				c.own = f.Name
 			}
 		}
-		c := g.columns[at]
-		if c.rows() > row {
-			g.repeated(row, fields)
-			return
-		}
-		if !c.putX(row, f.Value) {
+		if !g.columns[at].putX(row, f.Value) {
 			// Rare enough to look: the name may have had a value that fitted,
 			// or get one.
 			g.repeated(row, fields)
@@ -281,6 +280,17 @@ func (g *Group) fields(row int, fields []firetrail.Field) {
 		}
 		at++
 	}
+}
+
+// next finds a column of a record's own field as column does, looking at the few from a
+// place on first: those that a record does not have are skipped.
+func (g *Group) next(at int, name string) int {
+	for i := at + 1; i < min(at+8, len(g.columns)); i++ {
+		if g.columns[i].named(name) {
+			return i
+		}
+	}
+	return g.column(name)
 }
 
 // named says whether the name is that of the column as records mostly have it:
@@ -312,7 +322,7 @@ func (g *Group) column(name string) int {
 // than once and values that do not fit: the last value of a name goes to its
 // column if it fits; all others go to the map.
 func (g *Group) repeated(row int, fields []firetrail.Field) {
-	for _, c := range g.columns[len(firetrail.Fields)+2:] {
+	for _, c := range g.columns[common:] {
 		c.cut(row)
 	}
 	m := g.rest
@@ -341,7 +351,7 @@ func (g *Group) fix() {
 		return
 	}
 	g.fixed = true
-	for _, c := range g.columns[len(firetrail.Fields)+2:] {
+	for _, c := range g.columns[common:] {
 		c.narrow()
 	}
 	g.unit = unitOf(g.columns)
