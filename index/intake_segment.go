@@ -1,6 +1,7 @@
 package index
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -17,7 +18,7 @@ import (
 )
 
 // segmentWriter writes one segment with its flows and block terms. Groups are
-// encoded side by side and written in their order.
+// encoded side by side and written in their order, while the next one is collected.
 type segmentWriter struct {
 	ctx     context.Context
 	slots   chan *encoder
@@ -51,7 +52,7 @@ func newEncoder() (*encoder, error) {
 type groupJob struct {
 	g    *columns.Group
 	done chan struct{}
-	err  error
+	err  error // its own, or that of a group before it
 }
 
 // newSegmentWriter begins a segment at a path in staging. Who has one of slots may
@@ -94,7 +95,7 @@ func (s *segmentWriter) append(source *string, evs []firetrail.Event) (int, erro
 	return n, nil
 }
 
-// cut sends the collected rows on to be encoded. At most two groups of a
+// cut sends the collected rows on to be encoded and written. At most two groups of a
 // segment are under way beside the one being collected.
 func (s *segmentWriter) cut() error {
 	g := s.cols.Cut()
@@ -107,36 +108,47 @@ func (s *segmentWriter) cut() error {
 		}
 	}
 	j := &groupJob{g: g, done: make(chan struct{})}
+	var before *groupJob
+	if n := len(s.pending); n > 0 {
+		before = s.pending[n-1]
+	}
 	s.pending = append(s.pending, j)
 	slots := s.slots
 	go func() {
 		defer close(j.done)
 		enc := <-slots
-		defer func() { slots <- enc }()
 		if j.err = g.Encode(enc.columns); j.err == nil {
 			j.err = s.flows.add(g, enc.flows)
+		}
+		slots <- enc
+		if before != nil {
+			<-before.done
+			j.err = cmp.Or(before.err, j.err)
+		}
+		if j.err == nil {
+			j.err = s.write(g)
 		}
 	}()
 	return nil
 }
 
-// settle waits for the oldest group and writes it.
+// settle waits until the oldest group is written.
 func (s *segmentWriter) settle() error {
 	j := s.pending[0]
 	s.pending[0] = nil // a group is large
 	s.pending = s.pending[1:]
-	select {
-	case <-j.done:
-	case <-s.ctx.Done():
-		<-j.done
-		return s.ctx.Err()
+	<-j.done
+	if err := s.ctx.Err(); err != nil {
+		return err
 	}
-	if j.err != nil {
-		return j.err
-	}
-	s.bounds(j.g)
-	s.terms.group(j.g)
-	return s.cols.Write(j.g)
+	return j.err
+}
+
+// write writes a group, behind those before it.
+func (s *segmentWriter) write(g *columns.Group) error {
+	s.bounds(g)
+	s.terms.group(g)
+	return s.cols.Write(g)
 }
 
 // bounds keeps the rows and times of a group.
