@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	skimSample = 4 << 10  // bytes of lines of one day before a leap, and behind it
-	skimLeap   = 64 << 10 // bytes that are leapt over
+	skimSample = 4 << 10   // bytes of lines of one day before a leap, and behind it
+	skimLeap   = 256 << 10 // bytes that are leapt over
 )
 
 // skimmer reads the lines of a survey. In a file it leaps over bytes between lines of the
