@@ -113,14 +113,9 @@ func (s *segmentWriter) cut() error {
 		before = s.pending[n-1]
 	}
 	s.pending = append(s.pending, j)
-	slots := s.slots
 	go func() {
 		defer close(j.done)
-		enc := <-slots
-		if j.err = g.Encode(enc.columns); j.err == nil {
-			j.err = s.flows.add(g, enc.flows)
-		}
-		slots <- enc
+		j.err = s.encode(g)
 		if before != nil {
 			<-before.done
 			j.err = cmp.Or(before.err, j.err)
@@ -130,6 +125,26 @@ func (s *segmentWriter) cut() error {
 		}
 	}()
 	return nil
+}
+
+// encode compresses a group, on two cores if there is one to spare, and adds its flows.
+func (s *segmentWriter) encode(g *columns.Group) error {
+	flows, enc, help := s.flows, <-s.slots, make(chan error, 1)
+	defer func() { s.slots <- enc }()
+	select {
+	case other := <-s.slots:
+		go func() {
+			help <- g.Encode(other.columns)
+			s.slots <- other
+		}()
+	default:
+		help <- nil
+	}
+	err := g.Encode(enc.columns)
+	if err = cmp.Or(err, <-help); err != nil {
+		return err
+	}
+	return flows.add(g, enc.flows)
 }
 
 // settle waits until the oldest group is written.

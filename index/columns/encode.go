@@ -80,21 +80,37 @@ type pageShape struct {
 	reps, defs                  []byte // encoded levels
 }
 
-// Encode compresses the group's columns. It may run on any goroutine; the group
-// must not change meanwhile. An error is also returned by Writer.Write.
+// Encode compresses those of the group's columns that no other encoder has taken. It may
+// run on any goroutine, and on several at a time with an encoder each: the group is encoded
+// when all have returned. It must not change meanwhile. An error is also returned by
+// Writer.Write.
 func (g *Group) Encode(e *Encoder) error {
-	leaves := len(g.columns) + 2
-	for len(g.chunks) < leaves {
+	g.begun.Do(g.begin)
+	for {
+		i := int(g.taken.Add(1)) - 1
+		var err error
+		switch n := len(g.columns); {
+		case i < n:
+			err = g.encode(e, &g.chunks[i], g.columns[i])
+		case i == n:
+			err = e.encodeMap(g.chunks[n:n+2], g.rest, g.rows)
+		default:
+			return nil
+		}
+		if err != nil {
+			g.failed.CompareAndSwap(nil, &err)
+			return err
+		}
+	}
+}
+
+// begin prepares what all columns' encoding needs.
+func (g *Group) begin() {
+	for len(g.chunks) < len(g.columns)+2 {
 		g.chunks = append(g.chunks, chunk{})
 	}
 	g.derived = g.endFollows()
-	for i, c := range g.columns {
-		if g.err = g.encode(e, &g.chunks[i], c); g.err != nil {
-			return g.err
-		}
-	}
-	g.err = e.encodeMap(g.chunks[leaves-2:], g.rest, g.rows)
-	return g.err
+	g.named("offset").pad(g.rows)
 }
 
 func (g *Group) encode(e *Encoder, ch *chunk, c *column) error {

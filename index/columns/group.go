@@ -3,6 +3,8 @@ package columns
 import (
 	"net/netip"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"unicode/utf8"
 	"unsafe"
 
@@ -22,9 +24,11 @@ type Group struct {
 	unit    int64 // of the segment's times, nanoseconds: known once fixed
 	finer   bool  // the next event has a time that is no multiple of unit
 
+	begun   sync.Once // its encoding
+	taken   atomic.Int32
 	chunks  []chunk
 	derived bool // the ends follow from times and durations
-	err     error
+	failed  atomic.Pointer[error]
 }
 
 const (
@@ -72,7 +76,10 @@ func (g *Group) reset() {
 		c.reset()
 	}
 	g.rest.reset()
-	g.rows, g.bytes, g.finer, g.err = 0, 0, false, nil
+	g.rows, g.bytes, g.finer = 0, 0, false
+	g.begun = sync.Once{}
+	g.taken.Store(0)
+	g.failed.Store(nil)
 	for i := range g.chunks {
 		g.chunks[i].reset()
 	}

@@ -118,8 +118,8 @@ func (w *Writer) Write(g *Group) error {
 }
 
 func (w *Writer) write(g *Group) error {
-	if g.err != nil {
-		return fmt.Errorf("encode row group: %w", g.err)
+	if err := g.failed.Load(); err != nil {
+		return fmt.Errorf("encode row group: %w", *err)
 	}
 	if w.offset == 0 {
 		if err := w.bytes([]byte(magic)); err != nil {
