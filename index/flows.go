@@ -113,10 +113,10 @@ func step(h *flowHeap) error {
 	return nil
 }
 
-// writeFlows merges packed rollups of row groups into the file of a segment and
-// returns its checksum.
-func writeFlows(path string, groups [][]byte, z *zstd.Encoder) (sum string, err error) {
-	if len(groups) == 1 {
+// writeFlows merges packed rollups of row groups and the flows that are still in memory
+// into the file of a segment and returns its checksum.
+func writeFlows(path string, groups [][]byte, last *rollupFlows, z *zstd.Encoder) (sum string, err error) {
+	if len(groups) == 1 && len(last.rest) == 0 {
 		one := sha256.Sum256(groups[0])
 		return hex.EncodeToString(one[:]), writeSynced(path, bytes.NewReader(groups[0]))
 	}
@@ -131,7 +131,7 @@ func writeFlows(path string, groups [][]byte, z *zstd.Encoder) (sum string, err 
 	if err != nil {
 		return "", err
 	}
-	var streams []*flowStream
+	streams := []*flowStream{{next: last.next}}
 	for _, g := range groups {
 		r, err := newFlowReader(bytes.NewReader(g), path)
 		if err != nil {

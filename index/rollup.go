@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/binary"
+	"io"
 	"net/netip"
 	"slices"
 	"strings"
@@ -17,7 +18,7 @@ import (
 
 // maxRollup is how many flows of a segment are held in memory; beyond it they are
 // packed, to be merged when the segment ends.
-const maxRollup = 1 << 17
+const maxRollup = 1 << 18
 
 // rollup sums the events of one segment up by flow. Groups may come in any order and
 // from several goroutines: what comes out does not depend on it.
@@ -232,7 +233,7 @@ func (r *rollup) spill(z *zstd.Encoder) error {
 	if err != nil {
 		return err
 	}
-	if err := r.flows(w.add); err != nil {
+	if err := mergeFlows([]*flowStream{{next: r.flows().next}}, w.add); err != nil {
 		return err
 	}
 	if err := w.close(); err != nil {
@@ -249,45 +250,55 @@ func (r *rollup) spill(z *zstd.Encoder) error {
 func (r *rollup) write(path string, z *zstd.Encoder) (sum string, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err := r.spill(z); err != nil {
-		return "", err
+	if len(r.runs) == 0 {
+		if err := r.spill(z); err != nil {
+			return "", err
+		}
 	}
 	runs := r.runs
 	r.runs = nil
-	return writeFlows(path, runs, z)
+	return writeFlows(path, runs, r.flows(), z)
 }
 
-// flows yields the flows in key order; a flow is valid until the next.
-func (r *rollup) flows(yield func(*firetrail.Flow) error) error {
-	var names []string
-	for _, flow := range r.order() {
-		k, s := &r.keys[flow], &r.sums[flow]
-		p := r.parts.list[k.part]
-		f := firetrail.Flow{
-			FlowKey: firetrail.FlowKey{SrcIP: r.addrs.list[k.ends>>32], DstIP: r.addrs.list[uint32(k.ends)], DstPort: k.port,
-				Proto: p.proto, Action: p.action, Sensor: p.sensor, Kind: r.kind},
-			Events: s.events, Failed: s.failed, BytesOut: s.bytesOut, BytesIn: s.bytesIn, PacketsOut: s.packetsOut, PacketsIn: s.packetsIn,
-			First: s.first, Last: s.last, Duration: s.duration, Longest: s.longest, SrcPorts: s.srcPorts, More: s.more,
-		}
-		for which, n := range s.names {
-			if n == 0 {
-				continue
-			}
-			from := len(names)
-			if n&listed == 0 {
-				names = append(names, r.names.list[n-1])
-			} else {
-				for _, id := range r.lists[n&^listed] {
-					names = append(names, r.names.list[id])
-				}
-			}
-			*nameList(&f, which) = names[from:len(names):len(names)]
-		}
-		if err := yield(&f); err != nil {
-			return err
-		}
+// rollupFlows are the flows of a rollup in key order.
+type rollupFlows struct {
+	*rollup
+	rest  []uint32 // that come
+	flow  firetrail.Flow
+	names []string // memory of the flows' lists
+}
+
+func (r *rollup) flows() *rollupFlows { return &rollupFlows{rollup: r, rest: r.order()} }
+
+// next gives the next flow, valid until the next call; io.EOF after the last.
+func (r *rollupFlows) next() (*firetrail.Flow, error) {
+	if len(r.rest) == 0 {
+		return nil, io.EOF
 	}
-	return nil
+	k, s := &r.keys[r.rest[0]], &r.sums[r.rest[0]]
+	r.rest = r.rest[1:]
+	p := r.parts.list[k.part]
+	r.flow = firetrail.Flow{
+		FlowKey: firetrail.FlowKey{SrcIP: r.addrs.list[k.ends>>32], DstIP: r.addrs.list[uint32(k.ends)], DstPort: k.port,
+			Proto: p.proto, Action: p.action, Sensor: p.sensor, Kind: r.kind},
+		Events: s.events, Failed: s.failed, BytesOut: s.bytesOut, BytesIn: s.bytesIn, PacketsOut: s.packetsOut, PacketsIn: s.packetsIn,
+		First: s.first, Last: s.last, Duration: s.duration, Longest: s.longest, SrcPorts: s.srcPorts, More: s.more,
+	}
+	for which, n := range s.names {
+		if n == 0 {
+			continue
+		}
+		from := len(r.names)
+		if n&listed == 0 {
+			r.names = append(r.names, r.rollup.names.list[n-1])
+		} else {
+			for _, id := range r.lists[n&^listed] {
+				r.names = append(r.names, r.rollup.names.list[id])
+			}
+		}
+		*nameList(&r.flow, which) = r.names[from:len(r.names):len(r.names)]
+	}
+	return &r.flow, nil
 }
 
 // order gives the flows by their keys. Places of addresses are dense numbers: flows are
