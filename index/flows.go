@@ -1,6 +1,7 @@
 package index
 
 import (
+	"bufio"
 	"bytes"
 	"container/heap"
 	"context"
@@ -126,11 +127,12 @@ func writeFlows(path string, groups [][]byte, last *rollupFlows, z *zstd.Encoder
 	}
 	defer f.Close()
 	h := sha256.New()
-	var buf bytes.Buffer
-	w, err := newFlowWriter(io.MultiWriter(&buf, h), z)
+	buf := bufio.NewWriterSize(f, 1<<20)
+	w, err := newFlowWriter(io.MultiWriter(buf, h), z)
 	if err != nil {
 		return "", err
 	}
+	defer w.settle()
 	streams := []*flowStream{{next: last.next}}
 	for _, g := range groups {
 		r, err := newFlowReader(bytes.NewReader(g), path)
@@ -140,22 +142,14 @@ func writeFlows(path string, groups [][]byte, last *rollupFlows, z *zstd.Encoder
 		defer r.zstd.Close()
 		streams = append(streams, &flowStream{next: r.next})
 	}
-	err = mergeFlows(streams, func(fl *firetrail.Flow) error {
-		if buf.Len() > 1<<20 {
-			if _, err := buf.WriteTo(f); err != nil {
-				return fmt.Errorf("write flows: %w", err)
-			}
-		}
-		return w.add(fl)
-	})
-	if err == nil {
+	if err = mergeFlows(streams, w.add); err == nil {
 		err = w.close()
-	}
-	if err == nil {
-		_, err = buf.WriteTo(f)
 	}
 	if err != nil {
 		return "", err
+	}
+	if err := buf.Flush(); err != nil {
+		return "", fmt.Errorf("write flows: %w", err)
 	}
 	return hex.EncodeToString(h.Sum(nil)), closeSynced(f)
 }
@@ -238,6 +232,7 @@ func mergeInto(f *os.File, paths []string) error {
 	if err != nil {
 		return err
 	}
+	defer w.settle()
 	if err := mergePaths(paths, w.add); err != nil {
 		return err
 	}

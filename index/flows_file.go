@@ -27,11 +27,15 @@ const (
 
 var errFlows = errors.New("flows are damaged")
 
-// flowWriter writes flows that come in key order.
+// flowWriter writes flows that come in key order. It packs a frame on a goroutine of its
+// own while the next one is filled. settle ends that.
 type flowWriter struct {
-	w      io.Writer
-	zstd   *zstd.Encoder
-	frame  []firetrail.Flow
+	w     io.Writer
+	zstd  *zstd.Encoder
+	next  []firetrail.Flow // the frame that is being filled
+	packs chan error       // tells how packing the frame before ended, nil before the first
+
+	frame  []firetrail.Flow // being packed
 	text   map[string]uint64
 	last   string // the text before, which is mostly the next one too
 	lastID uint64
@@ -49,8 +53,8 @@ func newFlowWriter(w io.Writer, z *zstd.Encoder) (*flowWriter, error) {
 
 // add takes the next flow, which it copies but for its lists.
 func (w *flowWriter) add(f *firetrail.Flow) error {
-	w.frame = append(w.frame, *f)
-	if len(w.frame) == frameFlows {
+	w.next = append(w.next, *f)
+	if len(w.next) == frameFlows {
 		return w.flush()
 	}
 	return nil
@@ -58,10 +62,13 @@ func (w *flowWriter) add(f *firetrail.Flow) error {
 
 // close writes what is left and the end mark.
 func (w *flowWriter) close() error {
-	if len(w.frame) > 0 {
+	if len(w.next) > 0 {
 		if err := w.flush(); err != nil {
 			return err
 		}
+	}
+	if err := w.settle(); err != nil {
+		return err
 	}
 	if _, err := w.w.Write(make([]byte, 12)); err != nil {
 		return fmt.Errorf("write flows: %w", err)
@@ -69,7 +76,30 @@ func (w *flowWriter) close() error {
 	return nil
 }
 
+// flush has the frame packed and written that has been filled.
 func (w *flowWriter) flush() error {
+	if err := w.settle(); err != nil {
+		return err
+	}
+	w.frame, w.next = w.next, w.frame[:0]
+	done := make(chan error, 1)
+	w.packs = done
+	go func() { done <- w.pack() }()
+	return nil
+}
+
+// settle waits until nothing is being packed.
+func (w *flowWriter) settle() error {
+	if w.packs == nil {
+		return nil
+	}
+	err := <-w.packs
+	w.packs = nil
+	return err
+}
+
+// pack packs and writes a frame.
+func (w *flowWriter) pack() error {
 	clear(w.text)
 	w.table, w.body = w.table[:0], w.body[:0]
 	fs := w.frame
@@ -115,7 +145,6 @@ func (w *flowWriter) flush() error {
 	binary.LittleEndian.PutUint32(w.packed, uint32(len(plain)))
 	binary.LittleEndian.PutUint32(w.packed[4:], uint32(len(w.packed)-12))
 	binary.LittleEndian.PutUint32(w.packed[8:], crc32.ChecksumIEEE(w.packed[12:]))
-	w.frame = w.frame[:0]
 	if _, err := w.w.Write(w.packed); err != nil {
 		return fmt.Errorf("write flows: %w", err)
 	}

@@ -233,6 +233,7 @@ func (r *rollup) spill(z *zstd.Encoder) error {
 	if err != nil {
 		return err
 	}
+	defer w.settle()
 	if err := mergeFlows([]*flowStream{{next: r.flows().next}}, w.add); err != nil {
 		return err
 	}
