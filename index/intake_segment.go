@@ -127,7 +127,8 @@ func (s *segmentWriter) cut() error {
 	return nil
 }
 
-// encode compresses a group, on two cores if there is one to spare, and adds its flows.
+// encode adds a group's flows and compresses its columns, on two cores if there is one to
+// spare.
 func (s *segmentWriter) encode(g *columns.Group) error {
 	flows, enc, help := s.flows, <-s.slots, make(chan error, 1)
 	defer func() { s.slots <- enc }()
@@ -140,11 +141,11 @@ func (s *segmentWriter) encode(g *columns.Group) error {
 	default:
 		help <- nil
 	}
-	err := g.Encode(enc.columns)
-	if err = cmp.Or(err, <-help); err != nil {
-		return err
+	err := flows.add(g, enc.flows)
+	if err == nil {
+		err = g.Encode(enc.columns)
 	}
-	return flows.add(g, enc.flows)
+	return cmp.Or(err, <-help)
 }
 
 // settle waits until the oldest group is written.

@@ -16,9 +16,6 @@ func (g *Group) endFollows() bool {
 	if !end.used || !start.used || !span.used {
 		return false
 	}
-	end.pad(g.rows)
-	start.pad(g.rows)
-	span.pad(g.rows)
 	for i, t := range end.ints {
 		if t != sum(start.ints[i], span.ints[i]) {
 			return false

@@ -110,7 +110,6 @@ func (g *Group) begin() {
 		g.chunks = append(g.chunks, chunk{})
 	}
 	g.derived = g.endFollows()
-	g.named("offset").pad(g.rows)
 }
 
 func (g *Group) encode(e *Encoder, ch *chunk, c *column) error {
@@ -120,7 +119,6 @@ func (g *Group) encode(e *Encoder, ch *chunk, c *column) error {
 	case !c.used, c.Name == "end" && g.derived:
 		return e.absent(ch, c, g.rows)
 	}
-	c.pad(g.rows)
 	switch {
 	case c.Type == Text:
 		return e.encodeText(ch, c, g.rows)

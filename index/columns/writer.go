@@ -90,6 +90,11 @@ func (w *Writer) Cut() *Group {
 		return nil
 	}
 	g.fix()
+	for _, c := range g.columns {
+		if c.used {
+			c.pad(g.rows)
+		}
+	}
 	if w.first == nil {
 		w.first = g.like()
 	}
