@@ -1,7 +1,6 @@
 package columns
 
 import (
-	"bytes"
 	"encoding/binary"
 	"hash/crc32"
 	"math"
@@ -12,7 +11,6 @@ import (
 	"github.com/parquet-go/parquet-go/bloom"
 	"github.com/parquet-go/parquet-go/encoding/delta"
 	"github.com/parquet-go/parquet-go/encoding/rle"
-	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
 )
 
@@ -44,21 +42,6 @@ func NewEncoder() *Encoder {
 		zstd.WithEncoderCRC(false), zstd.WithWindowSize(1<<20), zstd.WithSingleSegment(true),
 		zstd.WithAllLitEntropyCompression(true))
 	return e
-}
-
-// thriftWriter encodes structures of the format's metadata.
-type thriftWriter struct {
-	buf bytes.Buffer
-	enc *thrift.Encoder
-}
-
-func (w *thriftWriter) encode(v any) ([]byte, error) {
-	if w.enc == nil {
-		w.enc = thrift.NewEncoder(new(thrift.CompactProtocol).NewWriter(&w.buf))
-	}
-	w.buf.Reset()
-	err := w.enc.Encode(v)
-	return w.buf.Bytes(), err
 }
 
 // chunk is an encoded column chunk; offsets count from its first byte until it

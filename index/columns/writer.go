@@ -1,6 +1,7 @@
 package columns
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"firetrail"
 
 	"github.com/parquet-go/parquet-go/deprecated"
+	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
 )
 
@@ -377,4 +379,19 @@ func leaf(name string, t format.Type, rep format.FieldRepetitionType, text bool)
 		el.ConvertedType.Valid, el.ConvertedType.V = true, deprecated.UTF8
 	}
 	return el
+}
+
+// thriftWriter encodes structures of the format's metadata.
+type thriftWriter struct {
+	buf bytes.Buffer
+	enc *thrift.Encoder
+}
+
+func (w *thriftWriter) encode(v any) ([]byte, error) {
+	if w.enc == nil {
+		w.enc = thrift.NewEncoder(new(thrift.CompactProtocol).NewWriter(&w.buf))
+	}
+	w.buf.Reset()
+	err := w.enc.Encode(v)
+	return w.buf.Bytes(), err
 }
