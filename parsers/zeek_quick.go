@@ -65,32 +65,15 @@ func (p *zeekTSV) quickRow(rec []byte) bool {
 	for i := range columns {
 		c, end := &columns[i], -1
 		switch c.read {
+		case zeekReadValue:
 		case zeekReadTime:
 			if ev.Time, end = zeekSecondsAt(rec, pos); end < 0 {
 				return false // a time without a zone is evidence for the clock, but not if the row is refused
 			}
-		case zeekReadDuration:
-			ev.Duration, end = zeekSecondsAt(rec, pos)
 		case zeekReadSrcIP:
 			ev.SrcIP, end = address4(rec, pos)
 		case zeekReadDstIP:
 			ev.DstIP, end = address4(rec, pos)
-		case zeekReadSrcPort:
-			if ev.SrcPort, end = portAt(rec, pos); end >= 0 {
-				z.origP = zeekLateValue{c, text(rec[pos:end])}
-			}
-		case zeekReadDstPort:
-			if ev.DstPort, end = portAt(rec, pos); end >= 0 {
-				z.respP = zeekLateValue{c, text(rec[pos:end])}
-			}
-		case zeekReadBytesOut:
-			ev.BytesOut, end = numberAt(rec, pos)
-		case zeekReadBytesIn:
-			ev.BytesIn, end = numberAt(rec, pos)
-		case zeekReadPacketsOut:
-			ev.PacketsOut, end = numberAt(rec, pos)
-		case zeekReadPacketsIn:
-			ev.PacketsIn, end = numberAt(rec, pos)
 		case zeekReadDigits:
 			if n := jsonDigits(rec, pos) - pos; n > 0 && n <= 20 {
 				end = pos + n
@@ -101,6 +84,8 @@ func (p *zeekTSV) quickRow(rec []byte) bool {
 				end = pos + 1
 				ev.X = append(ev.X, firetrail.Field{Name: c.name, Value: text(rec[pos:end])})
 			}
+		default:
+			end = z.number(c, rec, pos)
 		}
 		if end < 0 {
 			end = p.readValue(c, rec, pos)
@@ -143,4 +128,31 @@ func (p *zeekTSV) isQuick() bool {
 	}
 	sep, unset := p.sep[0], p.unset[0]
 	return (sep < '+' || sep == ',' || sep == ';' || sep == '|') && unset-'0' > 9 && unset != 'T' && unset != 'F'
+}
+
+// number stores the number at i of a column that is one of the event's own: a duration, a
+// port or a count. end is behind it, or -1 where there is none, or the column is another.
+func (z *zeekRow) number(c *zeekColumn, d []byte, i int) (end int) {
+	ev := z.ev
+	switch end = -1; c.read {
+	case zeekReadDuration:
+		ev.Duration, end = zeekSecondsAt(d, i)
+	case zeekReadSrcPort:
+		if ev.SrcPort, end = portAt(d, i); end >= 0 {
+			z.origP = zeekLateValue{c, text(d[i:end])}
+		}
+	case zeekReadDstPort:
+		if ev.DstPort, end = portAt(d, i); end >= 0 {
+			z.respP = zeekLateValue{c, text(d[i:end])}
+		}
+	case zeekReadBytesOut:
+		ev.BytesOut, end = numberAt(d, i)
+	case zeekReadBytesIn:
+		ev.BytesIn, end = numberAt(d, i)
+	case zeekReadPacketsOut:
+		ev.PacketsOut, end = numberAt(d, i)
+	case zeekReadPacketsIn:
+		ev.PacketsIn, end = numberAt(d, i)
+	}
+	return end
 }

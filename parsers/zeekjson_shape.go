@@ -97,8 +97,7 @@ func (s *zeekShape) way(rec []byte) *zeekShape {
 // read stores the value at i in one pass that finds its end with its meaning, where it
 // is written as nearly always. end is behind it, or -1 where follow has to give up.
 func (p *zeekObjects) read(c *zeekColumn, d []byte, i int) (end int) {
-	z := &p.row
-	ev := z.ev
+	ev := p.row.ev
 	switch end = -1; c.read {
 	case zeekReadValue:
 		return p.readValue(c, d, i)
@@ -106,28 +105,12 @@ func (p *zeekObjects) read(c *zeekColumn, d []byte, i int) (end int) {
 		if p.ts.column == nil {
 			ev.Time, end = zeekSecondsAt(d, i)
 		}
-	case zeekReadDuration:
-		ev.Duration, end = zeekSecondsAt(d, i)
 	case zeekReadSrcIP:
 		ev.SrcIP, end = jsonAddress4(d, i)
 	case zeekReadDstIP:
 		ev.DstIP, end = jsonAddress4(d, i)
-	case zeekReadSrcPort:
-		if ev.SrcPort, end = portAt(d, i); end >= 0 {
-			z.origP = zeekLateValue{c, text(d[i:end])}
-		}
-	case zeekReadDstPort:
-		if ev.DstPort, end = portAt(d, i); end >= 0 {
-			z.respP = zeekLateValue{c, text(d[i:end])}
-		}
-	case zeekReadBytesOut:
-		ev.BytesOut, end = numberAt(d, i)
-	case zeekReadBytesIn:
-		ev.BytesIn, end = numberAt(d, i)
-	case zeekReadPacketsOut:
-		ev.PacketsOut, end = numberAt(d, i)
-	case zeekReadPacketsIn:
-		ev.PacketsIn, end = numberAt(d, i)
+	default:
+		end = p.row.number(c, d, i)
 	}
 	if jsonEnds(d, i, end) {
 		return end
